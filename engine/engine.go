@@ -1,0 +1,59 @@
+// Package engine runs language models from GGUF files on a tensor.Device.
+//
+// A Model holds the weights and the vocabulary; it does not change after Load
+// and may be shared. A Session is one text: the key-value cache, a position
+// and scratch memory; one goroutine uses it. Sampler, GenerateOptions and
+// Options are plain values whose zero is useful.
+//
+// Each architecture is one file (llama.go, gemma3.go, …): its forward pass is
+// a straight list of tensor.Stream operations.
+package engine
+
+import (
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// Options say where and how to load a model. The zero value is the CPU, a
+// context of 4096 tokens or the model's if that is less, and an f16 cache.
+type Options struct {
+	// Device holds the weights and computes; nil is the shared CPU device.
+	Device tensor.Device
+
+	// GPULayers is how many layers the user wants on a GPU; negative is as
+	// many as there are. More than 0 needs a Device that is a GPU.
+	GPULayers int
+
+	// Context is how many tokens a session holds. 0 is the smaller of 4096
+	// and what the model was trained for.
+	Context int
+
+	// CacheType is the type of keys and values: f16, q8_0, bf16 or f32. An
+	// f32 cache is asked for by ExactCache, as the zero value means f16.
+	CacheType  tensor.DType
+	ExactCache bool
+
+	// Batch is how many prompt tokens are computed at a time; 0 is 512.
+	Batch int
+
+	// Progress is called with the bytes of weights that are ready and the
+	// bytes in all, from the goroutine that called Load.
+	Progress func(done, total int64)
+}
+
+// Info is what a model file says about itself, and how it was loaded.
+type Info struct {
+	Name            string // general.name, or the file's name
+	Arch            string // general.architecture: "llama"
+	FileType        string // the type that most weights have: "q4_k"
+	Params          int64  // numbers in all tensors
+	WeightBytes     int64  // bytes of all tensors
+	Layers          int
+	EmbeddingLength int
+	Vocab           int    // entries of the vocabulary
+	ContextLength   int    // tokens in training
+	Context         int    // tokens in a session
+	CacheType       string // "f16"
+	CacheBytes      int64  // key-value cache of one session
+	ScratchBytes    int64  // other memory of one session
+	Device          string // "cpu"
+}

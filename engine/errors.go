@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What callers test for with errors.Is.
+var (
+	// ErrTooBig: the model does not fit into the device's memory. The error
+	// is a *TooBigError.
+	ErrTooBig = errors.New("model too big for memory")
+
+	// ErrContextFull: the tokens do not fit into the session's context. The
+	// error is a *ContextError.
+	ErrContextFull = errors.New("context full")
+
+	// ErrNoGPU: layers were asked for on a GPU, and the device is none.
+	ErrNoGPU = errors.New("no GPU")
+
+	// ErrArch: the file's architecture is not one that engine has.
+	ErrArch = errors.New("unknown architecture")
+
+	// ErrModel: the file is a GGUF file but no sound model.
+	ErrModel = errors.New("broken model file")
+)
+
+// A TooBigError says what a model needs and what the device has, in bytes.
+type TooBigError struct {
+	Model                   string
+	Device                  string
+	Weights, Cache, Scratch int64
+	Free                    int64
+}
+
+func (e *TooBigError) Need() int64 { return e.Weights + e.Cache + e.Scratch }
+
+func (e *TooBigError) Error() string {
+	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s has %s free; take a smaller context, a smaller model or a smaller quantisation",
+		e.Model, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, mib(e.Free))
+}
+
+func (e *TooBigError) Unwrap() error { return ErrTooBig }
+
+// A ContextError says how full a session is and what did not fit, in tokens.
+type ContextError struct {
+	Position int // tokens in the session
+	New      int // tokens that were to be added
+	Context  int // tokens that the session holds
+}
+
+func (e *ContextError) Error() string {
+	return fmt.Sprintf("engine: context full: %d tokens and %d new ones, at most %d allowed; shorten the text or load the model with a larger context",
+		e.Position, e.New, e.Context)
+}
+
+func (e *ContextError) Unwrap() error { return ErrContextFull }
+
+// mib shows bytes in the unit that memory is sold in.
+func mib(n int64) string {
+	if n >= 10<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
+}
