@@ -2,29 +2,76 @@ package cpu
 
 import (
 	"github.com/llcuda/llcuda/tensor"
-	"github.com/llcuda/llcuda/tensor/cpu/vec"
+	"github.com/llcuda/llcuda/tensor/cpu/simd"
 )
 
-// prepared says whose numbers a prepared buffer holds.
-type prepared struct{ of access }
+// prepared says whose numbers a prepared buffer holds: products of one input
+// (q, k and v; gate and up) prepare it once.
+type prepared struct {
+	of   access
+	cols int
+}
 
-// matMul: dst (n, m) = x (n, k) · wᵀ.
+// matMul: dst (n, m) = x (n, k) · wᵀ, in two phases: x into the form that the
+// product for w's type likes, then ranges of w's rows. f16 and bf16 have a
+// phase more at either end.
 func (p *program) matMul(op *tensor.Op) error {
-	dst, w, x := op.Dst, op.A, op.B
-	if dst.DType != tensor.F32 || x.DType != tensor.F32 {
-		return refuse(op, "%s from %s", dst.DType, x.DType)
-	}
-	out, in, n, m, k, size := f32s(dst), f32s(x), x.Rows(), w.Rows(), w.Cols(), w.RowBytes()
-	p.dev.growScratch(4 * k)
-	p.each(op, m, 2*n*k, func(wk *worker, lo, hi int) error {
-		row := view[float32](wk.scratch())[:k]
-		for j := lo; j < hi; j++ {
-			w.DType.Decode(row, w.Data[j*size:][:size])
-			for i := range n {
-				vec.Scores(out[i*m+j:], 1, row, 1, k, in[i*k:], k, 1)
-			}
-		}
+	w, n, k, m := op.A, op.B.Rows(), op.A.Cols(), op.A.Rows()
+	if n*m == 0 {
 		return nil
-	}, writes(dst.Data), reads(w.Data), reads(x.Data))
+	}
+	kernel := simd.For(w.DType)
+	role := preparedBuffer + int(kernel.Form())
+	p.prepare(op, kernel, role)
+	out, result := func() []float32 { return f32s(op.Dst) }, writes(op.Dst.Data)
+	if op.Dst.DType != tensor.F32 {
+		p.dev.growBuffer(resultBuffer, 4*n*m)
+		out, result = func() []float32 { return view[float32](p.dev.buffers[resultBuffer])[:n*m] }, writesBuffer(resultBuffer)
+	}
+	p.dev.growScratch(kernel.ScratchBytes(n, k))
+
+	// Pieces are what the kernel likes to take at a time; a chunk is small
+	// enough that a slow core does not make the others wait long for its last
+	// one, and large enough to be read from memory in one go.
+	const least = 16 << 10 // bytes of weights
+	step := max(1, kernel.RowAlign(n))
+	pieces := (m + step - 1) / step
+	chunk := max(pieces/(8*p.dev.Threads()), least/(step*w.RowBytes()), 1)
+	p.emit(phase{op: "matmul", pieces: pieces, chunk: chunk, run: func(wk *worker, lo, hi int) error {
+		kernel.Mul(out(), m, w.Data, p.dev.buffers[role], k, n, lo*step, min(hi*step, m), wk.scratch())
+		return nil
+	}}, result, reads(w.Data), readsBuffer(role))
+
+	if op.Dst.DType != tensor.F32 {
+		p.each(op, n, m, func(_ *worker, lo, hi int) error {
+			from32(op.Dst, lo*m, out()[lo*m:hi*m])
+			return nil
+		}, writes(op.Dst.Data), readsBuffer(resultBuffer))
+	}
 	return nil
+}
+
+// prepare emits what brings x into the kernel's form, unless it is there.
+func (p *program) prepare(op *tensor.Op, kernel *simd.Kernel, role int) {
+	x, n, k := op.B, op.B.Rows(), op.B.Cols()
+	have := &p.prepared[role-preparedBuffer]
+	want := prepared{reads(x.Data), k}
+	if *have == want {
+		return
+	}
+	p.dev.growBuffer(role, kernel.PreparedBytes(n, k))
+	in, source := func() []float32 { return f32s(x) }, reads(x.Data)
+	if x.DType != tensor.F32 {
+		p.dev.growBuffer(wideBuffer, 4*n*k)
+		in, source = func() []float32 { return view[float32](p.dev.buffers[wideBuffer])[:n*k] }, readsBuffer(wideBuffer)
+		p.each(op, n, k, func(_ *worker, lo, hi int) error {
+			to32(in()[lo*k:hi*k], x, lo*k)
+			return nil
+		}, writesBuffer(wideBuffer), reads(x.Data))
+	}
+	p.each(op, n, 4*k, func(_ *worker, lo, hi int) error {
+		kernel.Prepare(p.dev.buffers[role], in(), k, n, lo, hi)
+		return nil
+	}, writesBuffer(role), source)
+	*have = want
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu/vec"
 )
 
 // Single numbers of the plain types: the slow way, for operations that no
@@ -100,4 +101,22 @@ func toInt(v float64, bits int) int64 {
 		return math.MaxInt64 >> (64 - bits)
 	}
 	return int64(v)
+}
+
+// to32 converts numbers of x, from number at on, to float32.
+func to32(dst []float32, x *tensor.Tensor, at int) {
+	if x.DType == tensor.F16 {
+		vec.FromHalf(dst, view[uint16](x.Data)[at:][:len(dst)])
+		return
+	}
+	x.DType.Decode(dst, x.Data[x.DType.Bytes(at):x.DType.Bytes(at+len(dst))])
+}
+
+// from32 is the inverse of to32.
+func from32(dst *tensor.Tensor, at int, src []float32) {
+	if dst.DType == tensor.F16 {
+		vec.ToHalf(view[uint16](dst.Data)[at:][:len(src)], src)
+		return
+	}
+	dst.DType.Encode(dst.Data[dst.DType.Bytes(at):dst.DType.Bytes(at+len(src))], src)
 }
