@@ -1,0 +1,40 @@
+package tensor
+
+import "encoding/binary"
+
+// q5_1: 32 numbers in 24 bytes.
+//
+//	half d, m; u32 h; u8 l[16]    x = d·q + m
+//
+// q lies in l and h as in q5_0.
+func init() {
+	Register(Format{DType: Q5_1, Name: "q5_1", BlockLen: 32, BlockBytes: 24, Decode: decodeQ5_1, Encode: encodeQ5_1})
+}
+
+func decodeQ5_1(dst []float32, src []byte) {
+	for ; len(dst) >= 32; dst, src = dst[32:], src[24:] {
+		d, m, h := half(src), half(src[2:]), binary.LittleEndian.Uint32(src[4:])
+		lo, hi := dst[:16], dst[16:32]
+		for i, l := range src[8:24] {
+			lo[i] = float32(d*float32(uint32(l&15)|h>>i&1<<4)) + m
+			hi[i] = float32(d*float32(uint32(l>>4)|h>>(i+16)&1<<4)) + m
+		}
+	}
+}
+
+func encodeQ5_1(dst []byte, src []float32) {
+	for ; len(src) >= 32; dst, src = dst[24:], src[32:] {
+		m, top := ends(src[:32])
+		d := (top - m) / 31
+		inv := inverse(d)
+		putHalf(dst, d)
+		putHalf(dst[2:], m)
+		var h uint32
+		for i := range 16 {
+			a, b := level(float32((src[i]-m)*inv)+0.5, 31), level(float32((src[i+16]-m)*inv)+0.5, 31)
+			dst[8+i] = a&15 | b<<4
+			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		}
+		binary.LittleEndian.PutUint32(dst[4:], h)
+	}
+}
