@@ -1,6 +1,12 @@
 package engine
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+)
 
 // GenerateOptions say how to continue a text. The zero value is greedy and
 // goes on until the model ends the text or the context is full.
@@ -21,32 +27,150 @@ type Token struct {
 	Top     []TokenProb // the likeliest tokens, best first, when Logprobs > 0
 }
 
-// TokenProb is a token and the natural logarithm of its probability.
-type TokenProb struct {
-	ID      int32
-	Text    string
-	Logprob float32
-}
-
-// Stats count a generation and its time.
-type Stats struct {
-	PromptTokens int           // prompt tokens that were computed
-	NewTokens    int           // tokens that were generated
-	PromptTime   time.Duration // for the prompt
-	FirstToken   time.Duration // from the start to the first token
-	DecodeTime   time.Duration // for the tokens after the first; without the caller's time
-	StopReason   string        // "stop", "eog", "length", "cancelled", "error"
-}
-
-// TokensPerSecond is the speed of decoding: tokens after the first.
-func (s *Stats) TokensPerSecond() float64 { return rate(s.NewTokens-1, s.DecodeTime) }
-
-// PromptTokensPerSecond is the speed of reading the prompt.
-func (s *Stats) PromptTokensPerSecond() float64 { return rate(s.PromptTokens, s.PromptTime) }
-
-func rate(n int, d time.Duration) float64 {
-	if n <= 0 || d <= 0 {
-		return 0
+// Generate appends prompt to the text and continues it. The sequence ends
+// after MaxTokens, before a token that ends a generation, with a stop text, or
+// with one error: of the options, of the prompt, of the device, or that the
+// context is full (*ContextError) or ctx cancelled, within one token of which
+// it stops. Probabilities are the model's, before the sampler.
+//
+// All tokens but one that ends the generation become part of the session's
+// text, also those of a stop text.
+func (s *Session) Generate(ctx context.Context, prompt []int32, o GenerateOptions) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		if o.Stats == nil {
+			o.Stats = new(Stats)
+		}
+		*o.Stats = Stats{StopReason: "stop"} // also when the caller breaks off
+		g := &generation{s: s, o: o, text: pieces{stops: o.Stop}, start: time.Now()}
+		err := g.run(ctx, prompt, yield)
+		if g.left {
+			return
+		}
+		if rest := g.text.flush(); rest != "" && !yield(Token{ID: -1, Text: rest}, nil) {
+			return
+		}
+		if err != nil {
+			o.Stats.StopReason = "error"
+			if ctx.Err() != nil {
+				o.Stats.StopReason = "cancelled"
+			}
+			yield(Token{}, err)
+		}
 	}
-	return float64(n) / d.Seconds()
+}
+
+// A generation is one call of Generate.
+type generation struct {
+	s       *Session
+	o       GenerateOptions
+	chooser *chooser // nil: the device takes the likeliest
+	text    pieces
+	start   time.Time
+	left    bool // the caller broke off
+}
+
+func (g *generation) run(ctx context.Context, prompt []int32, yield func(Token, error) bool) error {
+	s, stats := g.s, g.o.Stats
+	if err := g.prepare(); err != nil {
+		return err
+	}
+	missing := len(s.tokens) - s.cached
+	if err := g.advance(ctx, prompt); err != nil {
+		return err
+	}
+	stats.PromptTokens, stats.PromptTime = missing+len(prompt), time.Since(g.start)
+	for {
+		if len(s.tokens) == s.m.net.context {
+			return &ContextError{Position: len(s.tokens), New: 1, Context: s.m.net.context}
+		}
+		begin := time.Now()
+		t, err := g.choose()
+		if err != nil {
+			return err
+		}
+		if !g.o.IgnoreEOG && s.m.tokenizer.IsEOG(t.ID) {
+			stats.StopReason = "eog"
+			return nil
+		}
+		s.tokens = append(s.tokens, t.ID)
+		done := g.deliver(&t)
+		stats.DecodeTime += time.Since(begin)
+		if stats.NewTokens == 1 {
+			stats.FirstToken, stats.DecodeTime = time.Since(g.start), 0
+		}
+		if g.left = !yield(t, nil); g.left || done {
+			return nil
+		}
+		if len(s.tokens) == s.m.net.context {
+			continue
+		}
+		begin = time.Now()
+		if err := g.advance(ctx, nil); err != nil {
+			return err
+		}
+		stats.DecodeTime += time.Since(begin)
+	}
+}
+
+// prepare checks the options.
+func (g *generation) prepare() (err error) {
+	o := &g.o
+	if slices.Contains(o.Stop, "") {
+		return fmt.Errorf("engine: generate: a stop text is empty")
+	}
+	if o.Logprobs < 0 || o.Logprobs > g.s.m.net.vocab {
+		return fmt.Errorf("engine: generate: %d alternatives: want 0 to %d", o.Logprobs, g.s.m.net.vocab)
+	}
+	if err := o.Sampler.Check(g.s.m.net.vocab); err != nil {
+		return err
+	}
+	if o.Logprobs > 0 || !o.Sampler.plain() {
+		g.chooser = newChooser(o.Sampler)
+	}
+	return nil
+}
+
+func (g *generation) advance(ctx context.Context, ids []int32) error {
+	return g.s.extend(ids, func() error { return g.s.advance(ctx, g.chooser == nil, nil) })
+}
+
+// choose takes the next token.
+func (g *generation) choose() (t Token, err error) {
+	s := g.s
+	if g.chooser == nil {
+		t.ID, err = s.likeliest()
+		return t, err
+	}
+	if err := s.m.dev.Read(bytesOf(s.logits), s.out); err != nil {
+		return t, err
+	}
+	if g.o.Logprobs == 0 {
+		t.ID, err = g.chooser.choose(s.logits, s.tokens)
+		return t, err
+	}
+	sum := logSumExp(s.logits)
+	for _, c := range g.chooser.best(s.logits, g.o.Logprobs) {
+		t.Top = append(t.Top, TokenProb{c.id, s.text(c.id), float32(float64(c.logit) - sum)})
+	}
+	raw := slices.Clone(s.logits) // choose changes them
+	t.ID, err = g.chooser.choose(s.logits, s.tokens)
+	t.Logprob = float32(float64(raw[t.ID]) - sum)
+	return t, err
+}
+
+// deliver counts t, sets its text and says whether it is the last one.
+func (g *generation) deliver(t *Token) (done bool) {
+	o, stats := &g.o, g.o.Stats
+	stats.NewTokens++
+	t.Text, done = g.text.push(g.s.m.tokenizer.Piece(t.ID))
+	if done {
+		return true
+	}
+	full := o.MaxTokens <= 0 && len(g.s.tokens) == g.s.m.net.context
+	if full || stats.NewTokens == o.MaxTokens {
+		stats.StopReason = "length"
+		t.Text += g.text.flush()
+		return true
+	}
+	return false
 }

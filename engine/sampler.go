@@ -1,9 +1,14 @@
 package engine
 
+import (
+	"fmt"
+	"math"
+)
+
 // A Sampler says how the next token is chosen from the logits. The zero value
 // takes the likeliest. The same seed gives the same tokens.
 //
-// The stages and their order are llama.cpp's: bias, penalties, TopK, TopP,
+// The stages and their order are llama.cpp's: Bias, penalties, TopK, TopP,
 // MinP, Temperature. A stage whose field is zero is off.
 type Sampler struct {
 	Temperature      float32 // 0 is greedy
@@ -13,12 +18,63 @@ type Sampler struct {
 	RepeatPenalty    float32 // positive logits of seen tokens are divided by it, others multiplied (Keskar et al. 2019)
 	FrequencyPenalty float32 // subtracted for each time that a token was seen
 	PresencePenalty  float32 // subtracted once from a token that was seen
-	RepeatLastN      int     // how many last tokens count as seen; 0 is 64, negative is all
+	RepeatLastN      int     // how many last tokens of prompt and text count as seen; 0 is 64, negative is all
 	Seed             uint64
 	Bias             map[int32]float32 // added to logits
 }
 
 // DefaultSampler is what llama.cpp does when nothing is said.
 func DefaultSampler() Sampler {
-	return Sampler{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05}
+	return Sampler{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
+}
+
+// Check says what is wrong with p for a vocabulary of so many entries.
+func (p *Sampler) Check(vocab int) error {
+	for _, f := range []struct {
+		name   string
+		v      float32
+		lo, hi float32
+	}{
+		{"temperature", p.Temperature, 0, math.MaxFloat32},
+		{"top-p", p.TopP, 0, 1},
+		{"min-p", p.MinP, 0, 1},
+		{"repeat penalty", p.RepeatPenalty, 0, math.MaxFloat32},
+		{"frequency penalty", p.FrequencyPenalty, -math.MaxFloat32, math.MaxFloat32},
+		{"presence penalty", p.PresencePenalty, -math.MaxFloat32, math.MaxFloat32},
+	} {
+		if !(f.v >= f.lo && f.v <= f.hi) { // NaN is neither
+			return fmt.Errorf("engine: sampler: %s %g: want %s", f.name, f.v, interval(f.lo, f.hi))
+		}
+	}
+	if p.TopK < 0 {
+		return fmt.Errorf("engine: sampler: top-k %d: want 1 or more, or 0 for all tokens", p.TopK)
+	}
+	for id, b := range p.Bias {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("engine: sampler: bias of token %d: the vocabulary has 0 to %d", id, vocab-1)
+		}
+		if b != b || b > math.MaxFloat32 {
+			return fmt.Errorf("engine: sampler: bias %g of token %d: want a number", b, id)
+		}
+	}
+	return nil
+}
+
+func interval(lo, hi float32) string {
+	switch {
+	case hi < math.MaxFloat32:
+		return fmt.Sprintf("%g to %g", lo, hi)
+	case lo == 0:
+		return "0 or more"
+	}
+	return "a finite number"
+}
+
+// plain says whether the likeliest token is always taken.
+func (p *Sampler) plain() bool {
+	return (p.Temperature == 0 || p.TopK == 1) && len(p.Bias) == 0 && !p.penalises()
+}
+
+func (p *Sampler) penalises() bool {
+	return p.RepeatPenalty != 0 && p.RepeatPenalty != 1 || p.FrequencyPenalty != 0 || p.PresencePenalty != 0
 }

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
+)
+
+const (
+	defaultContext = 4096
+	defaultBatch   = 512
+)
+
+// A Model is the weights and the vocabulary of a file. It does not change
+// after Load and may be shared by goroutines, each with its own Session.
+type Model struct {
+	info      Info
+	dev       tensor.Device
+	arch      architecture
+	net       *network
+	tokenizer *tokenizer.Tokenizer
+	template  string
+	batch     int
+	cacheType tensor.DType
+	placed    []*tensor.Tensor
+
+	mu     sync.Mutex
+	uses   int // sessions, and the model itself until Close
+	closed bool
+	file   *gguf.File // nil when the caller owns it
+}
+
+// Load opens a GGUF file and puts its weights on a device; the host's CPU uses
+// them where they lie in the file. A file that is broken, or of an unknown
+// architecture, or too big for the device is refused before that, with errors
+// that errors.Is knows as ErrModel, ErrArch and ErrTooBig.
+func Load(ctx context.Context, path string, o Options) (*Model, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := LoadFile(ctx, f, o)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	m.file = f
+	return m, nil
+}
+
+// LoadFile is Load for a file that is open, and that has to stay so until the
+// model and its sessions are closed.
+func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
+	if err := o.defaults(); err != nil {
+		return nil, err
+	}
+	name, err := f.String("general.architecture")
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
+	}
+	arch, err := findArchitecture(name)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := readTokenizer(f)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{f: f, arch: name, vocab: tok.Len(), context: o.Context, used: map[string]bool{}}
+	net := arch.read(r)
+	if r.nothingLeft(); r.err != nil {
+		return nil, r.err
+	}
+	template, err := f.StringOr("tokenizer.chat_template", "")
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
+	}
+	m := &Model{dev: o.Device, arch: arch, net: net, tokenizer: tok, template: template,
+		batch: min(o.Batch, net.context), cacheType: o.CacheType, uses: 1}
+	if m.info, err = m.describe(f, name, r.pending); err != nil {
+		return nil, err
+	}
+	if err := m.fits(); err != nil {
+		return nil, err
+	}
+	if err := m.place(ctx, r.pending, o.Progress); err != nil {
+		m.free()
+		return nil, err
+	}
+	return m, nil
+}
+
+// defaults fills in what the zero value leaves open, and checks the rest.
+func (o *Options) defaults() error {
+	if o.Device == nil {
+		o.Device = cpu.Default()
+	}
+	if o.GPULayers > 0 && o.Device.Name() == "cpu" {
+		return fmt.Errorf("engine: %d layers on a GPU: %w is in use; load without GPU layers to run on the CPU", o.GPULayers, ErrNoGPU)
+	}
+	switch {
+	case o.ExactCache:
+		o.CacheType = tensor.F32
+	case o.CacheType == 0:
+		o.CacheType = tensor.F16
+	case o.CacheType != tensor.F16 && o.CacheType != tensor.BF16 && o.CacheType != tensor.Q8_0:
+		return fmt.Errorf("engine: cache type %s: want f16, bf16 or q8_0", o.CacheType)
+	}
+	if o.Context < 0 || o.Context > maxContext {
+		return fmt.Errorf("engine: context %d: want 1 to %d tokens, or 0 for the default", o.Context, maxContext)
+	}
+	if o.Batch < 0 {
+		return fmt.Errorf("engine: batch %d: want 1 or more tokens, or 0 for %d", o.Batch, defaultBatch)
+	}
+	if o.Batch == 0 {
+		o.Batch = defaultBatch
+	}
+	return nil
+}
+
+// describe makes the model's Info, and refuses a cache that cannot be.
+func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, error) {
+	n := m.net
+	if n.kvDim()%m.cacheType.BlockLen() != 0 {
+		return Info{}, fmt.Errorf("engine: cache type %s: the model's keys of %d numbers are no whole blocks of %d; take f16",
+			m.cacheType, n.kvDim(), m.cacheType.BlockLen())
+	}
+	name, err := f.StringOr("general.name", "")
+	if err != nil || name == "" {
+		name = strings.TrimSuffix(filepath.Base(f.Path), ".gguf")
+	}
+	info := Info{Name: name, Arch: arch, FileType: fileType(f), Params: f.Params(), Layers: len(n.layers),
+		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
+		CacheType: m.cacheType.String(), Device: m.dev.Name()}
+	for _, w := range weights {
+		info.WeightBytes += int64(len(w.data))
+	}
+	info.CacheBytes, info.ScratchBytes = n.memory(m.batch, m.cacheType)
+	return info, nil
+}
+
+// fits refuses a model whose weights and one session are more than the device
+// has free.
+func (m *Model) fits() error {
+	free, _ := m.dev.Memory()
+	e := &TooBigError{Model: m.info.Name, Device: m.dev.Name(), Weights: m.info.WeightBytes,
+		Cache: m.info.CacheBytes, Scratch: m.info.ScratchBytes, Free: free}
+	if e.Need() > free {
+		return e
+	}
+	return nil
+}
+
+// place puts the weights on the device. Before that it reads them once, so
+// that the file is in memory when the first token wants it.
+func (m *Model) place(ctx context.Context, weights []weight, progress func(done, total int64)) error {
+	const step = 4 << 20
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	var done, total int64
+	for _, w := range weights {
+		total += int64(len(w.data))
+	}
+	for _, w := range weights {
+		for rest := w.data; len(rest) > 0; {
+			if err := context.Cause(ctx); err != nil {
+				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+			}
+			n := min(step, len(rest))
+			if err := gguf.Guard(func() error { runtime.KeepAlive(touch(rest[:n])); return nil }); err != nil {
+				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+			}
+			rest, done = rest[n:], done+int64(n)
+			progress(done, total)
+		}
+		t, err := m.dev.Place(w.name, w.dtype, w.shape, w.data)
+		if err != nil {
+			return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+		}
+		m.placed = append(m.placed, t)
+		for _, dst := range w.dst {
+			*dst = t
+		}
+	}
+	return m.dev.Sync()
+}
+
+// touch reads a byte of every page.
+func touch(b []byte) (sum byte) {
+	for i := 0; i < len(b); i += 4096 {
+		sum += b[i]
+	}
+	return sum
+}
+
+func (m *Model) free() {
+	for _, t := range m.placed {
+		m.dev.Free(t)
+	}
+	m.placed = nil
+}
+
+// Info is what the model is.
+func (m *Model) Info() Info { return m.info }
+
+// Tokenizer turns text into token ids and back.
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
+
+// ChatTemplate is the Jinja template of conversations, "" if there is none.
+func (m *Model) ChatTemplate() string { return m.template }
+
+// Close gives back the model's memory, once its last session is closed.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	return m.release()
+}
+
+// release ends one use of the model; m.mu is held.
+func (m *Model) release() error {
+	if m.uses--; m.uses > 0 {
+		return nil
+	}
+	m.free()
+	if m.file == nil {
+		return nil
+	}
+	return m.file.Close()
+}

@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"math"
+	"strings"
+)
+
+// TokenProb is a token and the natural logarithm of its probability.
+type TokenProb struct {
+	ID      int32
+	Text    string // valid UTF-8, whatever the token's bytes are
+	Logprob float32
+}
+
+// logSumExp is ln Σ exp(x), which turns logits into logarithms of
+// probabilities.
+func logSumExp(x []float32) float64 {
+	top := math.Inf(-1)
+	for _, v := range x {
+		top = max(top, float64(v))
+	}
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v) - top)
+	}
+	return top + math.Log(sum)
+}
+
+// text shows a token by itself.
+func (s *Session) text(id int32) string {
+	return strings.ToValidUTF8(string(s.m.tokenizer.Piece(id)), "\uFFFD")
+}
