@@ -1,0 +1,171 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+
+	"github.com/llcuda/llcuda/tensor"
+)
+
+const maxDims = 8
+
+// alloc makes an array of zeros, after it has compared what that takes with
+// what the device has.
+func (r *run) alloc(dev tensor.Device, d tensor.DType, shape ...int) (*Array, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := fits(dev, d, shape); err != nil {
+		return nil, err
+	}
+	t, err := dev.New(d, shape...)
+	if errors.Is(err, tensor.ErrNoMemory) {
+		return nil, tooBig(dev, d, shape, float64(d.BlockBytes())*float64(tensor.Count(shape))/float64(d.BlockLen()))
+	} else if err != nil {
+		return nil, err
+	}
+	r.live = append(r.live, t)
+	return &Array{t: t, base: t}, nil
+}
+
+// fits checks that a tensor can be: its dimensions, whole blocks, memory.
+func fits(dev tensor.Device, d tensor.DType, shape []int) error {
+	if len(shape) > maxDims {
+		return fmt.Errorf("shape %s has %d dimensions, at most %d allowed", shapeString(shape), len(shape), maxDims)
+	}
+	count := uint64(1)
+	var over uint64
+	for _, n := range shape {
+		if n < 0 {
+			return fmt.Errorf("shape %s has a negative dimension", shapeString(shape))
+		}
+		hi, lo := bits.Mul64(count, uint64(n))
+		over |= hi
+		count = lo
+	}
+	if over == 0 && count > math.MaxInt64 {
+		over = 1
+	}
+	cols := 1
+	if len(shape) > 0 {
+		cols = shape[len(shape)-1]
+	}
+	if l := d.BlockLen(); cols%l != 0 && count > 0 {
+		return fmt.Errorf("%s holds blocks of %d numbers, and rows of shape %s have %d: make it a multiple of %d, or take %s",
+			d, l, shapeString(shape), cols, l, smallerBlock(cols))
+	}
+	bytes := float64(d.BlockBytes()) / float64(d.BlockLen())
+	for _, n := range shape {
+		bytes *= float64(n)
+	}
+	if free, total := dev.Memory(); over != 0 || total > 0 && bytes > float64(free) {
+		return tooBig(dev, d, shape, bytes)
+	}
+	return nil
+}
+
+func tooBig(dev tensor.Device, d tensor.DType, shape []int, bytes float64) error {
+	free, total := dev.Memory()
+	return fmt.Errorf("a tensor of shape %s and type %s takes %s, and %s has %s free of %s; delete tensors (del A) or make it smaller",
+		shapeString(shape), d, size(bytes), dev.Name(), size(float64(free)), size(float64(total)))
+}
+
+// smallerBlock names types whose blocks fit rows of cols numbers.
+func smallerBlock(cols int) string {
+	switch {
+	case cols%256 == 0:
+		return "q4_k or q6_k (blocks of 256)"
+	case cols%32 == 0:
+		return "q8_0 or q4_0 (blocks of 32)"
+	}
+	return "a type without blocks (f16, bf16)"
+}
+
+// size shows bytes.
+func size(n float64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%.0f bytes", n)
+	}
+	for i := range len(units) {
+		if n /= 1000; n < 999.5 || i == len(units)-1 {
+			return fmt.Sprintf("%.3g %cB", n, units[i])
+		}
+	}
+	return ""
+}
+
+// place makes an array of numbers on the host.
+func (r *run) place(dev tensor.Device, d tensor.DType, n numbers, shape ...int) (*Array, error) {
+	if err := fits(dev, d, shape); err != nil {
+		return nil, err
+	}
+	raw, err := encode(d, n)
+	if err != nil {
+		return nil, err
+	}
+	return r.placeBytes(dev, d, raw, shape...)
+}
+
+func (r *run) placeBytes(dev tensor.Device, d tensor.DType, raw []byte, shape ...int) (*Array, error) {
+	a, err := r.alloc(dev, d, shape...)
+	if err != nil || len(raw) == 0 {
+		return a, err
+	}
+	return a, dev.Write(a.t, raw)
+}
+
+// full makes an array of one number.
+func (r *run) full(dev tensor.Device, d tensor.DType, v Value, shape ...int) (*Array, error) {
+	if isInt(d) {
+		n, err := toInt(d, v)
+		if err != nil {
+			return nil, err
+		}
+		v = n
+	}
+	a, err := r.alloc(dev, d, shape...)
+	if err != nil || v == Value(int64(0)) || a.t.Len() == 0 {
+		return a, err
+	}
+	if exact(v) && !d.Quantised() {
+		s := r.stream(dev)
+		s.Fill(a.t, float32(toFloat(v)))
+		return a, s.Err()
+	}
+	one := numbers{floats: make([]float64, d.BlockLen())}
+	for i := range one.floats {
+		one.floats[i] = toFloat(v)
+	}
+	if n, ok := v.(int64); ok && isInt(d) {
+		one = numbers{ints: []int64{n}}
+	}
+	block, err := encode(d, one)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, a.t.Bytes())
+	for n := copy(raw, block); n < len(raw); n *= 2 {
+		copy(raw[n:], raw[:n])
+	}
+	return a, dev.Write(a.t, raw)
+}
+
+func shapeString(shape []int) string {
+	var b strings.Builder
+	b.WriteByte('(')
+	for i, n := range shape {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(strconv.Itoa(n))
+	}
+	if len(shape) == 1 {
+		b.WriteByte(',')
+	}
+	return b.String() + ")"
+}
