@@ -11,12 +11,32 @@ type Form uint8
 const (
 	// FormFloat is float32 as it is.
 	FormFloat Form = iota
+
+	// FormInt is integers of at most ±16383 with a scale for each 32 columns.
+	// A row is: for each 32 columns, the 16 even ones and then the 16 odd ones
+	// as words, which is how nibbles fall out of 16-bit lanes; then for each
+	// 32 columns float32 scale and scale·Σ, the factor of a format's mins.
+	//
+	// 16383·4096·32 < 2³¹: words of weights may go to ±4096 (Q6_K's scale
+	// times integer) and sums of 32 products stay exact.
+	FormInt
 )
 
 // rowBytes is the size of one prepared row.
-func (f Form) rowBytes(cols int) int { return 4 * cols }
+func (f Form) rowBytes(cols int) int {
+	if f == FormInt {
+		return (cols*2 + cols/32*8 + 63) &^ 63
+	}
+	return 4 * cols
+}
 
-func (f Form) prepare(_ *set, dst []byte, x []float32) { copy(dst, bytesOf(x)) }
+func (f Form) prepare(s *set, dst []byte, x []float32) {
+	if f == FormInt {
+		s.quantise(&dst[0], &x[0], len(x)/32)
+		return
+	}
+	copy(dst, bytesOf(x))
+}
 
 // bytesOf and floatsOf show the same memory as another type: the host is
 // little endian or never looks inside, and Go's types keep it alive.

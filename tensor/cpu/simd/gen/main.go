@@ -1,0 +1,43 @@
+// Command gen writes the assembly of package simd with avo:
+//
+//	go run . -part ints -out ../ints_amd64.s -stubs ../ints_amd64.go -pkg simd
+package main
+
+import (
+	"flag"
+	"log"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	part := flag.String("part", "", "ints, tiles or floats")
+	flag.Parse()
+	switch *part {
+	case "ints":
+		quantise()
+		for _, f := range formats {
+			for _, vnni := range []bool{false, true} {
+				for _, n := range []int{1, 2, 4} {
+					dot(f, n, vnni)
+				}
+			}
+		}
+	case "tiles":
+		for _, f := range formats {
+			unpack(f)
+		}
+		transpose()
+		for _, mins := range []bool{false, true} {
+			for _, n := range []int{1, 2, 4} {
+				gemmAVX2(n, mins)
+			}
+			for _, n := range []int{1, 2, 4, 8, 12} {
+				gemmAVX512(n, mins)
+			}
+		}
+	default:
+		log.Fatalf("gen: unknown part %q", *part)
+	}
+	Generate()
+}
