@@ -2,7 +2,6 @@ package gguf
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -13,6 +12,7 @@ import (
 // on everything read is zero, so that callers check once.
 type cursor struct {
 	data []byte
+	cut  bool // data is not all of the file, but as much as metadata may take
 	pos  int
 	at   site
 	err  *FormatError
@@ -45,7 +45,13 @@ func (c *cursor) fail(pos int, format string, args ...any) {
 	}
 }
 
-var errEnd = errors.New("the file ends here")
+// room says in an error how many bytes are left.
+func (c *cursor) room() string {
+	if c.cut {
+		return fmt.Sprintf("%d bytes are left of the %d that metadata may take", c.left(), maxMeta)
+	}
+	return fmt.Sprintf("%d bytes are left", c.left())
+}
 
 // take is the next n bytes, or nil when there are fewer.
 func (c *cursor) take(n int) []byte {
@@ -53,7 +59,7 @@ func (c *cursor) take(n int) []byte {
 		return nil
 	}
 	if n > c.left() {
-		c.fail(c.pos, "%w: %d bytes wanted, %d left", errEnd, n, c.left())
+		c.fail(c.pos, "%d bytes wanted, %s", n, c.room())
 		return nil
 	}
 	b := c.data[c.pos : c.pos+n]
@@ -104,7 +110,7 @@ func (c *cursor) bool() bool {
 func (c *cursor) count(what string, size int) int {
 	pos, n := c.pos, c.u64()
 	if n > uint64(c.left()/size) || n > math.MaxInt32 {
-		c.fail(pos, "%d %s do not fit in the %d bytes that are left", n, what, c.left())
+		c.fail(pos, "%d %s do not fit, %s", n, what, c.room())
 		return 0
 	}
 	return int(n)

@@ -15,6 +15,7 @@ const (
 	defaultAlignment = 32
 	maxAlignment     = 1 << 20
 	maxDims          = 4
+	maxMeta          = 1 << 28 // bytes before the numbers; a sparse file could claim any size
 	maxName          = 63 // bytes of a tensor's name; ggml keeps 64 with the closing NUL
 
 	keyAlignment = "general.alignment"
@@ -31,11 +32,12 @@ func Parse(data []byte) (*File, error) {
 }
 
 func parse(data []byte, path string) (*File, error) {
-	c := &cursor{data: data}
+	c := &cursor{data: data[:min(len(data), maxMeta)], cut: len(data) > maxMeta}
 	f := &File{Path: path}
 	tensors, keys := f.header(c)
 	f.readMeta(c, keys)
 	f.readTensors(c, tensors)
+	c.data, c.cut = data, false
 	f.place(c)
 	if c.err != nil {
 		c.err.Path = path
