@@ -47,7 +47,7 @@ func (p *program) attention(op *tensor.Op) error {
 				clear(acc)
 				for j := range n {
 					decodeHead(row, v, (first+j)%ctx, kv, dim)
-					vec.Mix(acc, 1, dim, scores[j:], 1, row, dim, 1)
+					vec.Gemm(acc, dim, scores[j:], 1, 1, row, dim, 1, dim, 1, true)
 				}
 				copy(dst[at:at+dim], acc)
 			}

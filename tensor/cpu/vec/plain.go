@@ -146,17 +146,6 @@ var plain = loops{
 			}
 		}
 	},
-	mix: func(dst []float32, heads, dim int, p []float32, ldp int, v []float32, ldv, keys int) {
-		for h := range heads {
-			row := dst[h*dim:][:dim]
-			for j := range keys {
-				f := p[h*ldp+j]
-				for i, x := range v[j*ldv:][:dim] {
-					row[i] += f * x
-				}
-			}
-		}
-	},
 	scores16: func(dst []float32, ldd int, q []float32, heads, dim int, k []uint16, ldk, keys int) {
 		for h := range heads {
 			for j := range keys {
@@ -168,13 +157,16 @@ var plain = loops{
 			}
 		}
 	},
-	mix16: func(dst []float32, heads, dim int, p []float32, ldp int, v []uint16, ldv, keys int) {
-		for h := range heads {
-			row := dst[h*dim:][:dim]
-			for j := range keys {
-				f := p[h*ldp+j]
-				for i, x := range v[j*ldv:][:dim] {
-					row[i] += f * tensor.HalfToFloat(x)
+	gemm16: func(c []float32, ldc int, a []float32, rowA, colA int, b []uint16, ldb int, m, n, k int, add bool) {
+		for i := range m {
+			row := c[i*ldc:][:n]
+			if !add {
+				clear(row)
+			}
+			for l := range k {
+				f := a[i*rowA+l*colA]
+				for j, h := range b[l*ldb:][:n] {
+					row[j] += f * tensor.HalfToFloat(h)
 				}
 			}
 		}

@@ -26,13 +26,18 @@ type loops struct {
 	fromHalf func(dst []float32, src []uint16)
 	toHalf   func(dst []uint16, src []float32)
 	fromQ8   func(dst []float32, src []byte)
-	gemm     func(c []float32, ldc int, a []float32, rowA, colA int, b []float32, ldb int, m, n, k int, add bool)
+	gemm     gemmLoop[float32]
+	gemm16   gemmLoop[uint16]
 	soften   func(s []float32, keys, n int, scale float32, max, sum, factor []float32)
-	scores   func(dst []float32, ldd int, q []float32, heads, dim int, k []float32, ldk, keys int)
-	mix      func(dst []float32, heads, dim int, p []float32, ldp int, v []float32, ldv, keys int)
-	scores16 func(dst []float32, ldd int, q []float32, heads, dim int, k []uint16, ldk, keys int)
-	mix16    func(dst []float32, heads, dim int, p []float32, ldp int, v []uint16, ldv, keys int)
+	scores   scoresLoop[float32]
+	scores16 scoresLoop[uint16]
 }
+
+// Loops over numbers of either float32 or binary16.
+type (
+	gemmLoop[T any]   func(c []float32, ldc int, a []float32, rowA, colA int, b []T, ldb int, m, n, k int, add bool)
+	scoresLoop[T any] func(dst []float32, ldd int, q []float32, heads, dim int, k []T, ldk, keys int)
+)
 
 var best = plain
 
@@ -90,6 +95,13 @@ func Gemm(c []float32, ldc int, a []float32, rowA, colA int, b []float32, ldb in
 	}
 }
 
+// Gemm16 is Gemm with b of binary16.
+func Gemm16(c []float32, ldc int, a []float32, rowA, colA int, b []uint16, ldb int, m, n, k int, add bool) {
+	if m > 0 && n > 0 && k > 0 {
+		best.gemm16(c, ldc, a, rowA, colA, b, ldb, m, n, k, add)
+	}
+}
+
 // Soften is a step of a softmax over columns whose rows come bit by bit
 // (Milakov & Gimelshein 2018): s (keys, n) holds scores, one query a column.
 // It scales them, raises max to cover them, makes them exp(s-max), sets factor
@@ -105,20 +117,9 @@ func Scores(dst []float32, ldd int, q []float32, heads, dim int, k []float32, ld
 	best.scores(dst, ldd, q, heads, dim, k, ldk, keys)
 }
 
-// Mix: dst[h] += Σ p[h*ldp + j]·v[j] for heads rows dst of dim and keys rows v,
-// ldv numbers apart.
-func Mix(dst []float32, heads, dim int, p []float32, ldp int, v []float32, ldv, keys int) {
-	best.mix(dst, heads, dim, p, ldp, v, ldv, keys)
-}
-
 // Scores16 is Scores over keys of binary16.
 func Scores16(dst []float32, ldd int, q []float32, heads, dim int, k []uint16, ldk, keys int) {
 	best.scores16(dst, ldd, q, heads, dim, k, ldk, keys)
-}
-
-// Mix16 is Mix over values of binary16.
-func Mix16(dst []float32, heads, dim int, p []float32, ldp int, v []uint16, ldv, keys int) {
-	best.mix16(dst, heads, dim, p, ldp, v, ldv, keys)
 }
 
 // Sigmoid is 1/(1+exp(-x)).
