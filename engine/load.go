@@ -129,9 +129,9 @@ func (o *Options) defaults() error {
 // describe makes the model's Info, and refuses a cache that cannot be.
 func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, error) {
 	n := m.net
-	if n.kvDim()%m.cacheType.BlockLen() != 0 {
-		return Info{}, fmt.Errorf("engine: cache type %s: the model's keys of %d numbers are no whole blocks of %d; take f16",
-			m.cacheType, n.kvDim(), m.cacheType.BlockLen())
+	if n.headDim%m.cacheType.BlockLen() != 0 {
+		return Info{}, fmt.Errorf("engine: cache type %s: the model's heads of %d numbers are no whole blocks of %d; take f16",
+			m.cacheType, n.headDim, m.cacheType.BlockLen())
 	}
 	name, err := f.StringOr("general.name", "")
 	if err != nil || name == "" {

@@ -120,7 +120,14 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 // one of them, in order; pos is the token's position in the text. The logits
 // are valid during the call.
 func (s *Session) EvalAll(ctx context.Context, ids []int32, each func(pos int, logits []float32)) error {
-	return s.extend(ids, func() error { return s.advance(ctx, false, each) })
+	before := len(s.tokens)
+	return s.extend(ids, func() error {
+		return s.advance(ctx, false, func(pos int, logits []float32) {
+			if pos >= before { // not what was pending, or read again after Truncate
+				each(pos, logits)
+			}
+		})
+	})
 }
 
 // extend appends ids, lets eval compute them, and takes them back when it
@@ -130,7 +137,7 @@ func (s *Session) extend(ids []int32, eval func() error) error {
 	if err := s.accept(ids); err != nil {
 		return err
 	}
-	if len(s.tokens) == 0 {
+	if before+len(ids) == 0 {
 		return errors.New("engine: eval: no tokens; give at least one")
 	}
 	s.tokens = append(s.tokens, ids...)
