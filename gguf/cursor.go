@@ -15,6 +15,7 @@ type cursor struct {
 	cut  bool // data is not all of the file, but as much as metadata may take
 	pos  int
 	at   site
+	text strings.Builder // the names, in one allocation
 	err  *FormatError
 }
 
@@ -108,7 +109,8 @@ func (c *cursor) bool() bool {
 
 // count reads how many things follow that take at least size bytes each.
 func (c *cursor) count(what string, size int) int {
-	pos, n := c.pos, c.u64()
+	pos := c.pos
+	n := c.u64()
 	if n > uint64(c.left()/size) || n > math.MaxInt32 {
 		c.fail(pos, "%d %s do not fit, %s", n, what, c.room())
 		return 0
@@ -151,7 +153,10 @@ func (c *cursor) strings(n int) []string {
 // site of what follows.
 func (c *cursor) name() string {
 	pos := c.pos
-	s := c.string()
+	b := c.bytes()
+	c.text.Write(b)
+	s := c.text.String()
+	s = s[len(s)-len(b):]
 	switch {
 	case c.err != nil:
 	case s == "":

@@ -1,13 +1,10 @@
 package gguf
 
-import (
-	"hash/maphash"
-	"math/bits"
-)
+import "hash/maphash"
 
 // An index finds names in constant time. It is an open hash table of
-// positions, 8 to 16 bytes a name where a map takes 50: a hostile file of a
-// million keys must not cost much more memory than it has bytes.
+// positions, 6 bytes a name where a map takes 50: a hostile file of a million
+// keys must not cost more memory than twice its bytes.
 type index struct {
 	seed  maphash.Seed
 	slots []int32 // position + 1; 0 is free
@@ -15,7 +12,7 @@ type index struct {
 
 // newIndex makes an index for n names.
 func newIndex(n int) index {
-	return index{maphash.MakeSeed(), make([]int32, 1<<bits.Len(uint(2*n)))}
+	return index{maphash.MakeSeed(), make([]int32, n+n/2+1)}
 }
 
 // add indexes the i-th name. It is false when there is one like it.
@@ -38,10 +35,9 @@ func (x index) find(want string, name func(int) string) int {
 
 // slot is where a name is, or the free slot where it would go.
 func (x index) slot(want string, name func(int) string) int {
-	mask := len(x.slots) - 1
-	s := int(maphash.String(x.seed, want)) & mask
+	s := int(maphash.String(x.seed, want) % uint64(len(x.slots)))
 	for x.slots[s] != 0 && name(int(x.slots[s])-1) != want {
-		s = (s + 1) & mask
+		s = (s + 1) % len(x.slots)
 	}
 	return s
 }

@@ -16,7 +16,7 @@ const (
 	maxAlignment     = 1 << 20
 	maxDims          = 4
 	maxMeta          = 1 << 28 // bytes before the numbers; a sparse file could claim any size
-	maxName          = 63 // bytes of a tensor's name; ggml keeps 64 with the closing NUL
+	maxName          = 63      // bytes of a tensor's name; ggml keeps 64 with the closing NUL
 
 	keyAlignment = "general.alignment"
 )
@@ -70,21 +70,23 @@ func (f *File) header(c *cursor) (tensors, keys int) {
 // readMeta reads n keys and values. A first pass over the bytes checks that
 // they are there, so that a wrong n costs no memory.
 func (f *File) readMeta(c *cursor, n int) {
-	start := c.pos
+	start, text := c.pos, 0
 	for i := 0; i < n && c.err == nil; i++ {
 		c.at = site{kind: "key", no: i, of: n}
-		c.bytes()
+		text += len(c.bytes())
 		c.skip(c.u32())
 	}
 	if c.err != nil {
 		return
 	}
 	c.pos = start
+	c.text.Grow(text)
 	f.Meta = make([]KV, 0, n)
 	f.keys = newIndex(n)
 	for i := 0; i < n && c.err == nil; i++ {
 		c.at = site{kind: "key", no: i, of: n}
-		pos, key := c.pos, c.name()
+		pos := c.pos
+		key := c.name()
 		valuePos := c.pos
 		f.Meta = append(f.Meta, KV{key, c.value(c.u32())})
 		if !f.keys.add(i, f.key) {
@@ -137,10 +139,10 @@ func length(v any) int {
 // readTensors reads names, shapes and types; place finds the data. As in
 // readMeta, a first pass counts.
 func (f *File) readTensors(c *cursor, n int) {
-	start := c.pos
+	start, text := c.pos, 0
 	for i := 0; i < n && c.err == nil; i++ {
 		c.at = site{kind: "tensor", no: i, of: n}
-		c.bytes()
+		text += len(c.bytes())
 		c.take(c.dims() * 8)
 		c.take(4 + 8)
 	}
@@ -148,6 +150,8 @@ func (f *File) readTensors(c *cursor, n int) {
 		return
 	}
 	c.pos = start
+	c.text.Reset()
+	c.text.Grow(text)
 	f.Tensors = make([]Tensor, 0, n)
 	f.tensors = newIndex(n)
 	align := uint64(f.Alignment())
@@ -173,7 +177,8 @@ func (f *File) readTensors(c *cursor, n int) {
 
 // dims reads the number of dimensions.
 func (c *cursor) dims() int {
-	pos, n := c.pos, c.u32()
+	pos := c.pos
+	n := c.u32()
 	if c.err == nil && (n == 0 || n > maxDims) {
 		c.fail(pos, "%d dimensions, 1 to %d allowed", n, maxDims)
 	}
@@ -217,7 +222,8 @@ func (c *cursor) shape(t *Tensor) (numbers uint64) {
 	t.Shape = make([]int, min(c.dims(), maxDims))
 	numbers = 1
 	for i := len(t.Shape) - 1; i >= 0; i-- {
-		pos, d := c.pos, c.u64()
+		pos := c.pos
+		d := c.u64()
 		hi, lo := bits.Mul64(numbers, d)
 		switch {
 		case c.err != nil:

@@ -55,7 +55,8 @@ func (c *cursor) value(typ uint32) any {
 }
 
 func (c *cursor) array() any {
-	pos, typ := c.pos, c.u32()
+	pos := c.pos
+	typ := c.u32()
 	if typ == typeArray || typ > typeFloat64 {
 		c.fail(pos, "array of value type %d, want 0 to 8 or 10 to 12", typ)
 		return nil
