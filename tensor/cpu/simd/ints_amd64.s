@@ -124,11 +124,13 @@ TEXT ·dotQ40AVX21(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU flip4<>+0(SB), Y0
+	VMOVDQU low4<>+0(SB), Y1
+	VMOVDQU top4<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -136,70 +138,66 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 2(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPMADDWD       32(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   18(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 20(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       64(SI), Y4, Y4
-	VPMADDWD       96(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   8(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
-	VPBROADCASTW   36(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 38(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       128(SI), Y4, Y4
-	VPMADDWD       160(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   16(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   54(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 56(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       192(SI), Y4, Y4
-	VPMADDWD       224(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   24(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPMADDWD       32(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   18(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 20(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       64(SI), Y6, Y6
+	VPMADDWD       96(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   36(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 38(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       128(SI), Y6, Y6
+	VPMADDWD       160(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   54(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 56(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       192(SI), Y6, Y6
+	VPMADDWD       224(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+72, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -209,22 +207,21 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 2(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPMADDWD       32(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPMADDWD       32(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
 	ADDQ           $+18, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -234,51 +231,61 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
 
-DATA nibble<>+0(SB)/8, $0x000f000f000f000f
-DATA nibble<>+8(SB)/8, $0x000f000f000f000f
-DATA nibble<>+16(SB)/8, $0x000f000f000f000f
-DATA nibble<>+24(SB)/8, $0x000f000f000f000f
-GLOBL nibble<>(SB), RODATA|NOPTR, $32
+DATA flip4<>+0(SB)/8, $0x8888888888888888
+DATA flip4<>+8(SB)/8, $0x8888888888888888
+DATA flip4<>+16(SB)/8, $0x8888888888888888
+DATA flip4<>+24(SB)/8, $0x8888888888888888
+GLOBL flip4<>(SB), RODATA|NOPTR, $32
 
-DATA lanes4<>+0(SB)/8, $0x0000000000000000
-DATA lanes4<>+8(SB)/8, $0x0000000000000000
-DATA lanes4<>+16(SB)/8, $0x0000000400000004
-DATA lanes4<>+24(SB)/8, $0x0000000400000004
-GLOBL lanes4<>(SB), RODATA|NOPTR, $32
+DATA low4<>+0(SB)/8, $0x0000000400000004
+DATA low4<>+8(SB)/8, $0x0000000400000004
+DATA low4<>+16(SB)/8, $0x0000000000000000
+DATA low4<>+24(SB)/8, $0x0000000000000000
+GLOBL low4<>(SB), RODATA|NOPTR, $32
 
-DATA eight<>+0(SB)/8, $0x0008000800080008
-DATA eight<>+8(SB)/8, $0x0008000800080008
-DATA eight<>+16(SB)/8, $0x0008000800080008
-DATA eight<>+24(SB)/8, $0x0008000800080008
-GLOBL eight<>(SB), RODATA|NOPTR, $32
+DATA top4<>+0(SB)/8, $0xf000f000f000f000
+DATA top4<>+8(SB)/8, $0xf000f000f000f000
+DATA top4<>+16(SB)/8, $0xf000f000f000f000
+DATA top4<>+24(SB)/8, $0xf000f000f000f000
+GLOBL top4<>(SB), RODATA|NOPTR, $32
+
+DATA unit12<>+0(SB)/8, $0x3980000039800000
+DATA unit12<>+8(SB)/8, $0x3980000039800000
+DATA unit12<>+16(SB)/8, $0x3980000039800000
+DATA unit12<>+24(SB)/8, $0x3980000039800000
+GLOBL unit12<>(SB), RODATA|NOPTR, $32
 
 // func dotQ40AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ40AVX22(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU flip4<>+0(SB), Y0
+	VMOVDQU low4<>+0(SB), Y1
+	VMOVDQU top4<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -286,98 +293,94 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 2(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPMADDWD       32(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPMADDWD       32(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   18(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 20(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       64(DI), Y3, Y5
-	VPMADDWD       96(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   8(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       64(DI)(DX*1), Y3, Y3
-	VPMADDWD       96(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   8(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   36(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 38(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       128(DI), Y3, Y5
-	VPMADDWD       160(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   16(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       128(DI)(DX*1), Y3, Y3
-	VPMADDWD       160(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   16(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   54(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 56(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       192(DI), Y3, Y5
-	VPMADDWD       224(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   24(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       192(DI)(DX*1), Y3, Y3
-	VPMADDWD       224(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   24(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPMADDWD       32(DI), Y7, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPMADDWD       32(DI)(DX*1), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   18(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 20(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       64(DI), Y6, Y8
+	VPMADDWD       96(DI), Y7, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   8(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       64(DI)(DX*1), Y6, Y6
+	VPMADDWD       96(DI)(DX*1), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   36(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 38(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       128(DI), Y6, Y8
+	VPMADDWD       160(DI), Y7, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   16(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       128(DI)(DX*1), Y6, Y6
+	VPMADDWD       160(DI)(DX*1), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   54(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 56(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       192(DI), Y6, Y8
+	VPMADDWD       224(DI), Y7, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   24(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       192(DI)(DX*1), Y6, Y6
+	VPMADDWD       224(DI)(DX*1), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+72, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -387,29 +390,28 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 2(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPMADDWD       32(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPMADDWD       32(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPMADDWD       32(DI), Y7, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPMADDWD       32(DI)(DX*1), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+18, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -419,21 +421,23 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VMOVHLPS     X3, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X3, X4, X4
+	VMOVSHDUP    X4, X3
+	VADDSS       X3, X4, X4
+	VMULSS       unit12<>+0(SB), X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -466,12 +470,11 @@ unrolled:
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPMADDWD       32(R8), Y6, Y8
 	VPADDD         Y8, Y7, Y7
@@ -503,12 +506,11 @@ unrolled:
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       64(R8), Y5, Y7
 	VPMADDWD       96(R8), Y6, Y8
 	VPADDD         Y8, Y7, Y7
@@ -540,12 +542,11 @@ unrolled:
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       128(R8), Y5, Y7
 	VPMADDWD       160(R8), Y6, Y8
 	VPADDD         Y8, Y7, Y7
@@ -577,12 +578,11 @@ unrolled:
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       192(R8), Y5, Y7
 	VPMADDWD       224(R8), Y6, Y8
 	VPADDD         Y8, Y7, Y7
@@ -623,12 +623,11 @@ rest:
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPMADDWD       32(R8), Y6, Y8
 	VPADDD         Y8, Y7, Y7
@@ -672,6 +671,7 @@ end:
 	VADDPS       X4, X0, X0
 	VMOVSHDUP    X0, X4
 	VADDSS       X4, X0, X0
+	VMULSS       unit12<>+0(SB), X0, X0
 	VMOVSS       X0, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y1, X0
@@ -680,6 +680,7 @@ end:
 	VADDPS       X0, X1, X1
 	VMOVSHDUP    X1, X0
 	VADDSS       X0, X1, X1
+	VMULSS       unit12<>+0(SB), X1, X1
 	VMOVSS       X1, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y2, X0
@@ -688,6 +689,7 @@ end:
 	VADDPS       X0, X2, X2
 	VMOVSHDUP    X2, X0
 	VADDSS       X0, X2, X2
+	VMULSS       unit12<>+0(SB), X2, X2
 	VMOVSS       X2, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y3, X0
@@ -696,6 +698,7 @@ end:
 	VADDPS       X0, X3, X3
 	VMOVSHDUP    X3, X0
 	VADDSS       X0, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
 	VMOVSS       X3, (R8)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
@@ -712,11 +715,13 @@ TEXT ·dotQ40VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU flip4<>+0(SB), Y0
+	VMOVDQU low4<>+0(SB), Y1
+	VMOVDQU top4<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -724,66 +729,62 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 2(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPDPWSSD       32(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   18(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 20(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       64(SI), Y4, Y4
-	VPDPWSSD       96(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   8(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
-	VPBROADCASTW   36(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 38(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       128(SI), Y4, Y4
-	VPDPWSSD       160(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   16(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   54(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 56(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       192(SI), Y4, Y4
-	VPDPWSSD       224(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   24(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   18(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 20(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       64(SI), Y6, Y6
+	VPDPWSSD       96(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   36(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 38(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       128(SI), Y6, Y6
+	VPDPWSSD       160(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   54(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 56(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       192(SI), Y6, Y6
+	VPDPWSSD       224(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+72, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -793,21 +794,20 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 2(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPDPWSSD       32(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
 	ADDQ           $+18, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -817,14 +817,15 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -834,16 +835,19 @@ end:
 // func dotQ40VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ40VNNI2(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU flip4<>+0(SB), Y0
+	VMOVDQU low4<>+0(SB), Y1
+	VMOVDQU top4<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -851,90 +855,86 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 2(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPDPWSSD       32(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPDPWSSD       32(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   18(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 20(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       64(DI), Y3, Y5
-	VPDPWSSD       96(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   8(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       64(DI)(DX*1), Y3, Y3
-	VPDPWSSD       96(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   8(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   36(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 38(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       128(DI), Y3, Y5
-	VPDPWSSD       160(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   16(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       128(DI)(DX*1), Y3, Y3
-	VPDPWSSD       160(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   16(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   54(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 56(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       192(DI), Y3, Y5
-	VPDPWSSD       224(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   24(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       192(DI)(DX*1), Y3, Y3
-	VPDPWSSD       224(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   24(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPDPWSSD       32(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPDPWSSD       32(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   18(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 20(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       64(DI), Y6, Y8
+	VPDPWSSD       96(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   8(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       64(DI)(DX*1), Y6, Y6
+	VPDPWSSD       96(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   36(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 38(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       128(DI), Y6, Y8
+	VPDPWSSD       160(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   16(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       128(DI)(DX*1), Y6, Y6
+	VPDPWSSD       160(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   54(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 56(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       192(DI), Y6, Y8
+	VPDPWSSD       224(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   24(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       192(DI)(DX*1), Y6, Y6
+	VPDPWSSD       224(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+72, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -944,27 +944,26 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 2(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPSUBW         eight<>+0(SB), Y3, Y3
-	VPSUBW         eight<>+0(SB), Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPDPWSSD       32(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPDPWSSD       32(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 2(AX), Y7
+	VPXOR          Y0, Y7, Y7
+	VPSLLVD        Y1, Y7, Y7
+	VPSLLW         $0x08, Y7, Y6
+	VPAND          Y2, Y6, Y6
+	VPAND          Y2, Y7, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPDPWSSD       32(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPDPWSSD       32(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+18, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -974,21 +973,23 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VMOVHLPS     X3, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X3, X4, X4
+	VMOVSHDUP    X4, X3
+	VADDSS       X3, X4, X4
+	VMULSS       unit12<>+0(SB), X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -1021,12 +1022,11 @@ unrolled:
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPDPWSSD       32(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -1054,12 +1054,11 @@ unrolled:
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       64(R8), Y5, Y7
 	VPDPWSSD       96(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -1087,12 +1086,11 @@ unrolled:
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       128(R8), Y5, Y7
 	VPDPWSSD       160(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -1120,12 +1118,11 @@ unrolled:
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       192(R8), Y5, Y7
 	VPDPWSSD       224(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -1162,12 +1159,11 @@ rest:
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPSUBW         eight<>+0(SB), Y5, Y5
-	VPSUBW         eight<>+0(SB), Y6, Y6
+	VPXOR          flip4<>+0(SB), Y6, Y6
+	VPSLLVD        low4<>+0(SB), Y6, Y6
+	VPSLLW         $0x08, Y6, Y5
+	VPAND          top4<>+0(SB), Y5, Y5
+	VPAND          top4<>+0(SB), Y6, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPDPWSSD       32(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -1207,6 +1203,7 @@ end:
 	VADDPS       X4, X0, X0
 	VMOVSHDUP    X0, X4
 	VADDSS       X4, X0, X0
+	VMULSS       unit12<>+0(SB), X0, X0
 	VMOVSS       X0, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y1, X0
@@ -1215,6 +1212,7 @@ end:
 	VADDPS       X0, X1, X1
 	VMOVSHDUP    X1, X0
 	VADDSS       X0, X1, X1
+	VMULSS       unit12<>+0(SB), X1, X1
 	VMOVSS       X1, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y2, X0
@@ -1223,6 +1221,7 @@ end:
 	VADDPS       X0, X2, X2
 	VMOVSHDUP    X2, X0
 	VADDSS       X0, X2, X2
+	VMULSS       unit12<>+0(SB), X2, X2
 	VMOVSS       X2, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y3, X0
@@ -1231,6 +1230,7 @@ end:
 	VADDPS       X0, X3, X3
 	VMOVSHDUP    X3, X0
 	VADDSS       X0, X3, X3
+	VMULSS       unit12<>+0(SB), X3, X3
 	VMOVSS       X3, (R8)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
@@ -1247,12 +1247,13 @@ TEXT ·dotQ41AVX21(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
 
 row:
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -1260,70 +1261,70 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPMADDWD       32(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          20(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 24(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       64(SI), Y5, Y5
-	VPMADDWD       96(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          40(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 44(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       128(SI), Y5, Y5
-	VPMADDWD       160(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          60(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 64(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       192(SI), Y5, Y5
-	VPMADDWD       224(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 4(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPMADDWD       32(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          (DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
+	VMOVD          20(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 24(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       64(SI), Y6, Y6
+	VPMADDWD       96(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          8(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y3
+	VMOVD          40(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 44(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       128(SI), Y6, Y6
+	VPMADDWD       160(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          16(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
+	VMOVD          60(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 64(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       192(SI), Y6, Y6
+	VPMADDWD       224(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          24(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y3
 	ADDQ           $+80, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -1333,22 +1334,22 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPMADDWD       32(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
+	VMOVD          (AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 4(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPMADDWD       32(SI), Y7, Y7
+	VPADDD         Y7, Y6, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          (DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
 	ADDQ           $+20, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -1358,21 +1359,33 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y3, Y2, Y2
+	VANDPS       lane1<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
+
+DATA lanes4<>+0(SB)/8, $0x0000000000000000
+DATA lanes4<>+8(SB)/8, $0x0000000000000000
+DATA lanes4<>+16(SB)/8, $0x0000000400000004
+DATA lanes4<>+24(SB)/8, $0x0000000400000004
+GLOBL lanes4<>(SB), RODATA|NOPTR, $32
+
+DATA nibble<>+0(SB)/8, $0x000f000f000f000f
+DATA nibble<>+8(SB)/8, $0x000f000f000f000f
+DATA nibble<>+16(SB)/8, $0x000f000f000f000f
+DATA nibble<>+24(SB)/8, $0x000f000f000f000f
+GLOBL nibble<>(SB), RODATA|NOPTR, $32
 
 DATA lane1<>+0(SB)/8, $0xffffffff00000000
 DATA lane1<>+8(SB)/8, $0x0000000000000000
@@ -1383,18 +1396,20 @@ GLOBL lane1<>(SB), RODATA|NOPTR, $32
 // func dotQ41AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ41AVX22(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -1402,106 +1417,106 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPMADDWD       32(DI), Y6, Y8
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 4(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       (DI), Y7, Y9
+	VPMADDWD       32(DI), Y8, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       (DI)(DX*1), Y7, Y7
+	VPMADDWD       32(DI)(DX*1), Y8, Y8
 	VPADDD         Y8, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPMADDWD       32(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          20(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 24(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       64(DI), Y5, Y7
-	VPMADDWD       96(DI), Y6, Y8
+	VMOVQ          (R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          20(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 24(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       64(DI), Y7, Y9
+	VPMADDWD       96(DI), Y8, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          8(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       64(DI)(DX*1), Y7, Y7
+	VPMADDWD       96(DI)(DX*1), Y8, Y8
 	VPADDD         Y8, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          8(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       64(DI)(DX*1), Y5, Y5
-	VPMADDWD       96(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          40(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 44(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       128(DI), Y5, Y7
-	VPMADDWD       160(DI), Y6, Y8
+	VMOVQ          8(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          40(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 44(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       128(DI), Y7, Y9
+	VPMADDWD       160(DI), Y8, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          16(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       128(DI)(DX*1), Y7, Y7
+	VPMADDWD       160(DI)(DX*1), Y8, Y8
 	VPADDD         Y8, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          16(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       128(DI)(DX*1), Y5, Y5
-	VPMADDWD       160(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          60(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 64(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       192(DI), Y5, Y7
-	VPMADDWD       224(DI), Y6, Y8
+	VMOVQ          16(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          60(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 64(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       192(DI), Y7, Y9
+	VPMADDWD       224(DI), Y8, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          24(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       192(DI)(DX*1), Y7, Y7
+	VPMADDWD       224(DI)(DX*1), Y8, Y8
 	VPADDD         Y8, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          24(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       192(DI)(DX*1), Y5, Y5
-	VPMADDWD       224(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVQ          24(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
 	ADDQ           $+80, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -1511,31 +1526,31 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPMADDWD       32(DI), Y6, Y8
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 4(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       (DI), Y7, Y9
+	VPMADDWD       32(DI), Y8, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       (DI)(DX*1), Y7, Y7
+	VPMADDWD       32(DI)(DX*1), Y8, Y8
 	VPADDD         Y8, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPMADDWD       32(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVQ          (R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
 	ADDQ           $+20, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -1545,25 +1560,25 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       lane1<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
-	ADDQ         R8, DI
 	VANDPS       lane1<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
 	VMOVSS       X2, (DI)
+	ADDQ         R8, DI
+	VANDPS       lane1<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -1884,12 +1899,13 @@ TEXT ·dotQ41VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
 
 row:
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -1897,66 +1913,66 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPDPWSSD       32(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          20(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 24(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       64(SI), Y5, Y5
-	VPDPWSSD       96(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          40(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 44(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       128(SI), Y5, Y5
-	VPDPWSSD       160(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          60(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 64(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       192(SI), Y5, Y5
-	VPDPWSSD       224(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 4(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          (DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
+	VMOVD          20(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 24(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       64(SI), Y6, Y6
+	VPDPWSSD       96(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          8(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y3
+	VMOVD          40(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 44(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       128(SI), Y6, Y6
+	VPDPWSSD       160(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          16(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
+	VMOVD          60(AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 64(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       192(SI), Y6, Y6
+	VPDPWSSD       224(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          24(DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y3
 	ADDQ           $+80, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -1966,21 +1982,21 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPDPWSSD       32(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
+	VMOVD          (AX), X5
+	VCVTPH2PS      X5, X5
+	VBROADCASTI128 4(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VMOVQ          (DI), X7
+	VMULPS         X5, X7, X7
+	VADDPS         X7, X4, X4
+	VBROADCASTSS   X7, Y5
+	VFMADD231PS    Y5, Y6, Y2
 	ADDQ           $+20, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -1990,16 +2006,16 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y3, Y2, Y2
+	VANDPS       lane1<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -2009,18 +2025,20 @@ end:
 // func dotQ41VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ41VNNI2(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -2028,98 +2046,98 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPDPWSSD       32(DI), Y6, Y7
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 4(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       (DI), Y7, Y9
+	VPDPWSSD       32(DI), Y8, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       (DI)(DX*1), Y7, Y7
+	VPDPWSSD       32(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPDPWSSD       32(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          20(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 24(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       64(DI), Y5, Y7
-	VPDPWSSD       96(DI), Y6, Y7
+	VMOVQ          (R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          20(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 24(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       64(DI), Y7, Y9
+	VPDPWSSD       96(DI), Y8, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          8(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       64(DI)(DX*1), Y7, Y7
+	VPDPWSSD       96(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          8(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       64(DI)(DX*1), Y5, Y5
-	VPDPWSSD       96(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          40(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 44(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       128(DI), Y5, Y7
-	VPDPWSSD       160(DI), Y6, Y7
+	VMOVQ          8(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          40(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 44(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       128(DI), Y7, Y9
+	VPDPWSSD       160(DI), Y8, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          16(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       128(DI)(DX*1), Y7, Y7
+	VPDPWSSD       160(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          16(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       128(DI)(DX*1), Y5, Y5
-	VPDPWSSD       160(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          60(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 64(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       192(DI), Y5, Y7
-	VPDPWSSD       224(DI), Y6, Y7
+	VMOVQ          16(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          60(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 64(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       192(DI), Y7, Y9
+	VPDPWSSD       224(DI), Y8, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          24(R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       192(DI)(DX*1), Y7, Y7
+	VPDPWSSD       224(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          24(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       192(DI)(DX*1), Y5, Y5
-	VPDPWSSD       224(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVQ          24(R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
 	ADDQ           $+80, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -2129,29 +2147,29 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 4(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPDPWSSD       32(DI), Y6, Y7
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 4(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VPMADDWD       (DI), Y7, Y9
+	VPDPWSSD       32(DI), Y8, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (R8), X10
+	VMULPS         X6, X10, X10
+	VADDPS         X10, X3, X3
+	VBROADCASTSS   X10, Y10
+	VFMADD231PS    Y10, Y9, Y2
+	VPMADDWD       (DI)(DX*1), Y7, Y7
+	VPDPWSSD       32(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPDPWSSD       32(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVQ          (R8)(DX*1), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
 	ADDQ           $+20, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -2161,25 +2179,25 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       lane1<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
-	ADDQ         R8, DI
 	VANDPS       lane1<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
 	VMOVSS       X2, (DI)
+	ADDQ         R8, DI
+	VANDPS       lane1<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -2480,11 +2498,15 @@ TEXT ·dotQ50AVX21(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU pair<>+0(SB), Y2
+	VMOVDQU evenbit<>+0(SB), Y3
+	VMOVDQU oddbit<>+0(SB), Y4
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -2492,102 +2514,102 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 6(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   2(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPMADDWD       32(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   22(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 28(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   24(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       64(SI), Y4, Y4
-	VPMADDWD       96(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   8(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
-	VPBROADCASTW   44(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 50(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   46(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       128(SI), Y4, Y4
-	VPMADDWD       160(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   16(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   66(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 72(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   68(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       192(SI), Y4, Y4
-	VPMADDWD       224(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   24(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
+	VPBROADCASTW   (AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 6(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   2(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       (SI), Y8, Y8
+	VPMADDWD       32(SI), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (DI), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y5
+	VPBROADCASTW   22(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 28(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   24(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       64(SI), Y8, Y8
+	VPMADDWD       96(SI), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   8(DI), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
+	VPBROADCASTW   44(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 50(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   46(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       128(SI), Y8, Y8
+	VPMADDWD       160(SI), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   16(DI), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y5
+	VPBROADCASTW   66(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 72(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   68(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       192(SI), Y8, Y8
+	VPMADDWD       224(SI), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   24(DI), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
 	ADDQ           $+88, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -2597,30 +2619,30 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 6(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   2(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPMADDWD       32(SI), Y5, Y5
-	VPADDD         Y5, Y4, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
+	VPBROADCASTW   (AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 6(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   2(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       (SI), Y8, Y8
+	VPMADDWD       32(SI), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (DI), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y5
 	ADDQ           $+22, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -2630,14 +2652,14 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VADDPS       X6, X5, X5
+	VMOVHLPS     X5, X5, X6
+	VADDPS       X6, X5, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X5
+	VMOVSS       X5, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -2656,6 +2678,12 @@ DATA evenbit<>+16(SB)/8, $0x0040001000040001
 DATA evenbit<>+24(SB)/8, $0x4000100004000100
 GLOBL evenbit<>(SB), RODATA|NOPTR, $32
 
+DATA oddbit<>+0(SB)/8, $0x0080002000080002
+DATA oddbit<>+8(SB)/8, $0x8000200008000200
+DATA oddbit<>+16(SB)/8, $0x0080002000080002
+DATA oddbit<>+24(SB)/8, $0x8000200008000200
+GLOBL oddbit<>(SB), RODATA|NOPTR, $32
+
 DATA zero<>+0(SB)/8, $0x0000000000000000
 DATA zero<>+8(SB)/8, $0x0000000000000000
 DATA zero<>+16(SB)/8, $0x0000000000000000
@@ -2668,25 +2696,24 @@ DATA minus16<>+16(SB)/8, $0xfff0fff0fff0fff0
 DATA minus16<>+24(SB)/8, $0xfff0fff0fff0fff0
 GLOBL minus16<>(SB), RODATA|NOPTR, $32
 
-DATA oddbit<>+0(SB)/8, $0x0080002000080002
-DATA oddbit<>+8(SB)/8, $0x8000200008000200
-DATA oddbit<>+16(SB)/8, $0x0080002000080002
-DATA oddbit<>+24(SB)/8, $0x8000200008000200
-GLOBL oddbit<>(SB), RODATA|NOPTR, $32
-
 // func dotQ50AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ50AVX22(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU pair<>+0(SB), Y2
+	VMOVDQU evenbit<>+0(SB), Y3
+	VMOVDQU oddbit<>+0(SB), Y4
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -2694,130 +2721,130 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 6(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   2(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPMADDWD       32(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPMADDWD       32(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   22(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 28(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   24(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       64(DI), Y3, Y5
-	VPMADDWD       96(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   8(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       64(DI)(DX*1), Y3, Y3
-	VPMADDWD       96(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   8(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   44(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 50(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   46(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       128(DI), Y3, Y5
-	VPMADDWD       160(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   16(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       128(DI)(DX*1), Y3, Y3
-	VPMADDWD       160(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   16(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   66(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 72(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   68(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       192(DI), Y3, Y5
-	VPMADDWD       224(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   24(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       192(DI)(DX*1), Y3, Y3
-	VPMADDWD       224(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   24(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 6(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   2(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       (DI), Y8, Y10
+	VPMADDWD       32(DI), Y9, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VBROADCASTSS   (R8), Y11
+	VMULPS         Y7, Y11, Y11
+	VFMADD231PS    Y11, Y10, Y5
+	VPMADDWD       (DI)(DX*1), Y8, Y8
+	VPMADDWD       32(DI)(DX*1), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8)(DX*1), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
+	VPBROADCASTW   22(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 28(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   24(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       64(DI), Y8, Y10
+	VPMADDWD       96(DI), Y9, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VBROADCASTSS   8(R8), Y11
+	VMULPS         Y7, Y11, Y11
+	VFMADD231PS    Y11, Y10, Y5
+	VPMADDWD       64(DI)(DX*1), Y8, Y8
+	VPMADDWD       96(DI)(DX*1), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   8(R8)(DX*1), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
+	VPBROADCASTW   44(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 50(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   46(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       128(DI), Y8, Y10
+	VPMADDWD       160(DI), Y9, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VBROADCASTSS   16(R8), Y11
+	VMULPS         Y7, Y11, Y11
+	VFMADD231PS    Y11, Y10, Y5
+	VPMADDWD       128(DI)(DX*1), Y8, Y8
+	VPMADDWD       160(DI)(DX*1), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   16(R8)(DX*1), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
+	VPBROADCASTW   66(AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 72(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   68(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       192(DI), Y8, Y10
+	VPMADDWD       224(DI), Y9, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VBROADCASTSS   24(R8), Y11
+	VMULPS         Y7, Y11, Y11
+	VFMADD231PS    Y11, Y10, Y5
+	VPMADDWD       192(DI)(DX*1), Y8, Y8
+	VPMADDWD       224(DI)(DX*1), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   24(R8)(DX*1), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
 	ADDQ           $+88, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -2827,37 +2854,37 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 6(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   2(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPMADDWD       32(DI), Y4, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPMADDWD       32(DI)(DX*1), Y4, Y4
-	VPADDD         Y4, Y3, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X7
+	VCVTPH2PS      X7, Y7
+	VBROADCASTI128 6(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	VPBROADCASTD   2(AX), Y10
+	VPSHUFB        Y2, Y10, Y10
+	VPAND          Y3, Y10, Y11
+	VPCMPEQW       zero<>+0(SB), Y11, Y11
+	VPAND          minus16<>+0(SB), Y11, Y11
+	VPOR           Y11, Y8, Y8
+	VPAND          Y4, Y10, Y10
+	VPCMPEQW       zero<>+0(SB), Y10, Y10
+	VPAND          minus16<>+0(SB), Y10, Y10
+	VPOR           Y10, Y9, Y9
+	VPMADDWD       (DI), Y8, Y10
+	VPMADDWD       32(DI), Y9, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VBROADCASTSS   (R8), Y11
+	VMULPS         Y7, Y11, Y11
+	VFMADD231PS    Y11, Y10, Y5
+	VPMADDWD       (DI)(DX*1), Y8, Y8
+	VPMADDWD       32(DI)(DX*1), Y9, Y9
+	VPADDD         Y9, Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8)(DX*1), Y9
+	VMULPS         Y7, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y6
 	ADDQ           $+22, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -2867,21 +2894,21 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X7
+	VADDPS       X7, X5, X5
+	VMOVHLPS     X5, X5, X7
+	VADDPS       X7, X5, X5
+	VMOVSHDUP    X5, X7
+	VADDSS       X7, X5, X5
+	VMOVSS       X5, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y6, X5
+	VADDPS       X5, X6, X6
+	VMOVHLPS     X6, X6, X5
+	VADDPS       X5, X6, X6
+	VMOVSHDUP    X6, X5
+	VADDSS       X5, X6, X6
+	VMOVSS       X6, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -3192,7 +3219,7 @@ end:
 	RET
 
 // func dotQ50VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ50VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -3200,11 +3227,13 @@ TEXT ·dotQ50VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU bit4<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -3212,98 +3241,98 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 6(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   2(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPDPWSSD       32(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   22(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 28(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   24(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       64(SI), Y4, Y4
-	VPDPWSSD       96(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   8(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
-	VPBROADCASTW   44(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 50(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   46(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       128(SI), Y4, Y4
-	VPDPWSSD       160(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   16(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
-	VPBROADCASTW   66(AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 72(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   68(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       192(SI), Y4, Y4
-	VPDPWSSD       224(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   24(DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y2
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 6(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           2(AX), R9
+	NOTL           R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   22(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 28(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           24(AX), R9
+	NOTL           R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       64(SI), Y6, Y6
+	VPDPWSSD       96(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   44(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 50(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           46(AX), R9
+	NOTL           R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       128(SI), Y6, Y6
+	VPDPWSSD       160(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
+	VPBROADCASTW   66(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 72(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           68(AX), R9
+	NOTL           R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       192(SI), Y6, Y6
+	VPDPWSSD       224(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+88, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -3313,29 +3342,29 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VPBROADCASTW   (AX), X3
-	VCVTPH2PS      X3, Y3
-	VBROADCASTI128 6(AX), Y5
-	VPSRLVD        lanes4<>+0(SB), Y5, Y5
-	VPAND          Y0, Y5, Y4
-	VPSRLD         $0x08, Y5, Y5
-	VPAND          Y0, Y5, Y5
-	VPBROADCASTD   2(AX), Y6
-	VPSHUFB        pair<>+0(SB), Y6, Y6
-	VPAND          evenbit<>+0(SB), Y6, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y4, Y4
-	VPAND          oddbit<>+0(SB), Y6, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPMADDWD       (SI), Y4, Y4
-	VPDPWSSD       32(SI), Y5, Y4
-	VCVTDQ2PS      Y4, Y4
-	VBROADCASTSS   (DI), Y5
-	VMULPS         Y3, Y5, Y5
-	VFMADD231PS    Y5, Y4, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 6(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           2(AX), R9
+	NOTL           R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       (SI), Y6, Y6
+	VPDPWSSD       32(SI), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (DI), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y3
 	ADDQ           $+22, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -3345,33 +3374,42 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
 
+DATA bit4<>+0(SB)/8, $0x0010001000100010
+DATA bit4<>+8(SB)/8, $0x0010001000100010
+DATA bit4<>+16(SB)/8, $0x0010001000100010
+DATA bit4<>+24(SB)/8, $0x0010001000100010
+GLOBL bit4<>(SB), RODATA|NOPTR, $32
+
 // func dotQ50VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ50VNNI2(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU bit4<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -3379,122 +3417,122 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 6(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   2(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPDPWSSD       32(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPDPWSSD       32(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   22(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 28(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   24(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       64(DI), Y3, Y5
-	VPDPWSSD       96(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   8(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       64(DI)(DX*1), Y3, Y3
-	VPDPWSSD       96(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   8(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   44(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 50(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   46(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       128(DI), Y3, Y5
-	VPDPWSSD       160(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   16(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       128(DI)(DX*1), Y3, Y3
-	VPDPWSSD       160(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   16(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
-	VPBROADCASTW   66(AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 72(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   68(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       192(DI), Y3, Y5
-	VPDPWSSD       224(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   24(R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       192(DI)(DX*1), Y3, Y3
-	VPDPWSSD       224(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   24(R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 6(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           2(AX), R10
+	NOTL           R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPDPWSSD       32(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPDPWSSD       32(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   22(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 28(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           24(AX), R10
+	NOTL           R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       64(DI), Y6, Y8
+	VPDPWSSD       96(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   8(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       64(DI)(DX*1), Y6, Y6
+	VPDPWSSD       96(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   8(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   44(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 50(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           46(AX), R10
+	NOTL           R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       128(DI), Y6, Y8
+	VPDPWSSD       160(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   16(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       128(DI)(DX*1), Y6, Y6
+	VPDPWSSD       160(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   16(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
+	VPBROADCASTW   66(AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 72(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           68(AX), R10
+	NOTL           R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       192(DI), Y6, Y8
+	VPDPWSSD       224(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   24(R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       192(DI)(DX*1), Y6, Y6
+	VPDPWSSD       224(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   24(R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+88, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -3504,35 +3542,35 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VPBROADCASTW   (AX), X2
-	VCVTPH2PS      X2, Y2
-	VBROADCASTI128 6(AX), Y4
-	VPSRLVD        lanes4<>+0(SB), Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y3
-	VPSRLD         $0x08, Y4, Y4
-	VPAND          nibble<>+0(SB), Y4, Y4
-	VPBROADCASTD   2(AX), Y5
-	VPSHUFB        pair<>+0(SB), Y5, Y5
-	VPAND          evenbit<>+0(SB), Y5, Y6
-	VPCMPEQW       zero<>+0(SB), Y6, Y6
-	VPAND          minus16<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VPAND          oddbit<>+0(SB), Y5, Y5
-	VPCMPEQW       zero<>+0(SB), Y5, Y5
-	VPAND          minus16<>+0(SB), Y5, Y5
-	VPOR           Y5, Y4, Y4
-	VPMADDWD       (DI), Y3, Y5
-	VPDPWSSD       32(DI), Y4, Y5
-	VCVTDQ2PS      Y5, Y5
-	VBROADCASTSS   (R8), Y6
-	VMULPS         Y2, Y6, Y6
-	VFMADD231PS    Y6, Y5, Y0
-	VPMADDWD       (DI)(DX*1), Y3, Y3
-	VPDPWSSD       32(DI)(DX*1), Y4, Y3
-	VCVTDQ2PS      Y3, Y3
-	VBROADCASTSS   (R8)(DX*1), Y4
-	VMULPS         Y2, Y4, Y4
-	VFMADD231PS    Y4, Y3, Y1
+	VPBROADCASTW   (AX), X5
+	VCVTPH2PS      X5, Y5
+	VBROADCASTI128 6(AX), Y7
+	VPSRLVD        Y0, Y7, Y7
+	VPAND          Y1, Y7, Y6
+	VPSRLD         $0x08, Y7, Y7
+	VPAND          Y1, Y7, Y7
+	MOVL           2(AX), R10
+	NOTL           R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPSUBW         Y2, Y6, K1, Y6
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPSUBW         Y2, Y7, K1, Y7
+	VPMADDWD       (DI), Y6, Y8
+	VPDPWSSD       32(DI), Y7, Y8
+	VCVTDQ2PS      Y8, Y8
+	VBROADCASTSS   (R8), Y9
+	VMULPS         Y5, Y9, Y9
+	VFMADD231PS    Y9, Y8, Y3
+	VPMADDWD       (DI)(DX*1), Y6, Y6
+	VPDPWSSD       32(DI)(DX*1), Y7, Y6
+	VCVTDQ2PS      Y6, Y6
+	VBROADCASTSS   (R8)(DX*1), Y7
+	VMULPS         Y5, Y7, Y7
+	VFMADD231PS    Y7, Y6, Y4
 	ADDQ           $+22, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -3542,21 +3580,21 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VMOVHLPS     X3, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X3, X4, X4
+	VMOVSHDUP    X4, X3
+	VADDSS       X3, X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -3564,7 +3602,7 @@ end:
 	RET
 
 // func dotQ50VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ50VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -3593,16 +3631,16 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y6, Y5
 	VPSRLD         $0x08, Y6, Y6
 	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   2(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       zero<>+0(SB), Y8, Y8
-	VPAND          minus16<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
+	MOVL           2(AX), R11
+	NOTL           R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPSUBW         bit4<>+0(SB), Y5, K1, Y5
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPSUBW         bit4<>+0(SB), Y6, K1, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPDPWSSD       32(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -3634,16 +3672,16 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y6, Y5
 	VPSRLD         $0x08, Y6, Y6
 	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   24(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       zero<>+0(SB), Y8, Y8
-	VPAND          minus16<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
+	MOVL           24(AX), R11
+	NOTL           R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPSUBW         bit4<>+0(SB), Y5, K1, Y5
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPSUBW         bit4<>+0(SB), Y6, K1, Y6
 	VPMADDWD       64(R8), Y5, Y7
 	VPDPWSSD       96(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -3675,16 +3713,16 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y6, Y5
 	VPSRLD         $0x08, Y6, Y6
 	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   46(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       zero<>+0(SB), Y8, Y8
-	VPAND          minus16<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
+	MOVL           46(AX), R11
+	NOTL           R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPSUBW         bit4<>+0(SB), Y5, K1, Y5
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPSUBW         bit4<>+0(SB), Y6, K1, Y6
 	VPMADDWD       128(R8), Y5, Y7
 	VPDPWSSD       160(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -3716,16 +3754,16 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y6, Y5
 	VPSRLD         $0x08, Y6, Y6
 	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   68(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       zero<>+0(SB), Y8, Y8
-	VPAND          minus16<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
+	MOVL           68(AX), R11
+	NOTL           R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPSUBW         bit4<>+0(SB), Y5, K1, Y5
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPSUBW         bit4<>+0(SB), Y6, K1, Y6
 	VPMADDWD       192(R8), Y5, Y7
 	VPDPWSSD       224(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -3766,16 +3804,16 @@ rest:
 	VPAND          nibble<>+0(SB), Y6, Y5
 	VPSRLD         $0x08, Y6, Y6
 	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   2(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       zero<>+0(SB), Y8, Y8
-	VPAND          minus16<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       zero<>+0(SB), Y7, Y7
-	VPAND          minus16<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
+	MOVL           2(AX), R11
+	NOTL           R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPSUBW         bit4<>+0(SB), Y5, K1, Y5
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPSUBW         bit4<>+0(SB), Y6, K1, Y6
 	VPMADDWD       (R8), Y5, Y7
 	VPDPWSSD       32(R8), Y6, Y7
 	VCVTDQ2PS      Y7, Y7
@@ -3855,12 +3893,16 @@ TEXT ·dotQ51AVX21(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU pair<>+0(SB), Y2
+	VMOVDQU evenbit<>+0(SB), Y3
+	VMOVDQU oddbit<>+0(SB), Y4
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -3868,110 +3910,110 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPMADDWD       32(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          24(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 32(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   28(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       64(SI), Y5, Y5
-	VPMADDWD       96(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          48(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   52(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       128(SI), Y5, Y5
-	VPMADDWD       160(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          72(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 80(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   76(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       192(SI), Y5, Y5
-	VPMADDWD       224(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X8
+	VCVTPH2PS      X8, X8
+	VBROADCASTI128 8(AX), Y10
+	VPSRLVD        Y0, Y10, Y10
+	VPAND          Y1, Y10, Y9
+	VPSRLD         $0x08, Y10, Y10
+	VPAND          Y1, Y10, Y10
+	VPBROADCASTD   4(AX), Y11
+	VPSHUFB        Y2, Y11, Y11
+	VPAND          Y3, Y11, Y12
+	VPCMPEQW       Y3, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPAND          Y4, Y11, Y11
+	VPCMPEQW       Y4, Y11, Y11
+	VPAND          bit4<>+0(SB), Y11, Y11
+	VPOR           Y11, Y10, Y10
+	VPMADDWD       (SI), Y9, Y9
+	VPMADDWD       32(SI), Y10, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (DI), X10
+	VMULPS         X8, X10, X10
+	VADDPS         X10, X7, X7
+	VBROADCASTSS   X10, Y8
+	VFMADD231PS    Y8, Y9, Y5
+	VMOVD          24(AX), X8
+	VCVTPH2PS      X8, X8
+	VBROADCASTI128 32(AX), Y10
+	VPSRLVD        Y0, Y10, Y10
+	VPAND          Y1, Y10, Y9
+	VPSRLD         $0x08, Y10, Y10
+	VPAND          Y1, Y10, Y10
+	VPBROADCASTD   28(AX), Y11
+	VPSHUFB        Y2, Y11, Y11
+	VPAND          Y3, Y11, Y12
+	VPCMPEQW       Y3, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPAND          Y4, Y11, Y11
+	VPCMPEQW       Y4, Y11, Y11
+	VPAND          bit4<>+0(SB), Y11, Y11
+	VPOR           Y11, Y10, Y10
+	VPMADDWD       64(SI), Y9, Y9
+	VPMADDWD       96(SI), Y10, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          8(DI), X10
+	VMULPS         X8, X10, X10
+	VADDPS         X10, X7, X7
+	VBROADCASTSS   X10, Y8
+	VFMADD231PS    Y8, Y9, Y6
+	VMOVD          48(AX), X8
+	VCVTPH2PS      X8, X8
+	VBROADCASTI128 56(AX), Y10
+	VPSRLVD        Y0, Y10, Y10
+	VPAND          Y1, Y10, Y9
+	VPSRLD         $0x08, Y10, Y10
+	VPAND          Y1, Y10, Y10
+	VPBROADCASTD   52(AX), Y11
+	VPSHUFB        Y2, Y11, Y11
+	VPAND          Y3, Y11, Y12
+	VPCMPEQW       Y3, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPAND          Y4, Y11, Y11
+	VPCMPEQW       Y4, Y11, Y11
+	VPAND          bit4<>+0(SB), Y11, Y11
+	VPOR           Y11, Y10, Y10
+	VPMADDWD       128(SI), Y9, Y9
+	VPMADDWD       160(SI), Y10, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          16(DI), X10
+	VMULPS         X8, X10, X10
+	VADDPS         X10, X7, X7
+	VBROADCASTSS   X10, Y8
+	VFMADD231PS    Y8, Y9, Y5
+	VMOVD          72(AX), X8
+	VCVTPH2PS      X8, X8
+	VBROADCASTI128 80(AX), Y10
+	VPSRLVD        Y0, Y10, Y10
+	VPAND          Y1, Y10, Y9
+	VPSRLD         $0x08, Y10, Y10
+	VPAND          Y1, Y10, Y10
+	VPBROADCASTD   76(AX), Y11
+	VPSHUFB        Y2, Y11, Y11
+	VPAND          Y3, Y11, Y12
+	VPCMPEQW       Y3, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPAND          Y4, Y11, Y11
+	VPCMPEQW       Y4, Y11, Y11
+	VPAND          bit4<>+0(SB), Y11, Y11
+	VPOR           Y11, Y10, Y10
+	VPMADDWD       192(SI), Y9, Y9
+	VPMADDWD       224(SI), Y10, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          24(DI), X10
+	VMULPS         X8, X10, X10
+	VADDPS         X10, X7, X7
+	VBROADCASTSS   X10, Y8
+	VFMADD231PS    Y8, Y9, Y6
 	ADDQ           $+96, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -3981,32 +4023,32 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPMADDWD       32(SI), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
+	VMOVD          (AX), X8
+	VCVTPH2PS      X8, X8
+	VBROADCASTI128 8(AX), Y10
+	VPSRLVD        Y0, Y10, Y10
+	VPAND          Y1, Y10, Y9
+	VPSRLD         $0x08, Y10, Y10
+	VPAND          Y1, Y10, Y10
+	VPBROADCASTD   4(AX), Y11
+	VPSHUFB        Y2, Y11, Y11
+	VPAND          Y3, Y11, Y12
+	VPCMPEQW       Y3, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPAND          Y4, Y11, Y11
+	VPCMPEQW       Y4, Y11, Y11
+	VPAND          bit4<>+0(SB), Y11, Y11
+	VPOR           Y11, Y10, Y10
+	VPMADDWD       (SI), Y9, Y9
+	VPMADDWD       32(SI), Y10, Y10
+	VPADDD         Y10, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VMOVQ          (DI), X10
+	VMULPS         X8, X10, X10
+	VADDPS         X10, X7, X7
+	VBROADCASTSS   X10, Y8
+	VFMADD231PS    Y8, Y9, Y5
 	ADDQ           $+24, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -4016,43 +4058,42 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y6, Y5, Y5
+	VANDPS       lane1<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VADDPS       X6, X5, X5
+	VMOVHLPS     X5, X5, X6
+	VADDPS       X6, X5, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X5
+	VMOVSS       X5, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
 
-DATA bit4<>+0(SB)/8, $0x0010001000100010
-DATA bit4<>+8(SB)/8, $0x0010001000100010
-DATA bit4<>+16(SB)/8, $0x0010001000100010
-DATA bit4<>+24(SB)/8, $0x0010001000100010
-GLOBL bit4<>(SB), RODATA|NOPTR, $32
-
 // func dotQ51AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ51AVX22(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU pair<>+0(SB), Y2
+	VMOVDQU evenbit<>+0(SB), Y3
+	VMOVDQU oddbit<>+0(SB), Y4
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -4060,146 +4101,146 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPMADDWD       32(DI), Y6, Y8
-	VPADDD         Y8, Y7, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPMADDWD       32(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          24(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 32(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   28(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       64(DI), Y5, Y7
-	VPMADDWD       96(DI), Y6, Y8
-	VPADDD         Y8, Y7, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          8(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       64(DI)(DX*1), Y5, Y5
-	VPMADDWD       96(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          48(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   52(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       128(DI), Y5, Y7
-	VPMADDWD       160(DI), Y6, Y8
-	VPADDD         Y8, Y7, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          16(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       128(DI)(DX*1), Y5, Y5
-	VPMADDWD       160(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          72(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 80(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   76(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       192(DI), Y5, Y7
-	VPMADDWD       224(DI), Y6, Y8
-	VPADDD         Y8, Y7, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          24(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       192(DI)(DX*1), Y5, Y5
-	VPMADDWD       224(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X9
+	VCVTPH2PS      X9, X9
+	VBROADCASTI128 8(AX), Y11
+	VPSRLVD        Y0, Y11, Y11
+	VPAND          Y1, Y11, Y10
+	VPSRLD         $0x08, Y11, Y11
+	VPAND          Y1, Y11, Y11
+	VPBROADCASTD   4(AX), Y12
+	VPSHUFB        Y2, Y12, Y12
+	VPAND          Y3, Y12, Y13
+	VPCMPEQW       Y3, Y13, Y13
+	VPAND          bit4<>+0(SB), Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPAND          Y4, Y12, Y12
+	VPCMPEQW       Y4, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y11, Y11
+	VPMADDWD       (DI), Y10, Y12
+	VPMADDWD       32(DI), Y11, Y13
+	VPADDD         Y13, Y12, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMOVQ          (R8), X13
+	VMULPS         X9, X13, X13
+	VADDPS         X13, X6, X6
+	VBROADCASTSS   X13, Y13
+	VFMADD231PS    Y13, Y12, Y5
+	VPMADDWD       (DI)(DX*1), Y10, Y10
+	VPMADDWD       32(DI)(DX*1), Y11, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          (R8)(DX*1), X11
+	VMULPS         X9, X11, X11
+	VADDPS         X11, X8, X8
+	VBROADCASTSS   X11, Y9
+	VFMADD231PS    Y9, Y10, Y7
+	VMOVD          24(AX), X9
+	VCVTPH2PS      X9, X9
+	VBROADCASTI128 32(AX), Y11
+	VPSRLVD        Y0, Y11, Y11
+	VPAND          Y1, Y11, Y10
+	VPSRLD         $0x08, Y11, Y11
+	VPAND          Y1, Y11, Y11
+	VPBROADCASTD   28(AX), Y12
+	VPSHUFB        Y2, Y12, Y12
+	VPAND          Y3, Y12, Y13
+	VPCMPEQW       Y3, Y13, Y13
+	VPAND          bit4<>+0(SB), Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPAND          Y4, Y12, Y12
+	VPCMPEQW       Y4, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y11, Y11
+	VPMADDWD       64(DI), Y10, Y12
+	VPMADDWD       96(DI), Y11, Y13
+	VPADDD         Y13, Y12, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMOVQ          8(R8), X13
+	VMULPS         X9, X13, X13
+	VADDPS         X13, X6, X6
+	VBROADCASTSS   X13, Y13
+	VFMADD231PS    Y13, Y12, Y5
+	VPMADDWD       64(DI)(DX*1), Y10, Y10
+	VPMADDWD       96(DI)(DX*1), Y11, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          8(R8)(DX*1), X11
+	VMULPS         X9, X11, X11
+	VADDPS         X11, X8, X8
+	VBROADCASTSS   X11, Y9
+	VFMADD231PS    Y9, Y10, Y7
+	VMOVD          48(AX), X9
+	VCVTPH2PS      X9, X9
+	VBROADCASTI128 56(AX), Y11
+	VPSRLVD        Y0, Y11, Y11
+	VPAND          Y1, Y11, Y10
+	VPSRLD         $0x08, Y11, Y11
+	VPAND          Y1, Y11, Y11
+	VPBROADCASTD   52(AX), Y12
+	VPSHUFB        Y2, Y12, Y12
+	VPAND          Y3, Y12, Y13
+	VPCMPEQW       Y3, Y13, Y13
+	VPAND          bit4<>+0(SB), Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPAND          Y4, Y12, Y12
+	VPCMPEQW       Y4, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y11, Y11
+	VPMADDWD       128(DI), Y10, Y12
+	VPMADDWD       160(DI), Y11, Y13
+	VPADDD         Y13, Y12, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMOVQ          16(R8), X13
+	VMULPS         X9, X13, X13
+	VADDPS         X13, X6, X6
+	VBROADCASTSS   X13, Y13
+	VFMADD231PS    Y13, Y12, Y5
+	VPMADDWD       128(DI)(DX*1), Y10, Y10
+	VPMADDWD       160(DI)(DX*1), Y11, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          16(R8)(DX*1), X11
+	VMULPS         X9, X11, X11
+	VADDPS         X11, X8, X8
+	VBROADCASTSS   X11, Y9
+	VFMADD231PS    Y9, Y10, Y7
+	VMOVD          72(AX), X9
+	VCVTPH2PS      X9, X9
+	VBROADCASTI128 80(AX), Y11
+	VPSRLVD        Y0, Y11, Y11
+	VPAND          Y1, Y11, Y10
+	VPSRLD         $0x08, Y11, Y11
+	VPAND          Y1, Y11, Y11
+	VPBROADCASTD   76(AX), Y12
+	VPSHUFB        Y2, Y12, Y12
+	VPAND          Y3, Y12, Y13
+	VPCMPEQW       Y3, Y13, Y13
+	VPAND          bit4<>+0(SB), Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPAND          Y4, Y12, Y12
+	VPCMPEQW       Y4, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y11, Y11
+	VPMADDWD       192(DI), Y10, Y12
+	VPMADDWD       224(DI), Y11, Y13
+	VPADDD         Y13, Y12, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMOVQ          24(R8), X13
+	VMULPS         X9, X13, X13
+	VADDPS         X13, X6, X6
+	VBROADCASTSS   X13, Y13
+	VFMADD231PS    Y13, Y12, Y5
+	VPMADDWD       192(DI)(DX*1), Y10, Y10
+	VPMADDWD       224(DI)(DX*1), Y11, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          24(R8)(DX*1), X11
+	VMULPS         X9, X11, X11
+	VADDPS         X11, X8, X8
+	VBROADCASTSS   X11, Y9
+	VFMADD231PS    Y9, Y10, Y7
 	ADDQ           $+96, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -4209,41 +4250,41 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPMADDWD       32(DI), Y6, Y8
-	VPADDD         Y8, Y7, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPMADDWD       32(DI)(DX*1), Y6, Y6
-	VPADDD         Y6, Y5, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X9
+	VCVTPH2PS      X9, X9
+	VBROADCASTI128 8(AX), Y11
+	VPSRLVD        Y0, Y11, Y11
+	VPAND          Y1, Y11, Y10
+	VPSRLD         $0x08, Y11, Y11
+	VPAND          Y1, Y11, Y11
+	VPBROADCASTD   4(AX), Y12
+	VPSHUFB        Y2, Y12, Y12
+	VPAND          Y3, Y12, Y13
+	VPCMPEQW       Y3, Y13, Y13
+	VPAND          bit4<>+0(SB), Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPAND          Y4, Y12, Y12
+	VPCMPEQW       Y4, Y12, Y12
+	VPAND          bit4<>+0(SB), Y12, Y12
+	VPOR           Y12, Y11, Y11
+	VPMADDWD       (DI), Y10, Y12
+	VPMADDWD       32(DI), Y11, Y13
+	VPADDD         Y13, Y12, Y12
+	VCVTDQ2PS      Y12, Y12
+	VMOVQ          (R8), X13
+	VMULPS         X9, X13, X13
+	VADDPS         X13, X6, X6
+	VBROADCASTSS   X13, Y13
+	VFMADD231PS    Y13, Y12, Y5
+	VPMADDWD       (DI)(DX*1), Y10, Y10
+	VPMADDWD       32(DI)(DX*1), Y11, Y11
+	VPADDD         Y11, Y10, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          (R8)(DX*1), X11
+	VMULPS         X9, X11, X11
+	VADDPS         X11, X8, X8
+	VBROADCASTSS   X11, Y9
+	VFMADD231PS    Y9, Y10, Y7
 	ADDQ           $+24, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -4253,25 +4294,25 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       lane1<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
+	VANDPS       lane1<>+0(SB), Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VADDPS       X6, X5, X5
+	VMOVHLPS     X5, X5, X6
+	VADDPS       X6, X5, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X5
+	VMOVSS       X5, (DI)
 	ADDQ         R8, DI
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
-	VMOVSS       X2, (DI)
+	VANDPS       lane1<>+0(SB), Y8, Y8
+	VADDPS       Y8, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X5
+	VADDPS       X5, X7, X7
+	VMOVHLPS     X7, X7, X5
+	VADDPS       X5, X7, X7
+	VMOVSHDUP    X7, X5
+	VADDSS       X5, X7, X7
+	VMOVSS       X7, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -4634,7 +4675,7 @@ end:
 	RET
 
 // func dotQ51VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ51VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -4642,12 +4683,14 @@ TEXT ·dotQ51VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+64, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU bit4<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
@@ -4655,106 +4698,102 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPDPWSSD       32(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          24(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 32(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   28(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       64(SI), Y5, Y5
-	VPDPWSSD       96(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          48(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   52(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       128(SI), Y5, Y5
-	VPDPWSSD       160(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
-	VMOVD          72(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 80(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   76(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       192(SI), Y5, Y5
-	VPDPWSSD       224(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 8(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	MOVL           4(AX), R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y7, K1, Y7
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPADDW         Y2, Y8, K1, Y8
+	VPMADDWD       (SI), Y7, Y7
+	VPDPWSSD       32(SI), Y8, Y7
+	VCVTDQ2PS      Y7, Y7
+	VMOVQ          (DI), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y3
+	VMOVD          24(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 32(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	MOVL           28(AX), R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y7, K1, Y7
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPADDW         Y2, Y8, K1, Y8
+	VPMADDWD       64(SI), Y7, Y7
+	VPDPWSSD       96(SI), Y8, Y7
+	VCVTDQ2PS      Y7, Y7
+	VMOVQ          8(DI), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
+	VMOVD          48(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 56(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	MOVL           52(AX), R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y7, K1, Y7
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPADDW         Y2, Y8, K1, Y8
+	VPMADDWD       128(SI), Y7, Y7
+	VPDPWSSD       160(SI), Y8, Y7
+	VCVTDQ2PS      Y7, Y7
+	VMOVQ          16(DI), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y3
+	VMOVD          72(AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 80(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	MOVL           76(AX), R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y7, K1, Y7
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPADDW         Y2, Y8, K1, Y8
+	VPMADDWD       192(SI), Y7, Y7
+	VPDPWSSD       224(SI), Y8, Y7
+	VCVTDQ2PS      Y7, Y7
+	VMOVQ          24(DI), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y4
 	ADDQ           $+96, AX
 	ADDQ           $+256, SI
 	ADDQ           $+32, DI
@@ -4764,31 +4803,30 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          Y0, Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          Y0, Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (SI), Y5, Y5
-	VPDPWSSD       32(SI), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (DI), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y1
+	VMOVD          (AX), X6
+	VCVTPH2PS      X6, X6
+	VBROADCASTI128 8(AX), Y8
+	VPSRLVD        Y0, Y8, Y8
+	VPAND          Y1, Y8, Y7
+	VPSRLD         $0x08, Y8, Y8
+	VPAND          Y1, Y8, Y8
+	MOVL           4(AX), R9
+	MOVL           $0x55555555, R10
+	PEXTL          R10, R9, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y7, K1, Y7
+	MOVL           $0xaaaaaaaa, R10
+	PEXTL          R10, R9, R9
+	KMOVW          R9, K1
+	VPADDW         Y2, Y8, K1, Y8
+	VPMADDWD       (SI), Y7, Y7
+	VPDPWSSD       32(SI), Y8, Y7
+	VCVTDQ2PS      Y7, Y7
+	VMOVQ          (DI), X8
+	VMULPS         X6, X8, X8
+	VADDPS         X8, X5, X5
+	VBROADCASTSS   X8, Y6
+	VFMADD231PS    Y6, Y7, Y3
 	ADDQ           $+24, AX
 	ADDQ           $+64, SI
 	ADDQ           $+8, DI
@@ -4798,16 +4836,16 @@ rest:
 end:
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VANDPS       lane1<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -4815,20 +4853,23 @@ end:
 	RET
 
 // func dotQ51VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ51VNNI2(SB), NOSPLIT, $0-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+64, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+64, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU lanes4<>+0(SB), Y0
+	VMOVDQU nibble<>+0(SB), Y1
+	VMOVDQU bit4<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -4836,138 +4877,134 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPDPWSSD       32(DI), Y6, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPDPWSSD       32(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          24(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 32(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   28(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       64(DI), Y5, Y7
-	VPDPWSSD       96(DI), Y6, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          8(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       64(DI)(DX*1), Y5, Y5
-	VPDPWSSD       96(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          8(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          48(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 56(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   52(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       128(DI), Y5, Y7
-	VPDPWSSD       160(DI), Y6, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          16(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       128(DI)(DX*1), Y5, Y5
-	VPDPWSSD       160(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          16(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
-	VMOVD          72(AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 80(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   76(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       192(DI), Y5, Y7
-	VPDPWSSD       224(DI), Y6, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          24(R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       192(DI)(DX*1), Y5, Y5
-	VPDPWSSD       224(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          24(R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X7
+	VCVTPH2PS      X7, X7
+	VBROADCASTI128 8(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	MOVL           4(AX), R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPADDW         Y2, Y8, K1, Y8
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y9, K1, Y9
+	VPMADDWD       (DI), Y8, Y10
+	VPDPWSSD       32(DI), Y9, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          (R8), X11
+	VMULPS         X7, X11, X11
+	VADDPS         X11, X4, X4
+	VBROADCASTSS   X11, Y11
+	VFMADD231PS    Y11, Y10, Y3
+	VPMADDWD       (DI)(DX*1), Y8, Y8
+	VPDPWSSD       32(DI)(DX*1), Y9, Y8
+	VCVTDQ2PS      Y8, Y8
+	VMOVQ          (R8)(DX*1), X9
+	VMULPS         X7, X9, X9
+	VADDPS         X9, X6, X6
+	VBROADCASTSS   X9, Y7
+	VFMADD231PS    Y7, Y8, Y5
+	VMOVD          24(AX), X7
+	VCVTPH2PS      X7, X7
+	VBROADCASTI128 32(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	MOVL           28(AX), R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPADDW         Y2, Y8, K1, Y8
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y9, K1, Y9
+	VPMADDWD       64(DI), Y8, Y10
+	VPDPWSSD       96(DI), Y9, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          8(R8), X11
+	VMULPS         X7, X11, X11
+	VADDPS         X11, X4, X4
+	VBROADCASTSS   X11, Y11
+	VFMADD231PS    Y11, Y10, Y3
+	VPMADDWD       64(DI)(DX*1), Y8, Y8
+	VPDPWSSD       96(DI)(DX*1), Y9, Y8
+	VCVTDQ2PS      Y8, Y8
+	VMOVQ          8(R8)(DX*1), X9
+	VMULPS         X7, X9, X9
+	VADDPS         X9, X6, X6
+	VBROADCASTSS   X9, Y7
+	VFMADD231PS    Y7, Y8, Y5
+	VMOVD          48(AX), X7
+	VCVTPH2PS      X7, X7
+	VBROADCASTI128 56(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	MOVL           52(AX), R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPADDW         Y2, Y8, K1, Y8
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y9, K1, Y9
+	VPMADDWD       128(DI), Y8, Y10
+	VPDPWSSD       160(DI), Y9, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          16(R8), X11
+	VMULPS         X7, X11, X11
+	VADDPS         X11, X4, X4
+	VBROADCASTSS   X11, Y11
+	VFMADD231PS    Y11, Y10, Y3
+	VPMADDWD       128(DI)(DX*1), Y8, Y8
+	VPDPWSSD       160(DI)(DX*1), Y9, Y8
+	VCVTDQ2PS      Y8, Y8
+	VMOVQ          16(R8)(DX*1), X9
+	VMULPS         X7, X9, X9
+	VADDPS         X9, X6, X6
+	VBROADCASTSS   X9, Y7
+	VFMADD231PS    Y7, Y8, Y5
+	VMOVD          72(AX), X7
+	VCVTPH2PS      X7, X7
+	VBROADCASTI128 80(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	MOVL           76(AX), R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPADDW         Y2, Y8, K1, Y8
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y9, K1, Y9
+	VPMADDWD       192(DI), Y8, Y10
+	VPDPWSSD       224(DI), Y9, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          24(R8), X11
+	VMULPS         X7, X11, X11
+	VADDPS         X11, X4, X4
+	VBROADCASTSS   X11, Y11
+	VFMADD231PS    Y11, Y10, Y3
+	VPMADDWD       192(DI)(DX*1), Y8, Y8
+	VPDPWSSD       224(DI)(DX*1), Y9, Y8
+	VCVTDQ2PS      Y8, Y8
+	VMOVQ          24(R8)(DX*1), X9
+	VMULPS         X7, X9, X9
+	VADDPS         X9, X6, X6
+	VBROADCASTSS   X9, Y7
+	VFMADD231PS    Y7, Y8, Y5
 	ADDQ           $+96, AX
 	ADDQ           $+256, DI
 	ADDQ           $+32, R8
@@ -4977,39 +5014,38 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
-	VMOVD          (AX), X4
-	VCVTPH2PS      X4, X4
-	VBROADCASTI128 8(AX), Y6
-	VPSRLVD        lanes4<>+0(SB), Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y5
-	VPSRLD         $0x08, Y6, Y6
-	VPAND          nibble<>+0(SB), Y6, Y6
-	VPBROADCASTD   4(AX), Y7
-	VPSHUFB        pair<>+0(SB), Y7, Y7
-	VPAND          evenbit<>+0(SB), Y7, Y8
-	VPCMPEQW       evenbit<>+0(SB), Y8, Y8
-	VPAND          bit4<>+0(SB), Y8, Y8
-	VPOR           Y8, Y5, Y5
-	VPAND          oddbit<>+0(SB), Y7, Y7
-	VPCMPEQW       oddbit<>+0(SB), Y7, Y7
-	VPAND          bit4<>+0(SB), Y7, Y7
-	VPOR           Y7, Y6, Y6
-	VPMADDWD       (DI), Y5, Y7
-	VPDPWSSD       32(DI), Y6, Y7
-	VCVTDQ2PS      Y7, Y7
-	VMOVQ          (R8), X8
-	VMULPS         X4, X8, X8
-	VADDPS         X8, X1, X1
-	VBROADCASTSS   X8, Y8
-	VFMADD231PS    Y8, Y7, Y0
-	VPMADDWD       (DI)(DX*1), Y5, Y5
-	VPDPWSSD       32(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS      Y5, Y5
-	VMOVQ          (R8)(DX*1), X6
-	VMULPS         X4, X6, X6
-	VADDPS         X6, X3, X3
-	VBROADCASTSS   X6, Y4
-	VFMADD231PS    Y4, Y5, Y2
+	VMOVD          (AX), X7
+	VCVTPH2PS      X7, X7
+	VBROADCASTI128 8(AX), Y9
+	VPSRLVD        Y0, Y9, Y9
+	VPAND          Y1, Y9, Y8
+	VPSRLD         $0x08, Y9, Y9
+	VPAND          Y1, Y9, Y9
+	MOVL           4(AX), R10
+	MOVL           $0x55555555, R11
+	PEXTL          R11, R10, R11
+	KMOVW          R11, K1
+	VPADDW         Y2, Y8, K1, Y8
+	MOVL           $0xaaaaaaaa, R11
+	PEXTL          R11, R10, R10
+	KMOVW          R10, K1
+	VPADDW         Y2, Y9, K1, Y9
+	VPMADDWD       (DI), Y8, Y10
+	VPDPWSSD       32(DI), Y9, Y10
+	VCVTDQ2PS      Y10, Y10
+	VMOVQ          (R8), X11
+	VMULPS         X7, X11, X11
+	VADDPS         X11, X4, X4
+	VBROADCASTSS   X11, Y11
+	VFMADD231PS    Y11, Y10, Y3
+	VPMADDWD       (DI)(DX*1), Y8, Y8
+	VPDPWSSD       32(DI)(DX*1), Y9, Y8
+	VCVTDQ2PS      Y8, Y8
+	VMOVQ          (R8)(DX*1), X9
+	VMULPS         X7, X9, X9
+	VADDPS         X9, X6, X6
+	VBROADCASTSS   X9, Y7
+	VFMADD231PS    Y7, Y8, Y5
 	ADDQ           $+24, AX
 	ADDQ           $+64, DI
 	ADDQ           $+8, R8
@@ -5019,25 +5055,25 @@ rest:
 end:
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       lane1<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
+	VANDPS       lane1<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VANDPS       lane1<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
-	VMOVSS       X2, (DI)
+	VANDPS       lane1<>+0(SB), Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X3
+	VADDPS       X3, X5, X5
+	VMOVHLPS     X5, X5, X3
+	VADDPS       X3, X5, X5
+	VMOVSHDUP    X5, X3
+	VADDSS       X3, X5, X5
+	VMOVSS       X5, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -5045,7 +5081,7 @@ end:
 	RET
 
 // func dotQ51VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
 TEXT ·dotQ51VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -5078,16 +5114,15 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y10, Y9
 	VPSRLD         $0x08, Y10, Y10
 	VPAND          nibble<>+0(SB), Y10, Y10
-	VPBROADCASTD   4(AX), Y11
-	VPSHUFB        pair<>+0(SB), Y11, Y11
-	VPAND          evenbit<>+0(SB), Y11, Y12
-	VPCMPEQW       evenbit<>+0(SB), Y12, Y12
-	VPAND          bit4<>+0(SB), Y12, Y12
-	VPOR           Y12, Y9, Y9
-	VPAND          oddbit<>+0(SB), Y11, Y11
-	VPCMPEQW       oddbit<>+0(SB), Y11, Y11
-	VPAND          bit4<>+0(SB), Y11, Y11
-	VPOR           Y11, Y10, Y10
+	MOVL           4(AX), R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPADDW         bit4<>+0(SB), Y9, K1, Y9
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPADDW         bit4<>+0(SB), Y10, K1, Y10
 	VPMADDWD       (R8), Y9, Y11
 	VPDPWSSD       32(R8), Y10, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -5127,16 +5162,15 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y10, Y9
 	VPSRLD         $0x08, Y10, Y10
 	VPAND          nibble<>+0(SB), Y10, Y10
-	VPBROADCASTD   28(AX), Y11
-	VPSHUFB        pair<>+0(SB), Y11, Y11
-	VPAND          evenbit<>+0(SB), Y11, Y12
-	VPCMPEQW       evenbit<>+0(SB), Y12, Y12
-	VPAND          bit4<>+0(SB), Y12, Y12
-	VPOR           Y12, Y9, Y9
-	VPAND          oddbit<>+0(SB), Y11, Y11
-	VPCMPEQW       oddbit<>+0(SB), Y11, Y11
-	VPAND          bit4<>+0(SB), Y11, Y11
-	VPOR           Y11, Y10, Y10
+	MOVL           28(AX), R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPADDW         bit4<>+0(SB), Y9, K1, Y9
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPADDW         bit4<>+0(SB), Y10, K1, Y10
 	VPMADDWD       64(R8), Y9, Y11
 	VPDPWSSD       96(R8), Y10, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -5176,16 +5210,15 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y10, Y9
 	VPSRLD         $0x08, Y10, Y10
 	VPAND          nibble<>+0(SB), Y10, Y10
-	VPBROADCASTD   52(AX), Y11
-	VPSHUFB        pair<>+0(SB), Y11, Y11
-	VPAND          evenbit<>+0(SB), Y11, Y12
-	VPCMPEQW       evenbit<>+0(SB), Y12, Y12
-	VPAND          bit4<>+0(SB), Y12, Y12
-	VPOR           Y12, Y9, Y9
-	VPAND          oddbit<>+0(SB), Y11, Y11
-	VPCMPEQW       oddbit<>+0(SB), Y11, Y11
-	VPAND          bit4<>+0(SB), Y11, Y11
-	VPOR           Y11, Y10, Y10
+	MOVL           52(AX), R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPADDW         bit4<>+0(SB), Y9, K1, Y9
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPADDW         bit4<>+0(SB), Y10, K1, Y10
 	VPMADDWD       128(R8), Y9, Y11
 	VPDPWSSD       160(R8), Y10, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -5225,16 +5258,15 @@ unrolled:
 	VPAND          nibble<>+0(SB), Y10, Y9
 	VPSRLD         $0x08, Y10, Y10
 	VPAND          nibble<>+0(SB), Y10, Y10
-	VPBROADCASTD   76(AX), Y11
-	VPSHUFB        pair<>+0(SB), Y11, Y11
-	VPAND          evenbit<>+0(SB), Y11, Y12
-	VPCMPEQW       evenbit<>+0(SB), Y12, Y12
-	VPAND          bit4<>+0(SB), Y12, Y12
-	VPOR           Y12, Y9, Y9
-	VPAND          oddbit<>+0(SB), Y11, Y11
-	VPCMPEQW       oddbit<>+0(SB), Y11, Y11
-	VPAND          bit4<>+0(SB), Y11, Y11
-	VPOR           Y11, Y10, Y10
+	MOVL           76(AX), R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPADDW         bit4<>+0(SB), Y9, K1, Y9
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPADDW         bit4<>+0(SB), Y10, K1, Y10
 	VPMADDWD       192(R8), Y9, Y11
 	VPDPWSSD       224(R8), Y10, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -5283,16 +5315,15 @@ rest:
 	VPAND          nibble<>+0(SB), Y10, Y9
 	VPSRLD         $0x08, Y10, Y10
 	VPAND          nibble<>+0(SB), Y10, Y10
-	VPBROADCASTD   4(AX), Y11
-	VPSHUFB        pair<>+0(SB), Y11, Y11
-	VPAND          evenbit<>+0(SB), Y11, Y12
-	VPCMPEQW       evenbit<>+0(SB), Y12, Y12
-	VPAND          bit4<>+0(SB), Y12, Y12
-	VPOR           Y12, Y9, Y9
-	VPAND          oddbit<>+0(SB), Y11, Y11
-	VPCMPEQW       oddbit<>+0(SB), Y11, Y11
-	VPAND          bit4<>+0(SB), Y11, Y11
-	VPOR           Y11, Y10, Y10
+	MOVL           4(AX), R11
+	MOVL           $0x55555555, R12
+	PEXTL          R12, R11, R12
+	KMOVW          R12, K1
+	VPADDW         bit4<>+0(SB), Y9, K1, Y9
+	MOVL           $0xaaaaaaaa, R12
+	PEXTL          R12, R11, R11
+	KMOVW          R11, K1
+	VPADDW         bit4<>+0(SB), Y10, K1, Y10
 	VPMADDWD       (R8), Y9, Y11
 	VPDPWSSD       32(R8), Y10, Y11
 	VCVTDQ2PS      Y11, Y11
@@ -5382,13 +5413,12 @@ end:
 // func dotQ80AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ80AVX21(SB), NOSPLIT, $0-56
-	MOVQ    w+16(FP), AX
-	MOVQ    x+32(FP), CX
-	MOVQ    xrow+40(FP), DX
-	MOVQ    blocks+48(FP), DX
-	IMUL3Q  $+64, DX, BX
-	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	MOVQ   w+16(FP), AX
+	MOVQ   x+32(FP), CX
+	MOVQ   xrow+40(FP), DX
+	MOVQ   blocks+48(FP), DX
+	IMUL3Q $+64, DX, BX
+	ADDQ   CX, BX
 
 row:
 	VXORPS Y0, Y0, Y0
@@ -5907,13 +5937,12 @@ end:
 // func dotQ80VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ80VNNI1(SB), NOSPLIT, $0-56
-	MOVQ    w+16(FP), AX
-	MOVQ    x+32(FP), CX
-	MOVQ    xrow+40(FP), DX
-	MOVQ    blocks+48(FP), DX
-	IMUL3Q  $+64, DX, BX
-	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	MOVQ   w+16(FP), AX
+	MOVQ   x+32(FP), CX
+	MOVQ   xrow+40(FP), DX
+	MOVQ   blocks+48(FP), DX
+	IMUL3Q $+64, DX, BX
+	ADDQ   CX, BX
 
 row:
 	VXORPS Y0, Y0, Y0
@@ -6569,18 +6598,19 @@ GLOBL oddlanes<>(SB), RODATA|NOPTR, $32
 // func dotQ4KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ4KAVX22(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU nibble<>+0(SB), Y0
 
 row:
-	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -6598,7 +6628,7 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R14
 	ORQ          R10, R14
-	VMOVQ        R14, X4
+	VMOVQ        R14, X5
 	MOVL         R12, R10
 	SHRL         $0x04, R10
 	ANDL         $0x0f0f0f0f, R10
@@ -6609,154 +6639,154 @@ block:
 	ANDL         $0x3f3f3f3f, R11
 	SHLQ         $0x20, R10
 	ORQ          R11, R10
-	VMOVQ        R10, X5
-	VPUNPCKLBW   X5, X4, X4
-	VPBROADCASTD (AX), X5
-	VCVTPH2PS    X5, Y5
-	VXORPS       negodd<>+0(SB), Y5, Y5
-	VPMOVZXBD    X4, Y6
-	VPSRLDQ      $0x08, X4, X4
-	VPMOVZXBD    X4, Y4
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y5, Y6, Y6
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMULPS       (R8), Y6, Y5
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y5, (SP)
-	VMULPS       32(R8), Y4, Y5
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y5, 32(SP)
-	VMULPS       (R8)(DX*1), Y6, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 64(SP)
-	VMULPS       32(R8)(DX*1), Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      Y4, 96(SP)
-	VMOVDQU      16(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     (DI), Y4, Y7
-	VPMADDWD     32(DI), Y5, Y8
+	VMOVQ        R10, X6
+	VPUNPCKLBW   X6, X5, X5
+	VPBROADCASTD (AX), X6
+	VCVTPH2PS    X6, Y6
+	VXORPS       negodd<>+0(SB), Y6, Y6
+	VPMOVZXBD    X5, Y7
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVZXBD    X5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMULPS       (R8), Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVUPS      Y6, (SP)
+	VMULPS       32(R8), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVUPS      Y6, 32(SP)
+	VMULPS       (R8)(DX*1), Y7, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y6, 64(SP)
+	VMULPS       32(R8)(DX*1), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      Y5, 96(SP)
+	VMOVDQU      16(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     (DI), Y5, Y8
+	VPMADDWD     32(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS (SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     (DI)(DX*1), Y5, Y5
+	VPMADDWD     32(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 64(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     64(DI), Y5, Y7
+	VPMADDWD     96(DI), Y6, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS (SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     (DI)(DX*1), Y4, Y4
-	VPMADDWD     32(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 64(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     64(DI), Y4, Y6
-	VPMADDWD     96(DI), Y5, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 8(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     64(DI)(DX*1), Y4, Y4
-	VPMADDWD     96(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 72(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      48(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     128(DI), Y4, Y7
-	VPMADDWD     160(DI), Y5, Y8
+	VBROADCASTSS 8(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     64(DI)(DX*1), Y5, Y5
+	VPMADDWD     96(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 72(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      48(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     128(DI), Y5, Y8
+	VPMADDWD     160(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 16(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     128(DI)(DX*1), Y5, Y5
+	VPMADDWD     160(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 80(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     192(DI), Y5, Y7
+	VPMADDWD     224(DI), Y6, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 16(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     128(DI)(DX*1), Y4, Y4
-	VPMADDWD     160(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 80(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     192(DI), Y4, Y6
-	VPMADDWD     224(DI), Y5, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 24(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     192(DI)(DX*1), Y4, Y4
-	VPMADDWD     224(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 88(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      80(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     256(DI), Y4, Y7
-	VPMADDWD     288(DI), Y5, Y8
+	VBROADCASTSS 24(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     192(DI)(DX*1), Y5, Y5
+	VPMADDWD     224(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 88(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      80(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     256(DI), Y5, Y8
+	VPMADDWD     288(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 32(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     256(DI)(DX*1), Y5, Y5
+	VPMADDWD     288(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     320(DI), Y5, Y7
+	VPMADDWD     352(DI), Y6, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 32(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     256(DI)(DX*1), Y4, Y4
-	VPMADDWD     288(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     320(DI), Y4, Y6
-	VPMADDWD     352(DI), Y5, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 40(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     320(DI)(DX*1), Y4, Y4
-	VPMADDWD     352(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 104(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      112(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     384(DI), Y4, Y7
-	VPMADDWD     416(DI), Y5, Y8
+	VBROADCASTSS 40(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     320(DI)(DX*1), Y5, Y5
+	VPMADDWD     352(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 104(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      112(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     384(DI), Y5, Y8
+	VPMADDWD     416(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 48(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     384(DI)(DX*1), Y5, Y5
+	VPMADDWD     416(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 112(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     448(DI), Y5, Y7
+	VPMADDWD     480(DI), Y6, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 48(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     384(DI)(DX*1), Y4, Y4
-	VPMADDWD     416(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 112(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     448(DI), Y4, Y6
-	VPMADDWD     480(DI), Y5, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 56(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     448(DI)(DX*1), Y4, Y4
-	VPMADDWD     480(DI)(DX*1), Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 120(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 56(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     448(DI)(DX*1), Y5, Y5
+	VPMADDWD     480(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 120(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         $+144, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -6764,25 +6794,25 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       oddlanes<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
+	VANDPS       oddlanes<>+0(SB), Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DI)
 	ADDQ         R8, DI
-	VANDPS       oddlanes<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
-	VMOVSS       X2, (DI)
+	VANDPS       oddlanes<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X3
+	VMOVHLPS     X3, X3, X1
+	VADDPS       X1, X3, X3
+	VMOVSHDUP    X3, X1
+	VADDSS       X1, X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -7300,18 +7330,19 @@ block:
 // func dotQ4KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ4KVNNI2(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU nibble<>+0(SB), Y0
 
 row:
-	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
@@ -7329,7 +7360,7 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R14
 	ORQ          R10, R14
-	VMOVQ        R14, X4
+	VMOVQ        R14, X5
 	MOVL         R12, R10
 	SHRL         $0x04, R10
 	ANDL         $0x0f0f0f0f, R10
@@ -7340,138 +7371,138 @@ block:
 	ANDL         $0x3f3f3f3f, R11
 	SHLQ         $0x20, R10
 	ORQ          R11, R10
-	VMOVQ        R10, X5
-	VPUNPCKLBW   X5, X4, X4
-	VPBROADCASTD (AX), X5
-	VCVTPH2PS    X5, Y5
-	VXORPS       negodd<>+0(SB), Y5, Y5
-	VPMOVZXBD    X4, Y6
-	VPSRLDQ      $0x08, X4, X4
-	VPMOVZXBD    X4, Y4
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y5, Y6, Y6
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMULPS       (R8), Y6, Y5
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y5, (SP)
-	VMULPS       32(R8), Y4, Y5
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y5, 32(SP)
-	VMULPS       (R8)(DX*1), Y6, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 64(SP)
-	VMULPS       32(R8)(DX*1), Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      Y4, 96(SP)
-	VMOVDQU      16(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     (DI), Y4, Y7
-	VPDPWSSD     32(DI), Y5, Y7
+	VMOVQ        R10, X6
+	VPUNPCKLBW   X6, X5, X5
+	VPBROADCASTD (AX), X6
+	VCVTPH2PS    X6, Y6
+	VXORPS       negodd<>+0(SB), Y6, Y6
+	VPMOVZXBD    X5, Y7
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVZXBD    X5, Y5
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS (SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     (DI)(DX*1), Y4, Y4
-	VPDPWSSD     32(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 64(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     64(DI), Y4, Y6
-	VPDPWSSD     96(DI), Y5, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 8(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     64(DI)(DX*1), Y4, Y4
-	VPDPWSSD     96(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 72(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      48(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     128(DI), Y4, Y7
-	VPDPWSSD     160(DI), Y5, Y7
+	VMULPS       Y6, Y7, Y7
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMULPS       (R8), Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVUPS      Y6, (SP)
+	VMULPS       32(R8), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVUPS      Y6, 32(SP)
+	VMULPS       (R8)(DX*1), Y7, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y6, 64(SP)
+	VMULPS       32(R8)(DX*1), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      Y5, 96(SP)
+	VMOVDQU      16(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     (DI), Y5, Y8
+	VPDPWSSD     32(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS (SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     (DI)(DX*1), Y5, Y5
+	VPDPWSSD     32(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 64(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     64(DI), Y5, Y7
+	VPDPWSSD     96(DI), Y6, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 16(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     128(DI)(DX*1), Y4, Y4
-	VPDPWSSD     160(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 80(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     192(DI), Y4, Y6
-	VPDPWSSD     224(DI), Y5, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 24(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     192(DI)(DX*1), Y4, Y4
-	VPDPWSSD     224(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 88(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      80(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     256(DI), Y4, Y7
-	VPDPWSSD     288(DI), Y5, Y7
+	VBROADCASTSS 8(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     64(DI)(DX*1), Y5, Y5
+	VPDPWSSD     96(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 72(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      48(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     128(DI), Y5, Y8
+	VPDPWSSD     160(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 16(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     128(DI)(DX*1), Y5, Y5
+	VPDPWSSD     160(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 80(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     192(DI), Y5, Y7
+	VPDPWSSD     224(DI), Y6, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 32(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     256(DI)(DX*1), Y4, Y4
-	VPDPWSSD     288(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     320(DI), Y4, Y6
-	VPDPWSSD     352(DI), Y5, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 40(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     320(DI)(DX*1), Y4, Y4
-	VPDPWSSD     352(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 104(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMOVDQU      112(AX), Y6
-	VPAND        nibble<>+0(SB), Y6, Y4
-	VPSRLW       $0x08, Y6, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPMADDWD     384(DI), Y4, Y7
-	VPDPWSSD     416(DI), Y5, Y7
+	VBROADCASTSS 24(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     192(DI)(DX*1), Y5, Y5
+	VPDPWSSD     224(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 88(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      80(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     256(DI), Y5, Y8
+	VPDPWSSD     288(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 32(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     256(DI)(DX*1), Y5, Y5
+	VPDPWSSD     288(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     320(DI), Y5, Y7
+	VPDPWSSD     352(DI), Y6, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 48(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     384(DI)(DX*1), Y4, Y4
-	VPDPWSSD     416(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 112(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VPSRLW       $0x04, Y6, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y6, Y5
-	VPMADDWD     448(DI), Y4, Y6
-	VPDPWSSD     480(DI), Y5, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 56(SP), Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     448(DI)(DX*1), Y4, Y4
-	VPDPWSSD     480(DI)(DX*1), Y5, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 120(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 40(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     320(DI)(DX*1), Y5, Y5
+	VPDPWSSD     352(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 104(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VMOVDQU      112(AX), Y7
+	VPAND        Y0, Y7, Y5
+	VPSRLW       $0x08, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPMADDWD     384(DI), Y5, Y8
+	VPDPWSSD     416(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 48(SP), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VPMADDWD     384(DI)(DX*1), Y5, Y5
+	VPDPWSSD     416(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 112(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VPSRLW       $0x04, Y7, Y5
+	VPAND        Y0, Y5, Y5
+	VPSRLW       $0x0c, Y7, Y6
+	VPMADDWD     448(DI), Y5, Y7
+	VPDPWSSD     480(DI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 56(SP), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VPMADDWD     448(DI)(DX*1), Y5, Y5
+	VPDPWSSD     480(DI)(DX*1), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 120(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         $+144, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -7479,25 +7510,25 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       oddlanes<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
+	VANDPS       oddlanes<>+0(SB), Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DI)
 	ADDQ         R8, DI
-	VANDPS       oddlanes<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
-	VMOVSS       X2, (DI)
+	VANDPS       oddlanes<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X3
+	VMOVHLPS     X3, X3, X1
+	VADDPS       X1, X3, X3
+	VMOVSHDUP    X3, X1
+	VADDSS       X1, X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -7838,17 +7869,18 @@ TEXT ·dotQ5KAVX21(SB), NOSPLIT, $64-56
 	IMUL3Q  $+512, DX, BX
 	ADDQ    CX, BX
 	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bit4<>+0(SB), Y1
 
 row:
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
 
 block:
-	VMOVDQU      16(AX), Y4
+	VMOVDQU      16(AX), Y5
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
 	MOVL         12(AX), R11
@@ -7861,7 +7893,7 @@ block:
 	ANDL         $0x3f3f3f3f, R9
 	SHLQ         $0x20, R13
 	ORQ          R9, R13
-	VMOVQ        R13, X5
+	VMOVQ        R13, X6
 	MOVL         R11, R9
 	SHRL         $0x04, R9
 	ANDL         $0x0f0f0f0f, R9
@@ -7872,148 +7904,148 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R9
 	ORQ          R10, R9
-	VMOVQ        R9, X6
-	VPUNPCKLBW   X6, X5, X5
-	VPBROADCASTD (AX), X6
-	VCVTPH2PS    X6, Y6
-	VXORPS       negodd<>+0(SB), Y6, Y6
-	VPMOVZXBD    X5, Y7
-	VPSRLDQ      $0x08, X5, X5
-	VPMOVZXBD    X5, Y5
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       (DI), Y7, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVUPS      Y6, (SP)
-	VMULPS       32(DI), Y5, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 32(SP)
-	VMOVDQU      48(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VMOVQ        R9, X7
+	VPUNPCKLBW   X7, X6, X6
+	VPBROADCASTD (AX), X7
+	VCVTPH2PS    X7, Y7
+	VXORPS       negodd<>+0(SB), Y7, Y7
+	VPMOVZXBD    X6, Y8
+	VPSRLDQ      $0x08, X6, X6
+	VPMOVZXBD    X6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMULPS       (DI), Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      Y7, (SP)
+	VMULPS       32(DI), Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      48(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSLLW       $0x04, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x04, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     (SI), Y6, Y6
+	VPMADDWD     32(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS (SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSLLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSLLW       $0x03, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     (SI), Y5, Y5
-	VPMADDWD     32(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x05, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     64(SI), Y5, Y5
-	VPMADDWD     96(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 8(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      80(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x05, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     64(SI), Y6, Y6
+	VPMADDWD     96(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 8(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      80(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSLLW       $0x02, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x06, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     128(SI), Y6, Y6
+	VPMADDWD     160(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 16(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSLLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x06, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSLLW       $0x01, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     128(SI), Y5, Y5
-	VPMADDWD     160(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 16(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x07, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     192(SI), Y5, Y5
-	VPMADDWD     224(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      112(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x07, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     192(SI), Y6, Y6
+	VPMADDWD     224(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 24(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      112(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VMOVDQA      Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x08, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     256(SI), Y6, Y6
+	VPMADDWD     288(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VMOVDQA      Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x08, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSRLW       $0x01, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     256(SI), Y5, Y5
-	VPMADDWD     288(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 32(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x09, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     320(SI), Y5, Y5
-	VPMADDWD     352(SI), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 40(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      144(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x09, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     320(SI), Y6, Y6
+	VPMADDWD     352(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 40(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      144(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x02, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x0a, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     384(SI), Y6, Y6
+	VPMADDWD     416(SI), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 48(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSRLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x0a, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSRLW       $0x03, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     384(SI), Y5, Y5
-	VPMADDWD     416(SI), Y6, Y6
+	VPSRLW       $0x0b, Y5, Y5
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y7, Y7
+	VPMADDWD     448(SI), Y6, Y5
+	VPMADDWD     480(SI), Y7, Y6
 	VPADDD       Y6, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 48(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x0b, Y4, Y4
-	VPAND        bit4<>+0(SB), Y4, Y4
-	VPOR         Y4, Y6, Y6
-	VPMADDWD     448(SI), Y5, Y4
-	VPMADDWD     480(SI), Y6, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 56(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         $+176, AX
 	ADDQ         $+512, SI
 	ADDQ         $+64, DI
@@ -8021,16 +8053,16 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       oddlanes<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y3, Y2, Y2
+	VANDPS       oddlanes<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -8040,24 +8072,26 @@ block:
 // func dotQ5KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ5KAVX22(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bit4<>+0(SB), Y1
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
 
 block:
-	VMOVDQU      16(AX), Y4
+	VMOVDQU      16(AX), Y6
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
 	MOVL         12(AX), R12
@@ -8070,7 +8104,7 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R14
 	ORQ          R10, R14
-	VMOVQ        R14, X5
+	VMOVQ        R14, X7
 	MOVL         R12, R10
 	SHRL         $0x04, R10
 	ANDL         $0x0f0f0f0f, R10
@@ -8081,202 +8115,202 @@ block:
 	ANDL         $0x3f3f3f3f, R11
 	SHLQ         $0x20, R10
 	ORQ          R11, R10
-	VMOVQ        R10, X6
-	VPUNPCKLBW   X6, X5, X5
-	VPBROADCASTD (AX), X6
-	VCVTPH2PS    X6, Y6
-	VXORPS       negodd<>+0(SB), Y6, Y6
-	VPMOVZXBD    X5, Y7
-	VPSRLDQ      $0x08, X5, X5
-	VPMOVZXBD    X5, Y5
+	VMOVQ        R10, X8
+	VPUNPCKLBW   X8, X7, X7
+	VPBROADCASTD (AX), X8
+	VCVTPH2PS    X8, Y8
+	VXORPS       negodd<>+0(SB), Y8, Y8
+	VPMOVZXBD    X7, Y9
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVZXBD    X7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       (R8), Y7, Y6
-	VADDPS       Y6, Y1, Y1
-	VMOVUPS      Y6, (SP)
-	VMULPS       32(R8), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMOVUPS      Y6, 32(SP)
-	VMULPS       (R8)(DX*1), Y7, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVUPS      Y6, 64(SP)
-	VMULPS       32(R8)(DX*1), Y5, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 96(SP)
-	VMOVDQU      48(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     (DI), Y5, Y8
-	VPMADDWD     32(DI), Y6, Y9
-	VPADDD       Y9, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS (SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     (DI)(DX*1), Y5, Y5
-	VPMADDWD     32(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 64(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x05, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     64(DI), Y5, Y7
-	VPMADDWD     96(DI), Y6, Y8
+	VMULPS       Y8, Y7, Y7
+	VMULPS       (R8), Y9, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, (SP)
+	VMULPS       32(R8), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, 32(SP)
+	VMULPS       (R8)(DX*1), Y9, Y8
+	VADDPS       Y8, Y5, Y5
+	VMOVUPS      Y8, 64(SP)
+	VMULPS       32(R8)(DX*1), Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VMOVUPS      Y7, 96(SP)
+	VMOVDQU      48(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSLLW       $0x04, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x04, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     (DI), Y7, Y10
+	VPMADDWD     32(DI), Y8, Y11
+	VPADDD       Y11, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS (SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     (DI)(DX*1), Y7, Y7
+	VPMADDWD     32(DI)(DX*1), Y8, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 8(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     64(DI)(DX*1), Y5, Y5
-	VPMADDWD     96(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 72(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      80(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x06, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     128(DI), Y5, Y8
-	VPMADDWD     160(DI), Y6, Y9
-	VPADDD       Y9, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 16(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     128(DI)(DX*1), Y5, Y5
-	VPMADDWD     160(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 80(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x07, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     192(DI), Y5, Y7
-	VPMADDWD     224(DI), Y6, Y8
+	VBROADCASTSS 64(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSLLW       $0x03, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x05, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     64(DI), Y7, Y9
+	VPMADDWD     96(DI), Y8, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 8(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     64(DI)(DX*1), Y7, Y7
+	VPMADDWD     96(DI)(DX*1), Y8, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 24(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     192(DI)(DX*1), Y5, Y5
-	VPMADDWD     224(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 88(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      112(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VMOVDQA      Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x08, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     256(DI), Y5, Y8
-	VPMADDWD     288(DI), Y6, Y9
-	VPADDD       Y9, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 32(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     256(DI)(DX*1), Y5, Y5
-	VPMADDWD     288(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 96(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x09, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     320(DI), Y5, Y7
-	VPMADDWD     352(DI), Y6, Y8
+	VBROADCASTSS 72(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      80(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSLLW       $0x02, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x06, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     128(DI), Y7, Y10
+	VPMADDWD     160(DI), Y8, Y11
+	VPADDD       Y11, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 16(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     128(DI)(DX*1), Y7, Y7
+	VPMADDWD     160(DI)(DX*1), Y8, Y8
 	VPADDD       Y8, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 40(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     320(DI)(DX*1), Y5, Y5
-	VPMADDWD     352(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 104(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      144(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x0a, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     384(DI), Y5, Y8
-	VPMADDWD     416(DI), Y6, Y9
-	VPADDD       Y9, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 48(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     384(DI)(DX*1), Y5, Y5
-	VPMADDWD     416(DI)(DX*1), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 112(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x0b, Y4, Y4
-	VPAND        bit4<>+0(SB), Y4, Y4
-	VPOR         Y4, Y6, Y6
-	VPMADDWD     448(DI), Y5, Y4
-	VPMADDWD     480(DI), Y6, Y7
-	VPADDD       Y7, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(SP), Y7
-	VFMADD231PS  Y7, Y4, Y0
-	VPMADDWD     448(DI)(DX*1), Y5, Y4
-	VPMADDWD     480(DI)(DX*1), Y6, Y5
-	VPADDD       Y5, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 120(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 80(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSLLW       $0x01, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x07, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     192(DI), Y7, Y9
+	VPMADDWD     224(DI), Y8, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 24(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     192(DI)(DX*1), Y7, Y7
+	VPMADDWD     224(DI)(DX*1), Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 88(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      112(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VMOVDQA      Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x08, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     256(DI), Y7, Y10
+	VPMADDWD     288(DI), Y8, Y11
+	VPADDD       Y11, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 32(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     256(DI)(DX*1), Y7, Y7
+	VPMADDWD     288(DI)(DX*1), Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSRLW       $0x01, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x09, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     320(DI), Y7, Y9
+	VPMADDWD     352(DI), Y8, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 40(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     320(DI)(DX*1), Y7, Y7
+	VPMADDWD     352(DI)(DX*1), Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 104(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      144(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSRLW       $0x02, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x0a, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     384(DI), Y7, Y10
+	VPMADDWD     416(DI), Y8, Y11
+	VPADDD       Y11, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 48(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     384(DI)(DX*1), Y7, Y7
+	VPMADDWD     416(DI)(DX*1), Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 112(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSRLW       $0x03, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x0b, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPOR         Y6, Y8, Y8
+	VPMADDWD     448(DI), Y7, Y6
+	VPMADDWD     480(DI), Y8, Y9
+	VPADDD       Y9, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 56(SP), Y9
+	VFMADD231PS  Y9, Y6, Y2
+	VPMADDWD     448(DI)(DX*1), Y7, Y6
+	VPMADDWD     480(DI)(DX*1), Y8, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 120(SP), Y7
+	VFMADD231PS  Y7, Y6, Y4
 	ADDQ         $+176, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -8284,25 +8318,25 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       oddlanes<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
-	ADDQ         R8, DI
 	VANDPS       oddlanes<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
 	VMOVSS       X2, (DI)
+	ADDQ         R8, DI
+	VANDPS       oddlanes<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -8724,17 +8758,18 @@ TEXT ·dotQ5KVNNI1(SB), NOSPLIT, $64-56
 	IMUL3Q  $+512, DX, BX
 	ADDQ    CX, BX
 	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bit4<>+0(SB), Y1
 
 row:
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
 
 block:
-	VMOVDQU      16(AX), Y4
+	VMOVDQU      16(AX), Y5
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
 	MOVL         12(AX), R11
@@ -8747,7 +8782,7 @@ block:
 	ANDL         $0x3f3f3f3f, R9
 	SHLQ         $0x20, R13
 	ORQ          R9, R13
-	VMOVQ        R13, X5
+	VMOVQ        R13, X6
 	MOVL         R11, R9
 	SHRL         $0x04, R9
 	ANDL         $0x0f0f0f0f, R9
@@ -8758,140 +8793,140 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R9
 	ORQ          R10, R9
-	VMOVQ        R9, X6
-	VPUNPCKLBW   X6, X5, X5
-	VPBROADCASTD (AX), X6
-	VCVTPH2PS    X6, Y6
-	VXORPS       negodd<>+0(SB), Y6, Y6
-	VPMOVZXBD    X5, Y7
-	VPSRLDQ      $0x08, X5, X5
-	VPMOVZXBD    X5, Y5
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       (DI), Y7, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVUPS      Y6, (SP)
-	VMULPS       32(DI), Y5, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 32(SP)
-	VMOVDQU      48(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VMOVQ        R9, X7
+	VPUNPCKLBW   X7, X6, X6
+	VPBROADCASTD (AX), X7
+	VCVTPH2PS    X7, Y7
+	VXORPS       negodd<>+0(SB), Y7, Y7
+	VPMOVZXBD    X6, Y8
+	VPSRLDQ      $0x08, X6, X6
+	VPMOVZXBD    X6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMULPS       (DI), Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      Y7, (SP)
+	VMULPS       32(DI), Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      48(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSLLW       $0x04, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x04, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     (SI), Y6, Y6
+	VPDPWSSD     32(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS (SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSLLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSLLW       $0x03, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     (SI), Y5, Y5
-	VPDPWSSD     32(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x05, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     64(SI), Y5, Y5
-	VPDPWSSD     96(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 8(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      80(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x05, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     64(SI), Y6, Y6
+	VPDPWSSD     96(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 8(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      80(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSLLW       $0x02, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x06, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     128(SI), Y6, Y6
+	VPDPWSSD     160(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 16(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSLLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x06, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSLLW       $0x01, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     128(SI), Y5, Y5
-	VPDPWSSD     160(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 16(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x07, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     192(SI), Y5, Y5
-	VPDPWSSD     224(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      112(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x07, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     192(SI), Y6, Y6
+	VPDPWSSD     224(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 24(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      112(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VMOVDQA      Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x08, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     256(SI), Y6, Y6
+	VPDPWSSD     288(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VMOVDQA      Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x08, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSRLW       $0x01, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     256(SI), Y5, Y5
-	VPDPWSSD     288(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 32(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x09, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     320(SI), Y5, Y5
-	VPDPWSSD     352(SI), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 40(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      144(AX), Y7
-	VPAND        Y0, Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
+	VPSRLW       $0x09, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDWD     320(SI), Y6, Y6
+	VPDPWSSD     352(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 40(SP), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVDQU      144(AX), Y8
+	VPAND        Y0, Y8, Y6
+	VPSRLW       $0x08, Y8, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x02, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPSRLW       $0x0a, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPMADDWD     384(SI), Y6, Y6
+	VPDPWSSD     416(SI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 48(SP), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VPSRLW       $0x04, Y8, Y6
 	VPAND        Y0, Y6, Y6
-	VPSRLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x0a, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
+	VPSRLW       $0x0c, Y8, Y7
+	VPSRLW       $0x03, Y5, Y8
+	VPAND        Y1, Y8, Y8
 	VPOR         Y8, Y6, Y6
-	VPMADDWD     384(SI), Y5, Y5
-	VPDPWSSD     416(SI), Y6, Y5
+	VPSRLW       $0x0b, Y5, Y5
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y7, Y7
+	VPMADDWD     448(SI), Y6, Y5
+	VPDPWSSD     480(SI), Y7, Y5
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 48(SP), Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x0b, Y4, Y4
-	VPAND        bit4<>+0(SB), Y4, Y4
-	VPOR         Y4, Y6, Y6
-	VPMADDWD     448(SI), Y5, Y4
-	VPDPWSSD     480(SI), Y6, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 56(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         $+176, AX
 	ADDQ         $+512, SI
 	ADDQ         $+64, DI
@@ -8899,16 +8934,16 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VANDPS       oddlanes<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y3, Y2, Y2
+	VANDPS       oddlanes<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -8918,24 +8953,26 @@ block:
 // func dotQ5KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ5KVNNI2(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bit4<>+0(SB), Y1
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
 
 block:
-	VMOVDQU      16(AX), Y4
+	VMOVDQU      16(AX), Y6
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
 	MOVL         12(AX), R12
@@ -8948,7 +8985,7 @@ block:
 	ANDL         $0x3f3f3f3f, R10
 	SHLQ         $0x20, R14
 	ORQ          R10, R14
-	VMOVQ        R14, X5
+	VMOVQ        R14, X7
 	MOVL         R12, R10
 	SHRL         $0x04, R10
 	ANDL         $0x0f0f0f0f, R10
@@ -8959,186 +8996,186 @@ block:
 	ANDL         $0x3f3f3f3f, R11
 	SHLQ         $0x20, R10
 	ORQ          R11, R10
-	VMOVQ        R10, X6
-	VPUNPCKLBW   X6, X5, X5
-	VPBROADCASTD (AX), X6
-	VCVTPH2PS    X6, Y6
-	VXORPS       negodd<>+0(SB), Y6, Y6
-	VPMOVZXBD    X5, Y7
-	VPSRLDQ      $0x08, X5, X5
-	VPMOVZXBD    X5, Y5
+	VMOVQ        R10, X8
+	VPUNPCKLBW   X8, X7, X7
+	VPBROADCASTD (AX), X8
+	VCVTPH2PS    X8, Y8
+	VXORPS       negodd<>+0(SB), Y8, Y8
+	VPMOVZXBD    X7, Y9
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVZXBD    X7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       (R8), Y7, Y6
-	VADDPS       Y6, Y1, Y1
-	VMOVUPS      Y6, (SP)
-	VMULPS       32(R8), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMOVUPS      Y6, 32(SP)
-	VMULPS       (R8)(DX*1), Y7, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVUPS      Y6, 64(SP)
-	VMULPS       32(R8)(DX*1), Y5, Y5
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      Y5, 96(SP)
-	VMOVDQU      48(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x04, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     (DI), Y5, Y8
-	VPDPWSSD     32(DI), Y6, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS (SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     (DI)(DX*1), Y5, Y5
-	VPDPWSSD     32(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 64(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x05, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     64(DI), Y5, Y7
-	VPDPWSSD     96(DI), Y6, Y7
+	VMULPS       Y8, Y7, Y7
+	VMULPS       (R8), Y9, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, (SP)
+	VMULPS       32(R8), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, 32(SP)
+	VMULPS       (R8)(DX*1), Y9, Y8
+	VADDPS       Y8, Y5, Y5
+	VMOVUPS      Y8, 64(SP)
+	VMULPS       32(R8)(DX*1), Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VMOVUPS      Y7, 96(SP)
+	VMOVDQU      48(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSLLW       $0x04, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x04, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     (DI), Y7, Y10
+	VPDPWSSD     32(DI), Y8, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS (SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     (DI)(DX*1), Y7, Y7
+	VPDPWSSD     32(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 8(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     64(DI)(DX*1), Y5, Y5
-	VPDPWSSD     96(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 72(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      80(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x06, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     128(DI), Y5, Y8
-	VPDPWSSD     160(DI), Y6, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 16(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     128(DI)(DX*1), Y5, Y5
-	VPDPWSSD     160(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 80(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSLLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x07, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     192(DI), Y5, Y7
-	VPDPWSSD     224(DI), Y6, Y7
+	VBROADCASTSS 64(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSLLW       $0x03, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x05, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     64(DI), Y7, Y9
+	VPDPWSSD     96(DI), Y8, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 8(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     64(DI)(DX*1), Y7, Y7
+	VPDPWSSD     96(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 24(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     192(DI)(DX*1), Y5, Y5
-	VPDPWSSD     224(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 88(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      112(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VMOVDQA      Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x08, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     256(DI), Y5, Y8
-	VPDPWSSD     288(DI), Y6, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 32(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     256(DI)(DX*1), Y5, Y5
-	VPDPWSSD     288(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 96(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x01, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x09, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDWD     320(DI), Y5, Y7
-	VPDPWSSD     352(DI), Y6, Y7
+	VBROADCASTSS 72(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      80(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSLLW       $0x02, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x06, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     128(DI), Y7, Y10
+	VPDPWSSD     160(DI), Y8, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 16(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     128(DI)(DX*1), Y7, Y7
+	VPDPWSSD     160(DI)(DX*1), Y8, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 40(SP), Y8
-	VFMADD231PS  Y8, Y7, Y0
-	VPMADDWD     320(DI)(DX*1), Y5, Y5
-	VPDPWSSD     352(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 104(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMOVDQU      144(AX), Y7
-	VPAND        nibble<>+0(SB), Y7, Y5
-	VPSRLW       $0x08, Y7, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSRLW       $0x0a, Y4, Y8
-	VPAND        bit4<>+0(SB), Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPMADDWD     384(DI), Y5, Y8
-	VPDPWSSD     416(DI), Y6, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 48(SP), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VPMADDWD     384(DI)(DX*1), Y5, Y5
-	VPDPWSSD     416(DI)(DX*1), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 112(SP), Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VPSRLW       $0x04, Y7, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPSRLW       $0x0c, Y7, Y6
-	VPSRLW       $0x03, Y4, Y7
-	VPAND        bit4<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x0b, Y4, Y4
-	VPAND        bit4<>+0(SB), Y4, Y4
-	VPOR         Y4, Y6, Y6
-	VPMADDWD     448(DI), Y5, Y4
-	VPDPWSSD     480(DI), Y6, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(SP), Y7
-	VFMADD231PS  Y7, Y4, Y0
-	VPMADDWD     448(DI)(DX*1), Y5, Y4
-	VPDPWSSD     480(DI)(DX*1), Y6, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 120(SP), Y5
-	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 80(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSLLW       $0x01, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x07, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     192(DI), Y7, Y9
+	VPDPWSSD     224(DI), Y8, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 24(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     192(DI)(DX*1), Y7, Y7
+	VPDPWSSD     224(DI)(DX*1), Y8, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 88(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      112(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VMOVDQA      Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x08, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     256(DI), Y7, Y10
+	VPDPWSSD     288(DI), Y8, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 32(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     256(DI)(DX*1), Y7, Y7
+	VPDPWSSD     288(DI)(DX*1), Y8, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSRLW       $0x01, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x09, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDWD     320(DI), Y7, Y9
+	VPDPWSSD     352(DI), Y8, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 40(SP), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VPMADDWD     320(DI)(DX*1), Y7, Y7
+	VPDPWSSD     352(DI)(DX*1), Y8, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 104(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VMOVDQU      144(AX), Y9
+	VPAND        Y0, Y9, Y7
+	VPSRLW       $0x08, Y9, Y8
+	VPAND        Y0, Y8, Y8
+	VPSRLW       $0x02, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPSRLW       $0x0a, Y6, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDWD     384(DI), Y7, Y10
+	VPDPWSSD     416(DI), Y8, Y10
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 48(SP), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VPMADDWD     384(DI)(DX*1), Y7, Y7
+	VPDPWSSD     416(DI)(DX*1), Y8, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 112(SP), Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VPSRLW       $0x04, Y9, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x0c, Y9, Y8
+	VPSRLW       $0x03, Y6, Y9
+	VPAND        Y1, Y9, Y9
+	VPOR         Y9, Y7, Y7
+	VPSRLW       $0x0b, Y6, Y6
+	VPAND        Y1, Y6, Y6
+	VPOR         Y6, Y8, Y8
+	VPMADDWD     448(DI), Y7, Y6
+	VPDPWSSD     480(DI), Y8, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 56(SP), Y9
+	VFMADD231PS  Y9, Y6, Y2
+	VPMADDWD     448(DI)(DX*1), Y7, Y6
+	VPDPWSSD     480(DI)(DX*1), Y8, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 120(SP), Y7
+	VFMADD231PS  Y7, Y6, Y4
 	ADDQ         $+176, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -9146,25 +9183,25 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VANDPS       oddlanes<>+0(SB), Y1, Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)
-	ADDQ         R8, DI
 	VANDPS       oddlanes<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
 	VMOVSS       X2, (DI)
+	ADDQ         R8, DI
+	VANDPS       oddlanes<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -9553,206 +9590,192 @@ TEXT ·dotQ6KAVX21(SB), NOSPLIT, $64-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+512, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bits10to13<>+0(SB), Y0
+	VMOVDQU top2<>+0(SB), Y1
+	VMOVDQU halves<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
 
 block:
-	VPMOVSXBW    192(AX), Y3
-	VMOVDQU      Y3, (SP)
-	VPBROADCASTW 208(AX), X3
-	VCVTPH2PS    X3, Y3
-	VMOVDQU      (AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VMOVDQU      128(AX), Y6
-	VPBROADCASTD (SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     (SI), Y5, Y5
-	VPMADDWD     32(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      32(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPBROADCASTD 4(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x06, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     64(SI), Y5, Y5
-	VPMADDWD     96(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 8(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      (AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 8(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VMOVDQA      Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x08, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     128(SI), Y5, Y5
-	VPMADDWD     160(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 16(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      32(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 12(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSRLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x0a, Y6, Y6
-	VPAND        bits45<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     192(SI), Y5, Y5
-	VPMADDWD     224(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      64(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VMOVDQU      160(AX), Y6
-	VPBROADCASTD 16(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     256(SI), Y5, Y5
-	VPMADDWD     288(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 32(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      96(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPBROADCASTD 20(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x06, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     320(SI), Y5, Y5
-	VPMADDWD     352(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 40(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      64(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 24(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VMOVDQA      Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x08, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     384(SI), Y5, Y5
-	VPMADDWD     416(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 48(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      96(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 28(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSRLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x0a, Y6, Y6
-	VPAND        bits45<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     448(SI), Y5, Y5
-	VPMADDWD     480(SI), Y4, Y4
-	VPADDD       Y4, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 56(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
+	VPBROADCASTW 208(AX), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVSXBD    192(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, (SP)
+	VPMOVSXBD    200(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      128(AX), Y5
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD (SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     (SI), Y7, Y7
+	VPMADDWD     32(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 8(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     64(SI), Y7, Y7
+	VPMADDWD     96(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 8(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 16(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     128(SI), Y7, Y7
+	VPMADDWD     160(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 16(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VBROADCASTSD 24(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     192(SI), Y7, Y7
+	VPMADDWD     224(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 24(DI), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      160(AX), Y5
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 32(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     256(SI), Y7, Y7
+	VPMADDWD     288(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 32(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 40(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     320(SI), Y7, Y7
+	VPMADDWD     352(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 40(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 48(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     384(SI), Y7, Y7
+	VPMADDWD     416(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 48(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VBROADCASTSD 56(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     448(SI), Y7, Y7
+	VPMADDWD     480(SI), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 56(DI), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         $+210, AX
 	ADDQ         $+512, SI
 	ADDQ         $+64, DI
@@ -9760,296 +9783,302 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
 
-DATA bits45<>+0(SB)/8, $0x0030003000300030
-DATA bits45<>+8(SB)/8, $0x0030003000300030
-DATA bits45<>+16(SB)/8, $0x0030003000300030
-DATA bits45<>+24(SB)/8, $0x0030003000300030
-GLOBL bits45<>(SB), RODATA|NOPTR, $32
+DATA bits10to13<>+0(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+8(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+16(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+24(SB)/8, $0x3c003c003c003c00
+GLOBL bits10to13<>(SB), RODATA|NOPTR, $32
 
-DATA thirtytwo<>+0(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+8(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+16(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+24(SB)/8, $0x0020002000200020
-GLOBL thirtytwo<>(SB), RODATA|NOPTR, $32
+DATA top2<>+0(SB)/8, $0xc000c000c000c000
+DATA top2<>+8(SB)/8, $0xc000c000c000c000
+DATA top2<>+16(SB)/8, $0xc000c000c000c000
+DATA top2<>+24(SB)/8, $0xc000c000c000c000
+GLOBL top2<>(SB), RODATA|NOPTR, $32
+
+DATA halves<>+0(SB)/8, $0x0000000000000000
+DATA halves<>+8(SB)/8, $0x0000000000000000
+DATA halves<>+16(SB)/8, $0x0000000100000001
+DATA halves<>+24(SB)/8, $0x0000000100000001
+GLOBL halves<>(SB), RODATA|NOPTR, $32
+
+DATA flip2<>+0(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+8(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+16(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+24(SB)/8, $0xaaaaaaaaaaaaaaaa
+GLOBL flip2<>(SB), RODATA|NOPTR, $32
+
+DATA unit10<>+0(SB)/8, $0x3a8000003a800000
+DATA unit10<>+8(SB)/8, $0x3a8000003a800000
+DATA unit10<>+16(SB)/8, $0x3a8000003a800000
+DATA unit10<>+24(SB)/8, $0x3a8000003a800000
+GLOBL unit10<>(SB), RODATA|NOPTR, $32
 
 // func dotQ6KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ6KAVX22(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU bits10to13<>+0(SB), Y0
+	VMOVDQU top2<>+0(SB), Y1
+	VMOVDQU halves<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
 
 block:
-	VPMOVSXBW    192(AX), Y2
-	VMOVDQU      Y2, (SP)
-	VPBROADCASTW 208(AX), X2
-	VCVTPH2PS    X2, Y2
-	VMOVDQU      (AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
+	VPBROADCASTW 208(AX), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVSXBD    192(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, (SP)
+	VPMOVSXBD    200(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
 	VMOVDQU      128(AX), Y5
-	VPBROADCASTD (SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     (DI), Y4, Y6
-	VPMADDWD     32(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS (R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     (DI)(DX*1), Y4, Y4
-	VPMADDWD     32(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS (R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      32(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
-	VPBROADCASTD 4(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x06, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     64(DI), Y4, Y6
-	VPMADDWD     96(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 8(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     64(DI)(DX*1), Y4, Y4
-	VPMADDWD     96(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 8(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      (AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 8(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VMOVDQA      Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x08, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     128(DI), Y4, Y6
-	VPMADDWD     160(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 16(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     128(DI)(DX*1), Y4, Y4
-	VPMADDWD     160(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 16(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      32(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 12(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x0a, Y5, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     192(DI), Y4, Y5
-	VPMADDWD     224(DI), Y3, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(R8), Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y0
-	VPMADDWD     192(DI)(DX*1), Y4, Y4
-	VPMADDWD     224(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 24(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      64(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD (SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     (DI), Y7, Y9
+	VPMADDWD     32(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS (R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     (DI)(DX*1), Y7, Y7
+	VPMADDWD     32(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 8(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     64(DI), Y7, Y9
+	VPMADDWD     96(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 8(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     64(DI)(DX*1), Y7, Y7
+	VPMADDWD     96(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 8(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 16(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     128(DI), Y7, Y9
+	VPMADDWD     160(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 16(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     128(DI)(DX*1), Y7, Y7
+	VPMADDWD     160(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 16(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VBROADCASTSD 24(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     192(DI), Y7, Y8
+	VPMADDWD     224(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 24(R8), Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y3
+	VPMADDWD     192(DI)(DX*1), Y7, Y7
+	VPMADDWD     224(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 24(R8)(DX*1), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	VMOVDQU      160(AX), Y5
-	VPBROADCASTD 16(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     256(DI), Y4, Y6
-	VPMADDWD     288(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 32(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     256(DI)(DX*1), Y4, Y4
-	VPMADDWD     288(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 32(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      96(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x06, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     320(DI), Y4, Y6
-	VPMADDWD     352(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 40(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     320(DI)(DX*1), Y4, Y4
-	VPMADDWD     352(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 40(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      64(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 24(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VMOVDQA      Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x08, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     384(DI), Y4, Y6
-	VPMADDWD     416(DI), Y3, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 48(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     384(DI)(DX*1), Y4, Y4
-	VPMADDWD     416(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 48(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      96(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 28(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x0a, Y5, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     448(DI), Y4, Y5
-	VPMADDWD     480(DI), Y3, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 56(R8), Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y0
-	VPMADDWD     448(DI)(DX*1), Y4, Y4
-	VPMADDWD     480(DI)(DX*1), Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 32(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     256(DI), Y7, Y9
+	VPMADDWD     288(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 32(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     256(DI)(DX*1), Y7, Y7
+	VPMADDWD     288(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 32(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 40(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     320(DI), Y7, Y9
+	VPMADDWD     352(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 40(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     320(DI)(DX*1), Y7, Y7
+	VPMADDWD     352(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 40(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VBROADCASTSD 48(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     384(DI), Y7, Y9
+	VPMADDWD     416(DI), Y6, Y10
+	VPADDD       Y10, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 48(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     384(DI)(DX*1), Y7, Y7
+	VPMADDWD     416(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 48(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPAND        Y0, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y5, Y5
+	VPOR         Y5, Y6, Y6
+	VBROADCASTSD 56(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     448(DI), Y7, Y8
+	VPMADDWD     480(DI), Y6, Y9
+	VPADDD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 56(R8), Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y3
+	VPMADDWD     448(DI)(DX*1), Y7, Y7
+	VPMADDWD     480(DI)(DX*1), Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 56(R8)(DX*1), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         $+210, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -10057,21 +10086,23 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VMOVHLPS     X3, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X3, X4, X4
+	VMOVSHDUP    X4, X3
+	VADDSS       X3, X4, X4
+	VMULSS       unit10<>+0(SB), X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -10099,159 +10130,154 @@ row:
 	MOVQ   BX, R10
 
 block:
-	VPMOVSXBW    192(AX), Y4
-	VMOVDQU      Y4, (SP)
 	VPBROADCASTW 208(AX), X4
 	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    192(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPMOVSXBD    200(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VMOVDQU      128(AX), Y4
+	VPXOR        flip2<>+0(SB), Y4, Y4
 	VMOVDQU      (AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VMOVDQU      128(AX), Y7
-	VPBROADCASTD (SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0e, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x06, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD (SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     (R8), Y6, Y8
 	VPMADDWD     32(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     (R8)(DX*1), Y6, Y8
 	VPMADDWD     32(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     (R8)(DX*2), Y6, Y8
 	VPMADDWD     32(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     (R8)(DI*1), Y6, Y6
 	VPMADDWD     32(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS (R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      32(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPBROADCASTD 4(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x06, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0c, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x04, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD 8(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     64(R8), Y6, Y8
 	VPMADDWD     96(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     64(R8)(DX*1), Y6, Y8
 	VPMADDWD     96(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     64(R8)(DX*2), Y6, Y8
 	VPMADDWD     96(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     64(R8)(DI*1), Y6, Y6
 	VPMADDWD     96(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 8(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      (AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 8(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VMOVDQA      Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x08, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x0a, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPSLLW       $0x02, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD 16(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     128(R8), Y6, Y8
 	VPMADDWD     160(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     128(R8)(DX*1), Y6, Y8
 	VPMADDWD     160(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     128(R8)(DX*2), Y6, Y8
 	VPMADDWD     160(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     128(R8)(DI*1), Y6, Y6
 	VPMADDWD     160(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 16(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      32(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 12(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSRLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x0a, Y7, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x08, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VMOVDQA      Y4, Y4
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y5, Y5
+	VBROADCASTSD 24(SP), Y4
+	VPERMILPS    halves<>+0(SB), Y4, Y4
 	VPMADDWD     192(R8), Y6, Y7
 	VPMADDWD     224(R8), Y5, Y8
 	VPADDD       Y8, Y7, Y7
@@ -10280,155 +10306,144 @@ block:
 	VBROADCASTSS 24(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	VMOVDQU      160(AX), Y4
+	VPXOR        flip2<>+0(SB), Y4, Y4
 	VMOVDQU      64(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VMOVDQU      160(AX), Y7
-	VPBROADCASTD 16(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0e, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x06, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD 32(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     256(R8), Y6, Y8
 	VPMADDWD     288(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     256(R8)(DX*1), Y6, Y8
 	VPMADDWD     288(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     256(R8)(DX*2), Y6, Y8
 	VPMADDWD     288(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     256(R8)(DI*1), Y6, Y6
 	VPMADDWD     288(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      96(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPBROADCASTD 20(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x06, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0c, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x04, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD 40(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     320(R8), Y6, Y8
 	VPMADDWD     352(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     320(R8)(DX*1), Y6, Y8
 	VPMADDWD     352(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     320(R8)(DX*2), Y6, Y8
 	VPMADDWD     352(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     320(R8)(DI*1), Y6, Y6
 	VPMADDWD     352(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 40(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      64(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 24(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VMOVDQA      Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x08, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x0a, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPSLLW       $0x02, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VBROADCASTSD 48(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     384(R8), Y6, Y8
 	VPMADDWD     416(R8), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     384(R8)(DX*1), Y6, Y8
 	VPMADDWD     416(R8)(DX*1), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     384(R8)(DX*2), Y6, Y8
 	VPMADDWD     416(R8)(DX*2), Y5, Y9
 	VPADDD       Y9, Y8, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     384(R8)(DI*1), Y6, Y6
 	VPMADDWD     416(R8)(DI*1), Y5, Y5
 	VPADDD       Y5, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 48(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      96(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 28(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSRLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x0a, Y7, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x08, Y4, Y7
+	VPAND        bits10to13<>+0(SB), Y6, Y6
+	VPAND        top2<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VMOVDQA      Y4, Y4
+	VPAND        bits10to13<>+0(SB), Y5, Y5
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y5, Y5
+	VBROADCASTSD 56(SP), Y4
+	VPERMILPS    halves<>+0(SB), Y4, Y4
 	VPMADDWD     448(R8), Y6, Y7
 	VPMADDWD     480(R8), Y5, Y8
 	VPADDD       Y8, Y7, Y7
@@ -10470,6 +10485,7 @@ block:
 	VADDPS       X4, X0, X0
 	VMOVSHDUP    X0, X4
 	VADDSS       X4, X0, X0
+	VMULSS       unit10<>+0(SB), X0, X0
 	VMOVSS       X0, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y1, X0
@@ -10478,6 +10494,7 @@ block:
 	VADDPS       X0, X1, X1
 	VMOVSHDUP    X1, X0
 	VADDSS       X0, X1, X1
+	VMULSS       unit10<>+0(SB), X1, X1
 	VMOVSS       X1, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y2, X0
@@ -10486,6 +10503,7 @@ block:
 	VADDPS       X0, X2, X2
 	VMOVSHDUP    X2, X0
 	VADDSS       X0, X2, X2
+	VMULSS       unit10<>+0(SB), X2, X2
 	VMOVSS       X2, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y3, X0
@@ -10494,6 +10512,7 @@ block:
 	VADDPS       X0, X3, X3
 	VMOVSHDUP    X3, X0
 	VADDSS       X0, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
 	VMOVSS       X3, (R8)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
@@ -10502,7 +10521,7 @@ block:
 	RET
 
 // func dotQ6KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ6KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -10510,198 +10529,162 @@ TEXT ·dotQ6KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    blocks+48(FP), DX
 	IMUL3Q  $+512, DX, BX
 	ADDQ    CX, BX
-	VMOVDQU nibble<>+0(SB), Y0
+	VMOVDQU bits10to13<>+0(SB), Y0
+	VMOVDQU top6<>+0(SB), Y1
+	VMOVDQU halves<>+0(SB), Y2
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, SI
 	MOVQ   BX, DI
 	MOVQ   DX, R8
 
 block:
-	VPMOVSXBW    192(AX), Y3
-	VMOVDQU      Y3, (SP)
-	VPBROADCASTW 208(AX), X3
-	VCVTPH2PS    X3, Y3
-	VMOVDQU      (AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VMOVDQU      128(AX), Y6
-	VPBROADCASTD (SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     (SI), Y5, Y5
-	VPDPWSSD     32(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      32(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPBROADCASTD 4(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x06, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     64(SI), Y5, Y5
-	VPDPWSSD     96(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 8(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      (AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 8(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VMOVDQA      Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x08, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     128(SI), Y5, Y5
-	VPDPWSSD     160(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 16(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      32(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 12(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSRLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x0a, Y6, Y6
-	VPAND        bits45<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     192(SI), Y5, Y5
-	VPDPWSSD     224(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      64(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VMOVDQU      160(AX), Y6
-	VPBROADCASTD 16(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x04, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     256(SI), Y5, Y5
-	VPDPWSSD     288(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 32(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      96(AX), Y4
-	VPAND        Y0, Y4, Y5
-	VPSRLW       $0x08, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPBROADCASTD 20(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSLLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x06, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     320(SI), Y5, Y5
-	VPDPWSSD     352(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 40(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
-	VMOVDQU      64(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 24(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VMOVDQA      Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x08, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     384(SI), Y5, Y5
-	VPDPWSSD     416(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 48(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y1
-	VMOVDQU      96(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPSRLW       $0x0c, Y4, Y4
-	VPBROADCASTD 28(SP), Y7
-	VPSHUFB      pair<>+0(SB), Y7, Y7
-	VPSRLW       $0x02, Y6, Y8
-	VPAND        bits45<>+0(SB), Y8, Y8
-	VPOR         Y8, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y7, Y5, Y5
-	VPSRLW       $0x0a, Y6, Y6
-	VPAND        bits45<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y7, Y4, Y4
-	VPMADDWD     448(SI), Y5, Y5
-	VPDPWSSD     480(SI), Y4, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 56(DI), Y4
-	VMULPS       Y3, Y4, Y4
-	VFMADD231PS  Y4, Y5, Y2
+	VPBROADCASTW 208(AX), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVSXBD    192(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, (SP)
+	VPMOVSXBD    200(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      128(AX), Y5
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD (SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     (SI), Y7, Y7
+	VPDPWSSD     32(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 8(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     64(SI), Y7, Y7
+	VPDPWSSD     96(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 8(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 16(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     128(SI), Y7, Y7
+	VPDPWSSD     160(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 16(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPTERNLOGD   $0xe4, Y0, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 24(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     192(SI), Y7, Y7
+	VPDPWSSD     224(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 24(DI), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      160(AX), Y5
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 32(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     256(SI), Y7, Y7
+	VPDPWSSD     288(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 32(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 40(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     320(SI), Y7, Y7
+	VPDPWSSD     352(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 40(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 48(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     384(SI), Y7, Y7
+	VPDPWSSD     416(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 48(DI), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPTERNLOGD   $0xe4, Y0, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 56(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     448(SI), Y7, Y7
+	VPDPWSSD     480(SI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 56(DI), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         $+210, AX
 	ADDQ         $+512, SI
 	ADDQ         $+64, DI
@@ -10709,268 +10692,240 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), SI
 	MOVQ         ldd+8(FP), DI
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X1
-	VMOVSS       X1, (SI)
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
+	VMOVSS       X3, (SI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
 	VZEROUPPER
 	RET
 
+DATA top6<>+0(SB)/8, $0xfc00fc00fc00fc00
+DATA top6<>+8(SB)/8, $0xfc00fc00fc00fc00
+DATA top6<>+16(SB)/8, $0xfc00fc00fc00fc00
+DATA top6<>+24(SB)/8, $0xfc00fc00fc00fc00
+GLOBL top6<>(SB), RODATA|NOPTR, $32
+
 // func dotQ6KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ6KVNNI2(SB), NOSPLIT, $128-56
-	MOVQ   w+16(FP), AX
-	MOVQ   x+32(FP), CX
-	MOVQ   xrow+40(FP), DX
-	MOVQ   blocks+48(FP), BX
-	IMUL3Q $+512, BX, SI
-	ADDQ   CX, SI
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    xrow+40(FP), DX
+	MOVQ    blocks+48(FP), BX
+	IMUL3Q  $+512, BX, SI
+	ADDQ    CX, SI
+	VMOVDQU bits10to13<>+0(SB), Y0
+	VMOVDQU top6<>+0(SB), Y1
+	VMOVDQU halves<>+0(SB), Y2
 
 row:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 	MOVQ   CX, DI
 	MOVQ   SI, R8
 	MOVQ   BX, R9
 
 block:
-	VPMOVSXBW    192(AX), Y2
-	VMOVDQU      Y2, (SP)
-	VPBROADCASTW 208(AX), X2
-	VCVTPH2PS    X2, Y2
-	VMOVDQU      (AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
+	VPBROADCASTW 208(AX), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVSXBD    192(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, (SP)
+	VPMOVSXBD    200(AX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
 	VMOVDQU      128(AX), Y5
-	VPBROADCASTD (SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     (DI), Y4, Y6
-	VPDPWSSD     32(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS (R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     (DI)(DX*1), Y4, Y4
-	VPDPWSSD     32(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS (R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      32(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
-	VPBROADCASTD 4(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x06, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     64(DI), Y4, Y6
-	VPDPWSSD     96(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 8(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     64(DI)(DX*1), Y4, Y4
-	VPDPWSSD     96(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 8(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      (AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 8(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VMOVDQA      Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x08, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     128(DI), Y4, Y6
-	VPDPWSSD     160(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 16(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     128(DI)(DX*1), Y4, Y4
-	VPDPWSSD     160(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 16(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      32(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 12(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x0a, Y5, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     192(DI), Y4, Y5
-	VPDPWSSD     224(DI), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 24(R8), Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y0
-	VPMADDWD     192(DI)(DX*1), Y4, Y4
-	VPDPWSSD     224(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 24(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      64(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD (SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     (DI), Y7, Y9
+	VPDPWSSD     32(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS (R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     (DI)(DX*1), Y7, Y7
+	VPDPWSSD     32(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 8(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     64(DI), Y7, Y9
+	VPDPWSSD     96(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 8(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     64(DI)(DX*1), Y7, Y7
+	VPDPWSSD     96(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 8(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      (AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 16(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     128(DI), Y7, Y9
+	VPDPWSSD     160(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 16(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     128(DI)(DX*1), Y7, Y7
+	VPDPWSSD     160(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 16(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      32(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPTERNLOGD   $0xe4, Y0, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 24(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     192(DI), Y7, Y8
+	VPDPWSSD     224(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 24(R8), Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y3
+	VPMADDWD     192(DI)(DX*1), Y7, Y7
+	VPDPWSSD     224(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 24(R8)(DX*1), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	VMOVDQU      160(AX), Y5
-	VPBROADCASTD 16(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x04, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     256(DI), Y4, Y6
-	VPDPWSSD     288(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 32(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     256(DI)(DX*1), Y4, Y4
-	VPDPWSSD     288(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 32(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      96(AX), Y3
-	VPAND        nibble<>+0(SB), Y3, Y4
-	VPSRLW       $0x08, Y3, Y3
-	VPAND        nibble<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSLLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x06, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     320(DI), Y4, Y6
-	VPDPWSSD     352(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 40(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     320(DI)(DX*1), Y4, Y4
-	VPDPWSSD     352(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 40(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      64(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 24(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VMOVDQA      Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x08, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     384(DI), Y4, Y6
-	VPDPWSSD     416(DI), Y3, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 48(R8), Y7
-	VMULPS       Y2, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VPMADDWD     384(DI)(DX*1), Y4, Y4
-	VPDPWSSD     416(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 48(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
-	VMOVDQU      96(AX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        nibble<>+0(SB), Y4, Y4
-	VPSRLW       $0x0c, Y3, Y3
-	VPBROADCASTD 28(SP), Y6
-	VPSHUFB      pair<>+0(SB), Y6, Y6
-	VPSRLW       $0x02, Y5, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPSUBW       thirtytwo<>+0(SB), Y4, Y4
-	VPMULLW      Y6, Y4, Y4
-	VPSRLW       $0x0a, Y5, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPSUBW       thirtytwo<>+0(SB), Y3, Y3
-	VPMULLW      Y6, Y3, Y3
-	VPMADDWD     448(DI), Y4, Y5
-	VPDPWSSD     480(DI), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 56(R8), Y6
-	VMULPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y0
-	VPMADDWD     448(DI)(DX*1), Y4, Y4
-	VPDPWSSD     480(DI)(DX*1), Y3, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 56(R8)(DX*1), Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD231PS  Y3, Y4, Y1
+	VPXOR        flip2<>+0(SB), Y5, Y5
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0e, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x06, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 32(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     256(DI), Y7, Y9
+	VPDPWSSD     288(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 32(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     256(DI)(DX*1), Y7, Y7
+	VPDPWSSD     288(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 32(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x0a, Y6, Y7
+	VPSLLW       $0x0c, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSLLW       $0x02, Y6, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 40(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     320(DI), Y7, Y9
+	VPDPWSSD     352(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 40(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     320(DI)(DX*1), Y7, Y7
+	VPDPWSSD     352(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 40(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      64(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x0a, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 48(SP), Y8
+	VPERMILPS    Y2, Y8, Y8
+	VPMADDWD     384(DI), Y7, Y9
+	VPDPWSSD     416(DI), Y6, Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 48(R8), Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VPMADDWD     384(DI)(DX*1), Y7, Y7
+	VPDPWSSD     416(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 48(R8)(DX*1), Y6
+	VMULPS       Y8, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVDQU      96(AX), Y6
+	VPSLLW       $0x06, Y6, Y7
+	VPSLLW       $0x08, Y5, Y8
+	VPTERNLOGD   $0xe4, Y0, Y8, Y7
+	VPAND        Y1, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VMOVDQA      Y5, Y5
+	VPTERNLOGD   $0xe4, Y0, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VBROADCASTSD 56(SP), Y5
+	VPERMILPS    Y2, Y5, Y5
+	VPMADDWD     448(DI), Y7, Y8
+	VPDPWSSD     480(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 56(R8), Y9
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y9, Y8, Y3
+	VPMADDWD     448(DI)(DX*1), Y7, Y7
+	VPDPWSSD     480(DI)(DX*1), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 56(R8)(DX*1), Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         $+210, AX
 	ADDQ         $+512, DI
 	ADDQ         $+64, R8
@@ -10978,21 +10933,23 @@ block:
 	JNZ          block
 	MOVQ         dst+0(FP), DI
 	MOVQ         ldd+8(FP), R8
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVHLPS     X0, X0, X2
-	VADDPS       X2, X0, X0
-	VMOVSHDUP    X0, X2
-	VADDSS       X2, X0, X0
-	VMOVSS       X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VMOVHLPS     X3, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
+	VMOVSS       X3, (DI)
 	ADDQ         R8, DI
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	VMOVSS       X1, (DI)
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X3, X4, X4
+	VMOVSHDUP    X4, X3
+	VADDSS       X3, X4, X4
+	VMULSS       unit10<>+0(SB), X4, X4
+	VMOVSS       X4, (DI)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)
 	JNZ          row
@@ -11000,7 +10957,7 @@ block:
 	RET
 
 // func dotQ6KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
 TEXT ·dotQ6KVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -11020,147 +10977,131 @@ row:
 	MOVQ   BX, R10
 
 block:
-	VPMOVSXBW    192(AX), Y4
-	VMOVDQU      Y4, (SP)
 	VPBROADCASTW 208(AX), X4
 	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    192(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPMOVSXBD    200(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VMOVDQU      128(AX), Y4
+	VPXOR        flip2<>+0(SB), Y4, Y4
 	VMOVDQU      (AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VMOVDQU      128(AX), Y7
-	VPBROADCASTD (SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0e, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x06, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD (SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     (R8), Y6, Y8
 	VPDPWSSD     32(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     (R8)(DX*1), Y6, Y8
 	VPDPWSSD     32(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     (R8)(DX*2), Y6, Y8
 	VPDPWSSD     32(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS (R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     (R8)(DI*1), Y6, Y6
 	VPDPWSSD     32(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS (R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      32(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPBROADCASTD 4(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x06, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0c, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x04, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 8(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     64(R8), Y6, Y8
 	VPDPWSSD     96(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     64(R8)(DX*1), Y6, Y8
 	VPDPWSSD     96(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     64(R8)(DX*2), Y6, Y8
 	VPDPWSSD     96(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 8(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     64(R8)(DI*1), Y6, Y6
 	VPDPWSSD     96(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 8(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      (AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 8(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VMOVDQA      Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x08, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x0a, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPSLLW       $0x02, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 16(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     128(R8), Y6, Y8
 	VPDPWSSD     160(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     128(R8)(DX*1), Y6, Y8
 	VPDPWSSD     160(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     128(R8)(DX*2), Y6, Y8
 	VPDPWSSD     160(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 16(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     128(R8)(DI*1), Y6, Y6
 	VPDPWSSD     160(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 16(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      32(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 12(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSRLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x0a, Y7, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x08, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPAND        top6<>+0(SB), Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VMOVDQA      Y4, Y4
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y4, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 24(SP), Y4
+	VPERMILPS    halves<>+0(SB), Y4, Y4
 	VPMADDWD     192(R8), Y6, Y7
 	VPDPWSSD     224(R8), Y5, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -11185,143 +11126,121 @@ block:
 	VBROADCASTSS 24(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	VMOVDQU      160(AX), Y4
+	VPXOR        flip2<>+0(SB), Y4, Y4
 	VMOVDQU      64(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VMOVDQU      160(AX), Y7
-	VPBROADCASTD 16(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x04, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0e, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x06, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 32(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     256(R8), Y6, Y8
 	VPDPWSSD     288(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     256(R8)(DX*1), Y6, Y8
 	VPDPWSSD     288(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     256(R8)(DX*2), Y6, Y8
 	VPDPWSSD     288(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     256(R8)(DI*1), Y6, Y6
 	VPDPWSSD     288(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      96(AX), Y5
-	VPAND        nibble<>+0(SB), Y5, Y6
-	VPSRLW       $0x08, Y5, Y5
-	VPAND        nibble<>+0(SB), Y5, Y5
-	VPBROADCASTD 20(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSLLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x06, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x0a, Y5, Y6
+	VPSLLW       $0x0c, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSLLW       $0x02, Y5, Y5
+	VPSLLW       $0x04, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 40(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     320(R8), Y6, Y8
 	VPDPWSSD     352(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     320(R8)(DX*1), Y6, Y8
 	VPDPWSSD     352(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     320(R8)(DX*2), Y6, Y8
 	VPDPWSSD     352(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 40(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     320(R8)(DI*1), Y6, Y6
 	VPDPWSSD     352(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 40(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      64(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 24(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VMOVDQA      Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x08, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x0a, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VPSLLW       $0x02, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 48(SP), Y7
+	VPERMILPS    halves<>+0(SB), Y7, Y7
 	VPMADDWD     384(R8), Y6, Y8
 	VPDPWSSD     416(R8), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VPMADDWD     384(R8)(DX*1), Y6, Y8
 	VPDPWSSD     416(R8)(DX*1), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9)(DX*1), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y1
 	VPMADDWD     384(R8)(DX*2), Y6, Y8
 	VPDPWSSD     416(R8)(DX*2), Y5, Y8
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 48(R9)(DX*2), Y9
-	VMULPS       Y4, Y9, Y9
+	VMULPS       Y7, Y9, Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VPMADDWD     384(R8)(DI*1), Y6, Y6
 	VPDPWSSD     416(R8)(DI*1), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 48(R9)(DI*1), Y5
-	VMULPS       Y4, Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
 	VMOVDQU      96(AX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        nibble<>+0(SB), Y6, Y6
-	VPSRLW       $0x0c, Y5, Y5
-	VPBROADCASTD 28(SP), Y8
-	VPSHUFB      pair<>+0(SB), Y8, Y8
-	VPSRLW       $0x02, Y7, Y9
-	VPAND        bits45<>+0(SB), Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPSUBW       thirtytwo<>+0(SB), Y6, Y6
-	VPMULLW      Y8, Y6, Y6
-	VPSRLW       $0x0a, Y7, Y7
-	VPAND        bits45<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSUBW       thirtytwo<>+0(SB), Y5, Y5
-	VPMULLW      Y8, Y5, Y5
+	VPSLLW       $0x06, Y5, Y6
+	VPSLLW       $0x08, Y4, Y7
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y7, Y6
+	VPAND        top6<>+0(SB), Y6, Y6
+	VPSRLW       $0x02, Y5, Y5
+	VMOVDQA      Y4, Y4
+	VPTERNLOGD   $0xe4, bits10to13<>+0(SB), Y4, Y5
+	VPAND        top6<>+0(SB), Y5, Y5
+	VBROADCASTSD 56(SP), Y4
+	VPERMILPS    halves<>+0(SB), Y4, Y4
 	VPMADDWD     448(R8), Y6, Y7
 	VPDPWSSD     480(R8), Y5, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -11359,6 +11278,7 @@ block:
 	VADDPS       X4, X0, X0
 	VMOVSHDUP    X0, X4
 	VADDSS       X4, X0, X0
+	VMULSS       unit10<>+0(SB), X0, X0
 	VMOVSS       X0, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y1, X0
@@ -11367,6 +11287,7 @@ block:
 	VADDPS       X0, X1, X1
 	VMOVSHDUP    X1, X0
 	VADDSS       X0, X1, X1
+	VMULSS       unit10<>+0(SB), X1, X1
 	VMOVSS       X1, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y2, X0
@@ -11375,6 +11296,7 @@ block:
 	VADDPS       X0, X2, X2
 	VMOVSHDUP    X2, X0
 	VADDSS       X0, X2, X2
+	VMULSS       unit10<>+0(SB), X2, X2
 	VMOVSS       X2, (R8)
 	ADDQ         R9, R8
 	VEXTRACTF128 $0x01, Y3, X0
@@ -11383,6 +11305,7 @@ block:
 	VADDPS       X0, X3, X3
 	VMOVSHDUP    X3, X0
 	VADDSS       X0, X3, X3
+	VMULSS       unit10<>+0(SB), X3, X3
 	VMOVSS       X3, (R8)
 	ADDQ         $+4, dst+0(FP)
 	DECQ         rows+24(FP)

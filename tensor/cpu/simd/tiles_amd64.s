@@ -14,12 +14,13 @@ block:
 	VPBROADCASTW   (DX), X0
 	VCVTPH2PS      X0, Y0
 	VBROADCASTI128 2(DX), Y2
-	VPSRLVD        lanes4<>+0(SB), Y2, Y2
-	VPAND          nibble<>+0(SB), Y2, Y1
-	VPSRLD         $0x08, Y2, Y2
-	VPAND          nibble<>+0(SB), Y2, Y2
-	VPSUBW         eight<>+0(SB), Y1, Y1
-	VPSUBW         eight<>+0(SB), Y2, Y2
+	VPXOR          flip4<>+0(SB), Y2, Y2
+	VPSLLVD        low4<>+0(SB), Y2, Y2
+	VPSLLW         $0x08, Y2, Y1
+	VPAND          top4<>+0(SB), Y1, Y1
+	VPAND          top4<>+0(SB), Y2, Y2
+	VPSRAW         $0x0c, Y1, Y1
+	VPSRAW         $0x0c, Y2, Y2
 	VMOVDQU        Y1, (AX)
 	VMOVDQU        Y2, 32(AX)
 	VMOVSS         X0, (CX)
@@ -31,23 +32,23 @@ block:
 	VZEROUPPER
 	RET
 
-DATA lanes4<>+0(SB)/8, $0x0000000000000000
-DATA lanes4<>+8(SB)/8, $0x0000000000000000
-DATA lanes4<>+16(SB)/8, $0x0000000400000004
-DATA lanes4<>+24(SB)/8, $0x0000000400000004
-GLOBL lanes4<>(SB), RODATA|NOPTR, $32
+DATA flip4<>+0(SB)/8, $0x8888888888888888
+DATA flip4<>+8(SB)/8, $0x8888888888888888
+DATA flip4<>+16(SB)/8, $0x8888888888888888
+DATA flip4<>+24(SB)/8, $0x8888888888888888
+GLOBL flip4<>(SB), RODATA|NOPTR, $32
 
-DATA nibble<>+0(SB)/8, $0x000f000f000f000f
-DATA nibble<>+8(SB)/8, $0x000f000f000f000f
-DATA nibble<>+16(SB)/8, $0x000f000f000f000f
-DATA nibble<>+24(SB)/8, $0x000f000f000f000f
-GLOBL nibble<>(SB), RODATA|NOPTR, $32
+DATA low4<>+0(SB)/8, $0x0000000400000004
+DATA low4<>+8(SB)/8, $0x0000000400000004
+DATA low4<>+16(SB)/8, $0x0000000000000000
+DATA low4<>+24(SB)/8, $0x0000000000000000
+GLOBL low4<>(SB), RODATA|NOPTR, $32
 
-DATA eight<>+0(SB)/8, $0x0008000800080008
-DATA eight<>+8(SB)/8, $0x0008000800080008
-DATA eight<>+16(SB)/8, $0x0008000800080008
-DATA eight<>+24(SB)/8, $0x0008000800080008
-GLOBL eight<>(SB), RODATA|NOPTR, $32
+DATA top4<>+0(SB)/8, $0xf000f000f000f000
+DATA top4<>+8(SB)/8, $0xf000f000f000f000
+DATA top4<>+16(SB)/8, $0xf000f000f000f000
+DATA top4<>+24(SB)/8, $0xf000f000f000f000
+GLOBL top4<>(SB), RODATA|NOPTR, $32
 
 // func unpackQ41(words *byte, scales *byte, w *byte, blocks int)
 // Requires: AVX, AVX2, F16C
@@ -76,6 +77,18 @@ block:
 	JNZ            block
 	VZEROUPPER
 	RET
+
+DATA lanes4<>+0(SB)/8, $0x0000000000000000
+DATA lanes4<>+8(SB)/8, $0x0000000000000000
+DATA lanes4<>+16(SB)/8, $0x0000000400000004
+DATA lanes4<>+24(SB)/8, $0x0000000400000004
+GLOBL lanes4<>(SB), RODATA|NOPTR, $32
+
+DATA nibble<>+0(SB)/8, $0x000f000f000f000f
+DATA nibble<>+8(SB)/8, $0x000f000f000f000f
+DATA nibble<>+16(SB)/8, $0x000f000f000f000f
+DATA nibble<>+24(SB)/8, $0x000f000f000f000f
+GLOBL nibble<>(SB), RODATA|NOPTR, $32
 
 // func unpackQ50(words *byte, scales *byte, w *byte, blocks int)
 // Requires: AVX, AVX2, F16C
@@ -538,163 +551,173 @@ TEXT ·unpackQ6K(SB), NOSPLIT, $64-32
 	MOVQ blocks+24(FP), BX
 
 block:
-	VPMOVSXBW    192(DX), Y0
-	VMOVDQU      Y0, (SP)
 	VPBROADCASTW 208(DX), X0
 	VCVTPH2PS    X0, Y0
-	VMOVDQU      (DX), Y1
-	VPAND        nibble<>+0(SB), Y1, Y2
-	VPSRLW       $0x08, Y1, Y1
-	VPAND        nibble<>+0(SB), Y1, Y1
-	VMOVDQU      128(DX), Y3
+	VPMOVSXBW    192(DX), Y1
+	VMOVDQU      Y1, (SP)
+	VMOVDQU      128(DX), Y1
+	VPXOR        flip2<>+0(SB), Y1, Y1
+	VMOVDQU      (DX), Y2
+	VPSLLW       $0x0a, Y2, Y3
+	VPSLLW       $0x0e, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x02, Y2, Y2
+	VPSLLW       $0x06, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD (SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSLLW       $0x04, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, (AX)
-	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y3, (AX)
+	VMOVDQU      Y2, 32(AX)
 	VMOVSS       X0, (CX)
-	VMOVDQU      32(DX), Y1
-	VPAND        nibble<>+0(SB), Y1, Y2
-	VPSRLW       $0x08, Y1, Y1
-	VPAND        nibble<>+0(SB), Y1, Y1
+	VMOVDQU      32(DX), Y2
+	VPSLLW       $0x0a, Y2, Y3
+	VPSLLW       $0x0c, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x02, Y2, Y2
+	VPSLLW       $0x04, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD 4(SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSLLW       $0x02, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x06, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 1024(AX)
-	VMOVDQU      Y1, 1056(AX)
+	VMOVDQU      Y3, 1024(AX)
+	VMOVDQU      Y2, 1056(AX)
 	VMOVSS       X0, 1152(CX)
-	VMOVDQU      (DX), Y1
-	VPSRLW       $0x04, Y1, Y2
-	VPAND        nibble<>+0(SB), Y2, Y2
-	VPSRLW       $0x0c, Y1, Y1
+	VMOVDQU      (DX), Y2
+	VPSLLW       $0x06, Y2, Y3
+	VPSLLW       $0x0a, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x02, Y2, Y2
+	VPSLLW       $0x02, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD 8(SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VMOVDQA      Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x08, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 2048(AX)
-	VMOVDQU      Y1, 2080(AX)
+	VMOVDQU      Y3, 2048(AX)
+	VMOVDQU      Y2, 2080(AX)
 	VMOVSS       X0, 2304(CX)
-	VMOVDQU      32(DX), Y1
-	VPSRLW       $0x04, Y1, Y2
-	VPAND        nibble<>+0(SB), Y2, Y2
-	VPSRLW       $0x0c, Y1, Y1
-	VPBROADCASTD 12(SP), Y4
-	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
-	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x0a, Y3, Y3
-	VPAND        bits45<>+0(SB), Y3, Y3
-	VPOR         Y3, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 3072(AX)
-	VMOVDQU      Y1, 3104(AX)
+	VMOVDQU      32(DX), Y2
+	VPSLLW       $0x06, Y2, Y3
+	VPSLLW       $0x08, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x02, Y2, Y2
+	VMOVDQA      Y1, Y1
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
+	VPBROADCASTD 12(SP), Y1
+	VPSHUFB      pair<>+0(SB), Y1, Y1
+	VPMULLW      Y1, Y3, Y3
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y3, 3072(AX)
+	VMOVDQU      Y2, 3104(AX)
 	VMOVSS       X0, 3456(CX)
-	VMOVDQU      64(DX), Y1
-	VPAND        nibble<>+0(SB), Y1, Y2
-	VPSRLW       $0x08, Y1, Y1
-	VPAND        nibble<>+0(SB), Y1, Y1
-	VMOVDQU      160(DX), Y3
+	VMOVDQU      160(DX), Y1
+	VPXOR        flip2<>+0(SB), Y1, Y1
+	VMOVDQU      64(DX), Y2
+	VPSLLW       $0x0a, Y2, Y3
+	VPSLLW       $0x0e, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x02, Y2, Y2
+	VPSLLW       $0x06, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD 16(SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSLLW       $0x04, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 4096(AX)
-	VMOVDQU      Y1, 4128(AX)
+	VMOVDQU      Y3, 4096(AX)
+	VMOVDQU      Y2, 4128(AX)
 	VMOVSS       X0, 4608(CX)
-	VMOVDQU      96(DX), Y1
-	VPAND        nibble<>+0(SB), Y1, Y2
-	VPSRLW       $0x08, Y1, Y1
-	VPAND        nibble<>+0(SB), Y1, Y1
+	VMOVDQU      96(DX), Y2
+	VPSLLW       $0x0a, Y2, Y3
+	VPSLLW       $0x0c, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x02, Y2, Y2
+	VPSLLW       $0x04, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD 20(SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSLLW       $0x02, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x06, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 5120(AX)
-	VMOVDQU      Y1, 5152(AX)
+	VMOVDQU      Y3, 5120(AX)
+	VMOVDQU      Y2, 5152(AX)
 	VMOVSS       X0, 5760(CX)
-	VMOVDQU      64(DX), Y1
-	VPSRLW       $0x04, Y1, Y2
-	VPAND        nibble<>+0(SB), Y2, Y2
-	VPSRLW       $0x0c, Y1, Y1
+	VMOVDQU      64(DX), Y2
+	VPSLLW       $0x06, Y2, Y3
+	VPSLLW       $0x0a, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x02, Y2, Y2
+	VPSLLW       $0x02, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
 	VPBROADCASTD 24(SP), Y4
 	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VMOVDQA      Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
+	VPMULLW      Y4, Y3, Y3
 	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x08, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 6144(AX)
-	VMOVDQU      Y1, 6176(AX)
+	VMOVDQU      Y3, 6144(AX)
+	VMOVDQU      Y2, 6176(AX)
 	VMOVSS       X0, 6912(CX)
-	VMOVDQU      96(DX), Y1
-	VPSRLW       $0x04, Y1, Y2
-	VPAND        nibble<>+0(SB), Y2, Y2
-	VPSRLW       $0x0c, Y1, Y1
-	VPBROADCASTD 28(SP), Y4
-	VPSHUFB      pair<>+0(SB), Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        bits45<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPSUBW       thirtytwo<>+0(SB), Y2, Y2
-	VPMULLW      Y4, Y2, Y2
-	VPSRLW       $0x0a, Y3, Y3
-	VPAND        bits45<>+0(SB), Y3, Y3
-	VPOR         Y3, Y1, Y1
-	VPSUBW       thirtytwo<>+0(SB), Y1, Y1
-	VPMULLW      Y4, Y1, Y1
-	VMOVDQU      Y2, 7168(AX)
-	VMOVDQU      Y1, 7200(AX)
+	VMOVDQU      96(DX), Y2
+	VPSLLW       $0x06, Y2, Y3
+	VPSLLW       $0x08, Y1, Y4
+	VPAND        bits10to13<>+0(SB), Y3, Y3
+	VPAND        top2<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x02, Y2, Y2
+	VMOVDQA      Y1, Y1
+	VPAND        bits10to13<>+0(SB), Y2, Y2
+	VPAND        top2<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VPSRAW       $0x0a, Y3, Y3
+	VPSRAW       $0x0a, Y2, Y2
+	VPBROADCASTD 28(SP), Y1
+	VPSHUFB      pair<>+0(SB), Y1, Y1
+	VPMULLW      Y1, Y3, Y3
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y3, 7168(AX)
+	VMOVDQU      Y2, 7200(AX)
 	VMOVSS       X0, 8064(CX)
 	ADDQ         $+8192, AX
 	ADDQ         $+9216, CX
@@ -704,17 +727,23 @@ block:
 	VZEROUPPER
 	RET
 
-DATA bits45<>+0(SB)/8, $0x0030003000300030
-DATA bits45<>+8(SB)/8, $0x0030003000300030
-DATA bits45<>+16(SB)/8, $0x0030003000300030
-DATA bits45<>+24(SB)/8, $0x0030003000300030
-GLOBL bits45<>(SB), RODATA|NOPTR, $32
+DATA flip2<>+0(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+8(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+16(SB)/8, $0xaaaaaaaaaaaaaaaa
+DATA flip2<>+24(SB)/8, $0xaaaaaaaaaaaaaaaa
+GLOBL flip2<>(SB), RODATA|NOPTR, $32
 
-DATA thirtytwo<>+0(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+8(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+16(SB)/8, $0x0020002000200020
-DATA thirtytwo<>+24(SB)/8, $0x0020002000200020
-GLOBL thirtytwo<>(SB), RODATA|NOPTR, $32
+DATA bits10to13<>+0(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+8(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+16(SB)/8, $0x3c003c003c003c00
+DATA bits10to13<>+24(SB)/8, $0x3c003c003c003c00
+GLOBL bits10to13<>(SB), RODATA|NOPTR, $32
+
+DATA top2<>+0(SB)/8, $0xc000c000c000c000
+DATA top2<>+8(SB)/8, $0xc000c000c000c000
+DATA top2<>+16(SB)/8, $0xc000c000c000c000
+DATA top2<>+24(SB)/8, $0xc000c000c000c000
+GLOBL top2<>(SB), RODATA|NOPTR, $32
 
 // func transposeAVX2(dst *byte, src *byte, groups int, record int)
 // Requires: AVX, AVX2

@@ -9,24 +9,31 @@ import (
 
 // constants of 32 bytes, as words.
 var constants = map[string]func(i int) uint16{
-	"zero":      func(int) uint16 { return 0 },
-	"nibble":    func(int) uint16 { return 15 },
-	"eight":     func(int) uint16 { return 8 },
-	"bit4":      func(int) uint16 { return 16 },
-	"minus16":   func(int) uint16 { return 0xfff0 },
-	"bits45":    func(int) uint16 { return 0x30 },
-	"thirtytwo": func(int) uint16 { return 32 },
-	"evenbit":   func(i int) uint16 { return 1 << (i % 8 * 2) },
-	"oddbit":    func(i int) uint16 { return 2 << (i % 8 * 2) },
-	"lanes4":    func(i int) uint16 { return []uint16{0, 4}[i/8] * uint16(1-i%2) }, // dwords: 0 in the lower half, 4 in the upper
-	"pair":      func(i int) uint16 { return []uint16{0x0100, 0x0302}[i/8] },       // shuffle: word 0 to the lower half, word 1 to the upper
-	"oddlanes":  func(i int) uint16 { return []uint16{0, 0xffff}[i/2%2] },
-	"lane1":     func(i int) uint16 { return []uint16{0, 0xffff, 0, 0, 0, 0, 0, 0}[i/2] },
-	"negodd":    func(i int) uint16 { return []uint16{0, 0, 0, 0x8000}[i%4] },
-	"abs":       func(i int) uint16 { return []uint16{0xffff, 0x7fff}[i%2] },
-	"ones":      func(int) uint16 { return 1 },
-	"most":      float(16383),
-	"least":     float(1e-30),
+	"zero":       func(int) uint16 { return 0 },
+	"nibble":     func(int) uint16 { return 15 },
+	"bit4":       func(int) uint16 { return 16 },
+	"minus16":    func(int) uint16 { return 0xfff0 },
+	"flip4":      func(int) uint16 { return 0x8888 },
+	"flip2":      func(int) uint16 { return 0xaaaa },
+	"top2":       func(int) uint16 { return 0xc000 },
+	"top4":       func(int) uint16 { return 0xf000 },
+	"top6":       func(int) uint16 { return 0xfc00 },
+	"bits10to13": func(int) uint16 { return 0x3c00 },
+	"low4":       func(i int) uint16 { return []uint16{4, 0}[i/8] * uint16(1-i%2) },
+	"halves":     func(i int) uint16 { return []uint16{0, 1}[i/8] * uint16(1-i%2) }, // dword indices
+	"evenbit":    func(i int) uint16 { return 1 << (i % 8 * 2) },
+	"oddbit":     func(i int) uint16 { return 2 << (i % 8 * 2) },
+	"lanes4":     func(i int) uint16 { return []uint16{0, 4}[i/8] * uint16(1-i%2) }, // dwords: 0 in the lower half, 4 in the upper
+	"pair":       func(i int) uint16 { return []uint16{0x0100, 0x0302}[i/8] },       // shuffle: word 0 to the lower half, word 1 to the upper
+	"oddlanes":   func(i int) uint16 { return []uint16{0, 0xffff}[i/2%2] },
+	"lane1":      func(i int) uint16 { return []uint16{0, 0xffff, 0, 0, 0, 0, 0, 0}[i/2] },
+	"negodd":     func(i int) uint16 { return []uint16{0, 0, 0, 0x8000}[i%4] },
+	"abs":        func(i int) uint16 { return []uint16{0xffff, 0x7fff}[i%2] },
+	"ones":       func(int) uint16 { return 1 },
+	"most":       float(16383),
+	"least":      float(1e-30),
+	"unit10":     float(1.0 / (1 << 10)),
+	"unit12":     float(1.0 / (1 << 12)),
 	// of the words 0-3 8-11 | 4-7 12-15: even ones first
 	"evens": func(i int) uint16 {
 		b := []uint16{0, 4, 8, 12, 2, 6, 10, 14}[i%8]

@@ -30,12 +30,12 @@ func dot(f format, n int, vnni bool) {
 	ADDQ(x, scales)
 
 	xrow3 := triple(xrow, n)
-	b := &block{w: w, kept: map[string]VecVirtual{}}
+	b := &block{w: w, vnni: vnni, kept: map[string]VecVirtual{}}
 	if f.groups > 1 {
 		b.stack = AllocLocal(64 * n)
 	}
-	if n == 1 {
-		b.keep("nibble")
+	if n <= 2 {
+		b.keep(f.often(vnni)...)
 	}
 	depth := 1 // sums a column: an addition takes longer than a group
 	if n == 1 {
@@ -50,7 +50,7 @@ func dot(f format, n int, vnni bool) {
 			VXORPS(s, s, s)
 			sum[c] = append(sum[c], s)
 		}
-		if f.mins {
+		if f.mins() {
 			mins[c] = YMM()
 			VXORPS(mins[c], mins[c], mins[c])
 		}
@@ -65,7 +65,7 @@ func dot(f format, n int, vnni bool) {
 	emit := func(u int) {
 		b.off = u * f.bytes
 		open := f.open(b)
-		if f.mins && f.groups > 1 { // scale and min times those of x, to be read one by one
+		if f.kind == pairs { // scale and min times those of x, to be read one by one
 			for c := range n {
 				for h, o := range open {
 					t := YMM()
@@ -78,6 +78,11 @@ func dot(f format, n int, vnni bool) {
 		for g := range f.groups {
 			e, o := f.load(b, g)
 			i := u*f.groups + g
+			two := YMM()
+			if f.kind == halves {
+				VBROADCASTSD(b.stack.Offset(8*g), two)
+				VPERMILPS(b.konst("halves"), two, two)
+			}
 			for c := range n {
 				p, q := YMM(), YMM()
 				VPMADDWD(xs.at(c, 64*i), e, p)
@@ -90,10 +95,13 @@ func dot(f format, n int, vnni bool) {
 				VCVTDQ2PS(p, p)
 				s := YMM()
 				switch {
-				case !f.mins:
+				case f.kind == single:
 					VBROADCASTSS(ss.at(c, 8*i), s)
 					VMULPS(open[0], s, s)
-				case f.groups == 1:
+				case f.kind == halves:
+					VBROADCASTSS(ss.at(c, 8*i), s)
+					VMULPS(two, s, s)
+				case f.kind == pair:
 					x := XMM()
 					VMOVQ(ss.at(c, 8*i), x)
 					VMULPS(open[0], x, x)
@@ -142,15 +150,19 @@ func dot(f format, n int, vnni bool) {
 		for _, more := range sum[c][1:] {
 			VADDPS(more, s, s)
 		}
-		if f.mins {
+		if f.mins() {
 			mask := "oddlanes"
-			if f.groups == 1 {
+			if f.kind == pair {
 				mask = "lane1"
 			}
 			VANDPS(constant(mask), mins[c], mins[c])
 			VADDPS(mins[c], s, s)
 		}
-		VMOVSS(horizontal(s), Mem{Base: out})
+		total := horizontal(s)
+		if f.shift > 0 {
+			VMULSS(constant(fmt.Sprint("unit", f.shift)), total, total)
+		}
+		VMOVSS(total, Mem{Base: out})
 		if c+1 < n {
 			ADDQ(ldd, out)
 		}

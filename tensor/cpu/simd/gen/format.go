@@ -14,18 +14,58 @@ import (
 // Layouts are those of ggml-common.h (https://github.com/ggml-org/ggml).
 type format struct {
 	name   string
-	groups int  // of 32 weights in a storage block
-	bytes  int  // of a storage block
-	mins   bool // a weight is scale·q + min, else scale·q
+	groups int   // of 32 weights in a storage block
+	bytes  int   // of a storage block
+	kind   scale // how integers become weights
 
-	// open emits what a storage block needs once. It returns the scale in all
-	// lanes of a register (no mins), or pairs (scale, min): one register of
-	// one pair in its lowest lanes where groups is 1, else one register for
-	// each 4 groups.
+	// shift says that for dot words are integers·2^shift: at the top of a
+	// word the sign comes for free. Four of them times activations still fit
+	// an int32; sums of 32 (unpack) get them shifted down.
+	shift int
+
+	// open emits what a storage block needs once, and returns its scales as
+	// kind says.
 	open func(b *block) []VecVirtual
 
 	// load emits the integers of group g.
 	load func(b *block, g int) (even, odd VecVirtual)
+}
+
+type scale int
+
+const (
+	single scale = iota // weight = scale·q; scale in all lanes
+	pair                // scale·q + min; one pair (scale, min) in the lowest lanes, zeros above
+	pairs               // the same, eight pairs in two registers
+	halves              // dot: 16 scales in the block's stack, two a group; unpack: single, and they are in the words
+)
+
+// mins says whether weights have a min beside their scale.
+func (f format) mins() bool { return f.kind == pair || f.kind == pairs }
+
+// often are the constants that load uses, worth a register.
+func (f format) often(vnni bool) []string {
+	switch f.name {
+	case "Q40":
+		return []string{"flip4", "low4", "top4"}
+	case "Q41":
+		return []string{"lanes4", "nibble"}
+	case "Q50", "Q51":
+		if vnni {
+			return []string{"lanes4", "nibble", "bit4"}
+		}
+		return []string{"lanes4", "nibble", "pair", "evenbit", "oddbit"}
+	case "Q4K":
+		return []string{"nibble"}
+	case "Q5K":
+		return []string{"nibble", "bit4"}
+	case "Q6K":
+		if vnni {
+			return []string{"bits10to13", "top6", "halves"}
+		}
+		return []string{"bits10to13", "top2", "halves"}
+	}
+	return nil
 }
 
 // A block is the storage block whose code is being emitted.
@@ -33,6 +73,8 @@ type block struct {
 	w     Register // address of the block
 	off   int      // to be added to it
 	stack Mem      // 64 bytes to use between open and load
+	vnni  bool     // AVX-512 may be used
+	exact bool     // words are to be integers, whatever the format's shift
 	raw   VecVirtual
 	high  VecVirtual
 	kept  map[string]VecVirtual
@@ -60,44 +102,29 @@ func (b *block) keep(names ...string) {
 }
 
 var formats = []format{
-	{"Q40", 1, 18, false, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
-		e, o := nibbles16(b, 2)
-		VPSUBW(b.konst("eight"), e, e)
-		VPSUBW(b.konst("eight"), o, o)
+	{"Q40", 1, 18, single, 12, openHalf(0), func(b *block, g int) (e, o VecVirtual) {
+		e, o = YMM(), YMM()
+		VBROADCASTI128(b.at(2), o)
+		VPXOR(b.konst("flip4"), o, o)  // q-8, in two's complement
+		VPSLLVD(b.konst("low4"), o, o) // low nibbles up, in the lower half
+		VPSLLW(U8(8), o, e)
+		VPAND(b.konst("top4"), e, e)
+		VPAND(b.konst("top4"), o, o)
+		b.down(12, e, o)
 		return e, o
 	}},
-	{"Q41", 1, 20, true, openPair, func(b *block, g int) (VecVirtual, VecVirtual) { return nibbles16(b, 4) }},
-	{"Q50", 1, 22, false, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
+	{"Q41", 1, 20, pair, 0, openPair, func(b *block, g int) (VecVirtual, VecVirtual) { return nibbles16(b, 4) }},
+	{"Q50", 1, 22, single, 0, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
 		e, o := nibbles16(b, 6)
-		h := bits32(b, 2)
-		for _, r := range []struct {
-			nib  VecVirtual
-			mask string
-		}{{e, "evenbit"}, {o, "oddbit"}} { // q-16: the upper bits are set where the fifth is not
-			t := YMM()
-			VPAND(b.konst(r.mask), h, t)
-			VPCMPEQW(b.konst("zero"), t, t)
-			VPAND(b.konst("minus16"), t, t)
-			VPOR(t, r.nib, r.nib)
-		}
+		fifth(b, 2, e, o, true)
 		return e, o
 	}},
-	{"Q51", 1, 24, true, openPair, func(b *block, g int) (VecVirtual, VecVirtual) {
+	{"Q51", 1, 24, pair, 0, openPair, func(b *block, g int) (VecVirtual, VecVirtual) {
 		e, o := nibbles16(b, 8)
-		h := bits32(b, 4)
-		for _, r := range []struct {
-			nib  VecVirtual
-			mask string
-		}{{e, "evenbit"}, {o, "oddbit"}} {
-			t := YMM()
-			VPAND(b.konst(r.mask), h, t)
-			VPCMPEQW(b.konst(r.mask), t, t)
-			VPAND(b.konst("bit4"), t, t)
-			VPOR(t, r.nib, r.nib)
-		}
+		fifth(b, 4, e, o, false)
 		return e, o
 	}},
-	{"Q80", 1, 34, false, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
+	{"Q80", 1, 34, single, 0, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
 		e, o := YMM(), YMM()
 		VMOVDQU(b.at(2), o)
 		VPSLLW(U8(8), o, e)
@@ -105,8 +132,8 @@ var formats = []format{
 		VPSRAW(U8(8), o, o)
 		return e, o
 	}},
-	{"Q4K", 8, 144, true, openK, func(b *block, g int) (VecVirtual, VecVirtual) { return nibblesK(b, 16, g) }},
-	{"Q5K", 8, 176, true,
+	{"Q4K", 8, 144, pairs, 0, openK, func(b *block, g int) (VecVirtual, VecVirtual) { return nibblesK(b, 16, g) }},
+	{"Q5K", 8, 176, pairs, 0,
 		func(b *block) []VecVirtual {
 			b.high = YMM()
 			VMOVDQU(b.at(16), b.high)
@@ -125,46 +152,119 @@ var formats = []format{
 			}
 			return e, o
 		}},
-	{"Q6K", 8, 210, false,
-		func(b *block) []VecVirtual { // the 16 scales as words to the stack
-			t := YMM()
-			VPMOVSXBW(b.at(192), t)
-			VMOVDQU(t, b.stack)
-			return openHalf(208)(b)
-		},
-		func(b *block, g int) (VecVirtual, VecVirtual) {
-			half, c := g/4, g%4
-			raw, e, o := YMM(), YMM(), YMM()
-			VMOVDQU(b.at(64*half+32*(c&1)), raw)
-			if c < 2 {
-				VPAND(b.konst("nibble"), raw, e)
-				VPSRLW(U8(8), raw, o)
-				VPAND(b.konst("nibble"), o, o)
+	{"Q6K", 8, 210, halves, 10, open6, load6},
+}
+
+// open6: 16 signed bytes of scales at 192, a half at 208.
+func open6(b *block) []VecVirtual {
+	d := openHalf(208)(b)
+	if b.exact { // scales as words
+		t := YMM()
+		VPMOVSXBW(b.at(192), t)
+		VMOVDQU(t, b.stack)
+		return d
+	}
+	for h := range 2 {
+		t := YMM()
+		VPMOVSXBD(b.at(192+8*h), t)
+		VCVTDQ2PS(t, t)
+		VMULPS(d[0], t, t)
+		VMOVUPS(t, b.stack.Offset(32*h))
+	}
+	return nil
+}
+
+// load6: nibbles in the first 128 bytes, for each half of the columns 64; two
+// upper bits in the next 64, for each half 32. q-32 in two's complement is put
+// together in the upper six bits of words.
+func load6(b *block, g int) (e, o VecVirtual) {
+	half, c := g/4, g%4
+	if c == 0 {
+		b.high = YMM()
+		VMOVDQU(b.at(128+32*half), b.high)
+		VPXOR(b.konst("flip2"), b.high, b.high)
+	}
+	raw := YMM()
+	VMOVDQU(b.at(64*half+32*(c&1)), raw)
+	word := func(first int) VecVirtual { // first bit of the byte in its word
+		nib, two := YMM(), YMM()
+		shift(10-(first+4*(c/2)), raw, nib)
+		shift(14-(first+2*c), b.high, two)
+		if b.vnni {
+			VPTERNLOGD(U8(0xe4), b.konst("bits10to13"), two, nib) // nib where the constant is set, else two
+			if first > 0 || c == 3 {
+				VPAND(b.konst("top6"), nib, nib)
+			}
+			return nib
+		}
+		VPAND(b.konst("bits10to13"), nib, nib)
+		VPAND(b.konst("top2"), two, two)
+		VPOR(two, nib, nib)
+		return nib
+	}
+	e, o = word(0), word(8)
+	if b.exact { // |scale·(q-32)| ≤ 4096
+		b.down(10, e, o)
+		scale := YMM()
+		VPBROADCASTD(b.stack.Offset(4*g), scale)
+		VPSHUFB(b.konst("pair"), scale, scale)
+		VPMULLW(scale, e, e)
+		VPMULLW(scale, o, o)
+	}
+	return e, o
+}
+
+// down shifts words to where integers are exact.
+func (b *block) down(n int, words ...VecVirtual) {
+	if b.exact {
+		for _, w := range words {
+			VPSRAW(U8(n), w, w)
+		}
+	}
+}
+
+// fifth adds the 32 fifth bits at byte i to nibbles; signed takes 16 away.
+func fifth(b *block, i int, e, o VecVirtual, signed bool) {
+	if b.vnni {
+		h := GP32()
+		MOVL(b.at(i), h)
+		if signed {
+			NOTL(h)
+		}
+		for _, r := range []struct {
+			nib  VecVirtual
+			bits uint32
+		}{{e, 0x55555555}, {o, 0xaaaaaaaa}} {
+			m, t, k := GP32(), GP32(), K()
+			MOVL(U32(r.bits), m)
+			PEXTL(m, h, t)
+			KMOVW(t, k)
+			if signed {
+				VPSUBW(b.konst("bit4"), r.nib, k, r.nib)
 			} else {
-				VPSRLW(U8(4), raw, e)
-				VPAND(b.konst("nibble"), e, e)
-				VPSRLW(U8(12), raw, o)
+				VPADDW(b.konst("bit4"), r.nib, k, r.nib)
 			}
-			if c == 0 {
-				b.high = YMM()
-				VMOVDQU(b.at(128+32*half), b.high)
-			}
-			scale := YMM()
-			VPBROADCASTD(b.stack.Offset(4*g), scale)
-			VPSHUFB(b.konst("pair"), scale, scale)
-			for _, r := range []struct {
-				nib VecVirtual
-				bit int
-			}{{e, 2 * c}, {o, 2*c + 8}} { // |scale·(q-32)| ≤ 4096
-				t := YMM()
-				shift(4-r.bit, b.high, t)
-				VPAND(b.konst("bits45"), t, t)
-				VPOR(t, r.nib, r.nib)
-				VPSUBW(b.konst("thirtytwo"), r.nib, r.nib)
-				VPMULLW(scale, r.nib, r.nib)
-			}
-			return e, o
-		}},
+		}
+		return
+	}
+	h := YMM() // the lower 16 bits in each word of the lower half, the others in the upper half
+	VPBROADCASTD(b.at(i), h)
+	VPSHUFB(b.konst("pair"), h, h)
+	for _, r := range []struct {
+		nib  VecVirtual
+		mask string
+	}{{e, "evenbit"}, {o, "oddbit"}} {
+		t := YMM()
+		VPAND(b.konst(r.mask), h, t)
+		if signed { // q-16: the upper bits are set where the fifth is not
+			VPCMPEQW(b.konst("zero"), t, t)
+			VPAND(b.konst("minus16"), t, t)
+		} else {
+			VPCMPEQW(b.konst(r.mask), t, t)
+			VPAND(b.konst("bit4"), t, t)
+		}
+		VPOR(t, r.nib, r.nib)
+	}
 }
 
 // openHalf: one half-precision scale at byte i.
@@ -260,15 +360,6 @@ func nibblesK(b *block, i, g int) (e, o VecVirtual) {
 	VPAND(b.konst("nibble"), e, e)
 	VPSRLW(U8(12), b.raw, o)
 	return e, o
-}
-
-// bits32: the 32 bits at byte i, the lower 16 in each word of the lower half,
-// the others in each word of the upper half.
-func bits32(b *block, i int) VecVirtual {
-	h := YMM()
-	VPBROADCASTD(b.at(i), h)
-	VPSHUFB(b.konst("pair"), h, h)
-	return h
 }
 
 // shift moves words up by n bits, or down where n is negative.

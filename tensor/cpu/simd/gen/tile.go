@@ -25,13 +25,13 @@ func unpack(f format) {
 	scales := Load(Param("scales"), GP64())
 	w := Load(Param("w"), GP64())
 	blocks := Load(Param("blocks"), GP64())
-	b := &block{w: w, kept: map[string]VecVirtual{}}
+	b := &block{w: w, exact: true, kept: map[string]VecVirtual{}}
 	if f.groups > 1 {
 		b.stack = AllocLocal(64)
 	}
 	Label("block")
 	open := f.open(b)
-	if f.mins && f.groups > 1 {
+	if f.kind == pairs {
 		t := GP64()
 		for h, o := range open {
 			VMOVUPS(o, b.stack.Offset(32*h))
@@ -47,9 +47,9 @@ func unpack(f format) {
 		e, o := f.load(b, g)
 		VMOVDQU(e, Mem{Base: words, Disp: 1024 * g})
 		VMOVDQU(o, Mem{Base: words, Disp: 1024*g + 32})
-		if !f.mins {
+		if !f.mins() {
 			VMOVSS(open[0].AsX(), Mem{Base: scales, Disp: g * tileRecord})
-		} else if f.groups == 1 {
+		} else if f.kind == pair {
 			VMOVSS(open[0].AsX(), Mem{Base: scales})
 			VEXTRACTPS(U8(1), open[0].AsX(), Mem{Base: scales, Disp: tileMins - tileScales})
 		}
