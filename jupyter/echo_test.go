@@ -62,6 +62,10 @@ func echoLine(ctx context.Context, d *jupyter.Display, word, rest string) error 
 		for i := range n {
 			fmt.Fprintf(d.Stdout(), "line %d\n", i)
 		}
+	case "blob": // MiB
+		for range n * 16 {
+			d.Stdout().Write([]byte(strings.Repeat("0123456789abcdef", 4096)))
+		}
 	case "show":
 		d.Show(jupyter.Bundle{"text/plain": rest, "text/html": "<b>" + rest + "</b>", "image/png": []byte("\x89PNG")})
 	case "result":
