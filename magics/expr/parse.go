@@ -268,23 +268,18 @@ func (p *parser) wordForm(word token) (s stmt, ok bool, err error) {
 		return s, true, err
 	}
 	s.kind = stmtDel
-	xs, _, err := p.items("")
-	for _, x := range xs {
-		if l, ok := x.(*list); ok && l.tuple { // del(A, B)
-			xs = l.items
+	for p.tok.kind == tokName || p.is(",") || p.is("(") || p.is(")") { // A, B or (A, B) or A B
+		if p.tok.kind == tokName {
+			s.names = append(s.names, name{pos(p.tok.pos), p.tok.text})
+		}
+		if err := p.advance(); err != nil {
+			return s, true, err
 		}
 	}
-	for _, x := range xs {
-		n, ok := x.(*name)
-		if !ok {
-			return s, true, errorAt(p.src, x.at(), "%s takes names, as in %s A, B", word.text, word.text)
-		}
-		s.names = append(s.names, *n)
+	if ends := p.tok.kind == tokEOF || p.tok.kind == tokNewline; !ends || len(s.names) == 0 {
+		return s, true, p.unexpected("the name of a variable, as in " + word.text + " A, B")
 	}
-	if err == nil && len(s.names) == 0 {
-		err = p.unexpected("a name")
-	}
-	return s, true, err
+	return s, true, nil
 }
 
 // create turns "create A 3x4 f32" into A = zeros(3, 4, dtype=f32). m indexes

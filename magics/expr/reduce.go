@@ -15,10 +15,16 @@ func (r *run) reduce(a *Array, fn tensor.Fn, dim *int, keep bool) (*Array, error
 		return nil, err
 	}
 	d := a.DType()
-	switch {
-	case fn == tensor.Mean && isInt(d):
-		return nil, fmt.Errorf("mean of %s: integers have no mean; convert with .to(f32)", d)
-	case (fn == tensor.Sum || fn == tensor.Prod) && isInt(d):
+	if fn == tensor.Mean && isInt(d) { // f32, as / gives; PyTorch would refuse
+		if a, err = r.convert(a, tensor.F64); err != nil {
+			return nil, err
+		}
+		if a, err = r.reduce(a, fn, dim, keep); err != nil {
+			return nil, err
+		}
+		return r.convert(a, tensor.F32)
+	}
+	if (fn == tensor.Sum || fn == tensor.Prod) && isInt(d) {
 		d = tensor.I64
 	}
 	if a, err = r.convert(a, d); err != nil {
