@@ -9,7 +9,7 @@ import (
 type Form uint8
 
 const (
-	// FormFloat is float32 as it is.
+	// FormFloat is float32, with zeros up to a multiple of 16 columns.
 	FormFloat Form = iota
 
 	// FormInt is integers of at most ±16383 with a scale for each 32 columns.
@@ -27,7 +27,15 @@ func (f Form) rowBytes(cols int) int {
 	if f == FormInt {
 		return (cols*2 + cols/32*8 + 63) &^ 63
 	}
-	return 4 * cols
+	return (4*cols + 63) &^ 63
+}
+
+// groupCols is how many columns 64 bytes of a row stand for.
+func (f Form) groupCols() int {
+	if f == FormInt {
+		return 32
+	}
+	return 16
 }
 
 func (f Form) prepare(s *set, dst []byte, x []float32) {
@@ -35,7 +43,7 @@ func (f Form) prepare(s *set, dst []byte, x []float32) {
 		s.quantise(&dst[0], &x[0], len(x)/32)
 		return
 	}
-	copy(dst, bytesOf(x))
+	clear(dst[copy(dst, bytesOf(x)):])
 }
 
 // bytesOf and floatsOf show the same memory as another type: the host is
@@ -53,21 +61,4 @@ func floatsOf(b []byte, n int) []float32 {
 	x := make([]float32, n)
 	copy(bytesOf(x), b)
 	return x
-}
-
-// dot is the sum of x·y with float32 products in eight float32 sums.
-func dot(x, y []float32) float32 {
-	var s [8]float32
-	y = y[:len(x)]
-	for len(x) >= 8 {
-		a, b := (*[8]float32)(x), (*[8]float32)(y)
-		for i := range s {
-			s[i] += a[i] * b[i]
-		}
-		x, y = x[8:], y[8:]
-	}
-	for i := range x {
-		s[i] += x[i] * y[i]
-	}
-	return (s[0] + s[4]) + (s[1] + s[5]) + ((s[2] + s[6]) + (s[3] + s[7]))
 }

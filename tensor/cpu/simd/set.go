@@ -2,19 +2,21 @@ package simd
 
 import "github.com/llcuda/llcuda/tensor"
 
-// A set holds the routines of one instruction set. Without any, rows are
-// decoded and multiplied in Go.
+// A set holds the routines of one instruction set. A routine that is nil is
+// done in Go.
 type set struct {
 	name      string
-	quantise  func(dst *byte, x *float32, groups int)
-	transpose func(dst *byte, src *byte, groups int, record int)
-	gemm      []columns[gemmFunc] // of formats without mins, the widest first
-	gemmMin   []columns[gemmFunc]
-	ints      map[tensor.DType]*intFormat
+	quantise  func(dst *byte, x *float32, groups int)            // a row to FormInt
+	transpose func(dst *byte, src *byte, groups int, record int) // tiles
+	gemm      [3]columns[gemmFunc]                               // by tileKind
+	dot       columns[dotFunc]                                   // of float32
+	ints      map[tensor.DType]*intFormat                        // formats that multiply as integers
+	plain     map[tensor.DType]*plainFormat                      // formats that convert to float32 in passing
 }
 
-// columns is a routine for n rows of activations at once.
-type columns[F any] struct {
+// columns are routines for several numbers of rows of activations at once,
+// the most first; the last is for one.
+type columns[F any] []struct {
 	n  int
 	do F
 }
@@ -27,7 +29,13 @@ type (
 
 // An intFormat is a storage format that multiplies as integers.
 type intFormat struct {
-	mins   bool
-	dot    []columns[dotFunc] // the widest first
+	kind   tileKind
+	dot    columns[dotFunc]
 	unpack unpackFunc
+}
+
+// A plainFormat is one without blocks.
+type plainFormat struct {
+	dot     columns[dotFunc]
+	convert func(dst *float32, src *byte, n int)
 }

@@ -28,10 +28,13 @@ import (
 // A Kernel multiplies by weights of one format. It has no state: use it from
 // any number of goroutines.
 type Kernel struct {
-	dtype tensor.DType
-	form  Form
-	set   *set       // the instruction set's routines
-	ints  *intFormat // those of this format, with FormInt
+	dtype   tensor.DType
+	form    Form
+	set     *set
+	tile    tileKind
+	dot     columns[dotFunc]                     // where weights lie; nil: they are decoded first
+	unpack  unpackFunc                           // FormInt: a row of weights to words and scales
+	convert func(dst *float32, src *byte, n int) // FormFloat: a row of weights; nil: the reference decoder
 }
 
 // For is the best kernel of this machine for weights of type d, which must be
@@ -56,9 +59,12 @@ func (s *set) kernel(d tensor.DType) *Kernel {
 	if !d.Known() {
 		panic(fmt.Sprintf("simd: %s is not registered", d))
 	}
-	k := &Kernel{dtype: d, set: s, ints: s.ints[d]}
-	if k.ints != nil {
-		k.form = FormInt
+	k := &Kernel{dtype: d, set: s}
+	if f := s.ints[d]; f != nil {
+		k.form, k.tile, k.dot, k.unpack = FormInt, f.kind, f.dot, f.unpack
+	}
+	if f := s.plain[d]; f != nil {
+		k.dot, k.convert = f.dot, f.convert
 	}
 	return k
 }
@@ -82,8 +88,8 @@ func (k *Kernel) Prepare(dst []byte, x []float32, cols, n, lo, hi int) {
 func (k *Kernel) ScratchBytes(n, cols int) int {
 	switch {
 	case k.tiled(n):
-		return k.tileScratch(n, cols)
-	case k.form == FormInt:
+		return k.tileScratch(n)
+	case k.dot != nil:
 		return 0
 	}
 	return 4 * cols
@@ -109,14 +115,11 @@ func (k *Kernel) Mul(dst []float32, ldd int, w []byte, prepared []byte, cols, n,
 	row := k.dtype.Bytes(cols)
 	a := args{dst: dst[lo : (n-1)*ldd+hi], ldd: ldd, w: w[lo*row : hi*row], row: row, x: prepared[:k.PreparedBytes(n, cols)],
 		cols: cols, n: n, rows: hi - lo, scratch: scratch}
-	switch {
-	case k.tiled(n):
+	if k.tiled(n) {
 		k.mulTiled(&a)
-	case k.form == FormInt:
-		k.mulInts(&a)
-	default:
-		k.mulFloats(&a)
+		return
 	}
+	k.mulRows(&a)
 }
 
 // args are the operands of Mul with the range of rows cut out.

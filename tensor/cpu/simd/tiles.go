@@ -1,79 +1,122 @@
 package simd
 
-// A tile is tileRows rows of weights as words, for products with many rows of
+// A tile is 16 rows of weights made ready for products with many rows of
 // activations: the bound is arithmetic, so a tile is unpacked once and used by
-// all of them. The layout is that of gen/tile.go.
+// all of them. It consists of records, one for each group of columns that 64
+// bytes of activations stand for. A record holds 16 dwords (two words, or one
+// float32) for each row, dword by dword, and then for words the 16 scales and
+// the 16 mins.
 const (
 	tileRows   = 16
-	tileRecord = 1152 // bytes for 32 columns
+	tileRecord = 1152 // bytes at most
 	tileScales = 1024 // where the scales lie in a record
-	tileWords  = 1024 // bytes of words for 32 columns before they are transposed
+	tileDwords = 1024 // bytes of a group
 
-	tileGroups = 16 // 32 columns each, in one pass: 18 KiB of tile beside the activations in the first cache
+	tileGroups = 16 // in one pass: 18 KiB of tile beside the activations in the first cache
 	tileBand   = 4  // tiles that share activations while those are in the first cache
 	tileFrom   = 6  // rows of activations from which unpacking pays
 )
 
-// tiled says whether products with n rows of activations use tiles.
-func (k *Kernel) tiled(n int) bool { return k.form == FormInt && n >= tileFrom }
+// A tileKind is which routine multiplies with a tile.
+type tileKind uint8
 
-// tileScratch: the words of one tile, a band of tiles, and the product with a
-// tile that is cut.
-func (k *Kernel) tileScratch(n, _ int) int {
-	return tileGroups*(tileWords+tileBand*tileRecord) + 4*n*tileRows
+const (
+	tileFloats tileKind = iota
+	tileInts            // weight = scale·q
+	tileMins            // scale·q + min
+)
+
+func (t tileKind) recordBytes() int {
+	if t == tileFloats {
+		return tileDwords
+	}
+	return tileRecord
+}
+
+// tiled says whether products with n rows of activations use tiles.
+func (k *Kernel) tiled(n int) bool { return n >= tileFrom && k.set.gemm[k.tile] != nil }
+
+// tileScratch: a band of tiles, the dwords of one tile before they are
+// transposed, one row of float32, and the product with a tile that is cut.
+func (k *Kernel) tileScratch(n int) int {
+	return tileGroups*(tileBand*tileRecord+tileDwords+64) + 4*n*tileRows
+}
+
+// tileArgs are the parts of the scratch memory.
+type tileArgs struct {
+	*args
+	band, dwords []byte
+	row          []float32
+	cut          []float32 // (n, tileRows)
 }
 
 // mulTiled goes over the weights band by band, over a band pass by pass.
 func (k *Kernel) mulTiled(a *args) {
 	const pass = tileGroups * tileRecord
-	words, band, cut := a.scratch[:tileGroups*tileWords], a.scratch[tileGroups*tileWords:], a.scratch[tileGroups*(tileWords+tileBand*tileRecord):]
-	xrow, groups := FormInt.rowBytes(a.cols), a.cols/32
-	last := floatsOf(cut, a.n*tileRows)
+	t := tileArgs{args: a, band: a.scratch[:tileBand*pass]}
+	t.dwords = a.scratch[len(t.band):][:tileGroups*tileDwords]
+	t.row = floatsOf(a.scratch[len(t.band)+len(t.dwords):], tileGroups*16)
+	t.cut = floatsOf(a.scratch[len(t.band)+len(t.dwords)+tileGroups*64:], a.n*tileRows)
+
+	xrow, groups := k.form.rowBytes(a.cols), (a.cols+k.form.groupCols()-1)/k.form.groupCols()
 	for j := 0; j < a.rows; j += tileBand * tileRows {
 		rows := min(tileBand*tileRows, a.rows-j)
 		for g := 0; g < groups; g += tileGroups {
 			width := min(tileGroups, groups-g)
-			for t := 0; t < rows; t += tileRows {
-				k.unpack(band[t/tileRows*pass:], words, a, j+t, min(tileRows, rows-t), g, width)
+			for r := 0; r < rows; r += tileRows {
+				k.fill(&t, t.band[r/tileRows*pass:], j+r, min(tileRows, rows-r), g, width)
 			}
-			x := a.x[64*g:]
-			scales := 64*groups + 8*g - 64*g
+			scales := 64*groups + 8*g - 64*g // behind the words of group g
 			i := 0
-			for _, f := range k.gemm() {
+			for _, f := range k.set.gemm[k.tile] {
 				for ; i+f.n <= a.n; i += f.n {
-					for t := 0; t < rows; t += tileRows {
-						dst, ldd := a.dst[i*a.ldd+j+t:], a.ldd
-						if rows-t < tileRows {
-							dst, ldd = last[i*tileRows:], tileRows
+					for r := 0; r < rows; r += tileRows {
+						dst, ldd := a.dst[i*a.ldd+j+r:], a.ldd
+						if rows-r < tileRows {
+							dst, ldd = t.cut[i*tileRows:], tileRows
 						}
-						f.do(&dst[0], 4*ldd, &band[t/tileRows*pass], width, &x[i*xrow], scales, xrow, g)
+						f.do(&dst[0], 4*ldd, &t.band[r/tileRows*pass], width, &a.x[i*xrow+64*g], scales, xrow, g)
 					}
 				}
 			}
 		}
 		if c := rows % tileRows; c > 0 {
 			for i := range a.n {
-				copy(a.dst[i*a.ldd+j+rows-c:], last[i*tileRows:i*tileRows+c])
+				copy(a.dst[i*a.ldd+j+rows-c:], t.cut[i*tileRows:i*tileRows+c])
 			}
 		}
 	}
 }
 
-// unpack makes one tile of rows weights from row j on, and of width groups of
+// fill makes a tile of rows weights from row j on, and of width groups of
 // columns from group g on. Rows that are missing repeat the last one.
-func (k *Kernel) unpack(tile, words []byte, a *args, j, rows, g, width int) {
-	per := k.dtype.BlockLen() / 32
-	first := g / per * k.dtype.BlockBytes()
+func (k *Kernel) fill(t *tileArgs, tile []byte, j, rows, g, width int) {
 	for r := range tileRows {
-		w := a.w[(j+min(r, rows-1))*a.row:][first:]
-		k.ints.unpack(&words[64*r], &tile[tileScales+4*r], &w[0], width/per)
+		w := t.w[(j+min(r, rows-1))*t.args.row:][:t.args.row]
+		if k.form == FormInt {
+			per := k.dtype.BlockLen() / 32
+			k.unpack(&t.dwords[64*r], &tile[tileScales+4*r], &w[g/per*k.dtype.BlockBytes()], width/per)
+			continue
+		}
+		row := t.row[:16*width]
+		n := k.decode(row, w, 16*g, t.cols)
+		clear(row[n:])
+		for c := range width {
+			copy(t.dwords[tileDwords*c+64*r:][:64], bytesOf(row[16*c:][:16]))
+		}
 	}
-	k.set.transpose(&tile[0], &words[0], width, tileRecord)
+	k.set.transpose(&tile[0], &t.dwords[0], width, k.tile.recordBytes())
 }
 
-func (k *Kernel) gemm() []columns[gemmFunc] {
-	if k.ints.mins {
-		return k.set.gemmMin
+// decode fills dst with columns of a row of weights from column c on, and says
+// how many there were. c is a multiple of 256, which all blocks divide.
+func (k *Kernel) decode(dst []float32, w []byte, c, cols int) int {
+	n := min(len(dst), cols-c)
+	w = w[k.dtype.Bytes(c):][:k.dtype.Bytes(n)]
+	if k.convert != nil {
+		k.convert(&dst[0], &w[0], n)
+	} else {
+		k.dtype.Decode(dst[:n], w)
 	}
-	return k.set.gemm
+	return n
 }

@@ -36,6 +36,19 @@ func main() {
 				gemmAVX512(n, mins)
 			}
 		}
+	case "floats":
+		for _, p := range plains {
+			convert(p)
+			for _, n := range []int{1, 2, 4} {
+				dotPlain(p, n)
+			}
+		}
+		for _, n := range []int{1, 2, 4, 6} {
+			gemmFloat("AVX2", n, 8)
+		}
+		for _, n := range []int{1, 2, 4, 8, 12} {
+			gemmFloat("AVX512", n, 16)
+		}
 	default:
 		log.Fatalf("gen: unknown part %q", *part)
 	}
