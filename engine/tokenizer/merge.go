@@ -148,7 +148,8 @@ func (e *encoder) mergeLong(s string) {
 	}
 }
 
-// emit appends the id of what merging left, or the tokens of its bytes.
+// emit appends the id of what merging left, or the tokens of its bytes. A byte without a token is UNK to SPM. BPE leaves it
+// out, as llama.cpp does: SmolLM2 has no token for nine bytes that only rare scripts use, and its UNK ends the text.
 func (e *encoder) emit(s string, id int32) {
 	if e.t.has(id) {
 		e.out = append(e.out, id)
@@ -156,15 +157,13 @@ func (e *encoder) emit(s string, id int32) {
 	}
 	start := len(e.out)
 	for i := range len(s) {
-		id := e.t.bytes[s[i]]
-		if id < 0 {
-			if id = e.t.v.UNK; id >= 0 { // one for all of it
-				e.out = append(e.out[:start], id)
-				return
-			}
-			continue // llama.cpp too leaves out what a vocabulary can't say
+		switch id := e.t.bytes[s[i]]; {
+		case id >= 0:
+			e.out = append(e.out, id)
+		case e.t.spm && e.t.v.UNK >= 0:
+			e.out = append(e.out[:start], e.t.v.UNK) // one for all of it
+			return
 		}
-		e.out = append(e.out, id)
 	}
 }
 
