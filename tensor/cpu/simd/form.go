@@ -22,12 +22,13 @@ const (
 	FormInt
 )
 
-// rowBytes is the size of one prepared row.
+// rowBytes is the size of one prepared row: an odd number of cache lines, so
+// that equal columns of several rows do not compete for one set of the cache.
 func (f Form) rowBytes(cols int) int {
 	if f == FormInt {
-		return (cols*2 + cols/32*8 + 63) &^ 63
+		return (cols*2+cols/32*8+63)&^63 | 64
 	}
-	return (4*cols + 63) &^ 63
+	return (4*cols+63)&^63 | 64
 }
 
 // groupCols is how many columns 64 bytes of a row stand for.

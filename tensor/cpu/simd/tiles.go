@@ -14,7 +14,10 @@ const (
 
 	tileGroups = 16 // in one pass: 18 KiB of tile beside the activations in the first cache
 	tileBand   = 4  // tiles that share activations while those are in the first cache
-	tileFrom   = 6  // rows of activations from which unpacking pays
+
+	// Rows of activations from which unpacking pays.
+	tileFrom      = 6
+	tileFromPlain = 24
 )
 
 // A tileKind is which routine multiplies with a tile.
@@ -34,7 +37,12 @@ func (t tileKind) recordBytes() int {
 }
 
 // tiled says whether products with n rows of activations use tiles.
-func (k *Kernel) tiled(n int) bool { return n >= tileFrom && k.set.gemm[k.tile] != nil }
+func (k *Kernel) tiled(n int) bool {
+	if k.convert != nil {
+		return n >= tileFromPlain
+	}
+	return n >= tileFrom && k.set.gemm[k.tile] != nil
+}
 
 // tileScratch: a band of tiles, the dwords of one tile before they are
 // transposed, one row of float32, and the product with a tile that is cut.
