@@ -95,6 +95,60 @@ func dotQ80VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, bl
 // dotQ80VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
 func dotQ80VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 
+// dotIQ4NLAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4NLVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotIQ4XSVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
+func dotQ3KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
 // dotQ4KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
 func dotQ4KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 

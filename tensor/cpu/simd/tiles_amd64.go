@@ -22,6 +22,18 @@ func unpackQ51(words *byte, scales *byte, w *byte, blocks int)
 // and its scale and min each 1152 bytes.
 func unpackQ80(words *byte, scales *byte, w *byte, blocks int)
 
+// unpackIQ4NL writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackIQ4NL(words *byte, scales *byte, w *byte, blocks int)
+
+// unpackIQ4XS writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackIQ4XS(words *byte, scales *byte, w *byte, blocks int)
+
+// unpackQ3K writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackQ3K(words *byte, scales *byte, w *byte, blocks int)
+
 // unpackQ4K writes the integers of a row, 64 bytes each 1024 bytes,
 // and its scale and min each 1152 bytes.
 func unpackQ4K(words *byte, scales *byte, w *byte, blocks int)

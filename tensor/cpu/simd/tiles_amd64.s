@@ -212,12 +212,13 @@ TEXT ·unpackQ80(SB), NOSPLIT, $0-32
 block:
 	VPBROADCASTW (DX), X0
 	VCVTPH2PS    X0, Y0
-	VMOVDQU      2(DX), Y2
-	VPSLLW       $0x08, Y2, Y1
-	VPSRAW       $0x08, Y1, Y1
+	VMOVDQU      2(DX), Y1
+	VPSLLW       $0x08, Y1, Y2
+	VPAND        top8<>+0(SB), Y1, Y1
 	VPSRAW       $0x08, Y2, Y2
-	VMOVDQU      Y1, (AX)
-	VMOVDQU      Y2, 32(AX)
+	VPSRAW       $0x08, Y1, Y1
+	VMOVDQU      Y2, (AX)
+	VMOVDQU      Y1, 32(AX)
 	VMOVSS       X0, (CX)
 	ADDQ         $+1024, AX
 	ADDQ         $+1152, CX
@@ -226,6 +227,428 @@ block:
 	JNZ          block
 	VZEROUPPER
 	RET
+
+DATA top8<>+0(SB)/8, $0xff00ff00ff00ff00
+DATA top8<>+8(SB)/8, $0xff00ff00ff00ff00
+DATA top8<>+16(SB)/8, $0xff00ff00ff00ff00
+DATA top8<>+24(SB)/8, $0xff00ff00ff00ff00
+GLOBL top8<>(SB), RODATA|NOPTR, $32
+
+// func unpackIQ4NL(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackIQ4NL(SB), NOSPLIT, $0-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VPBROADCASTW   (DX), X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(DX), Y1
+	VPSRLVD        lanes4<>+0(SB), Y1, Y1
+	VPAND          nibbles<>+0(SB), Y1, Y1
+	VMOVDQU        iq4<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VPSLLW         $0x08, Y1, Y2
+	VPAND          top8<>+0(SB), Y1, Y1
+	VPSRAW         $0x08, Y2, Y2
+	VPSRAW         $0x08, Y1, Y1
+	VMOVDQU        Y2, (AX)
+	VMOVDQU        Y1, 32(AX)
+	VMOVSS         X0, (CX)
+	ADDQ           $+1024, AX
+	ADDQ           $+1152, CX
+	ADDQ           $+18, DX
+	DECQ           BX
+	JNZ            block
+	VZEROUPPER
+	RET
+
+DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $32
+
+DATA iq4<>+0(SB)/8, $0xf6eaddcfbfad9881
+DATA iq4<>+8(SB)/8, $0x7159453526190d01
+DATA iq4<>+16(SB)/8, $0xf6eaddcfbfad9881
+DATA iq4<>+24(SB)/8, $0x7159453526190d01
+GLOBL iq4<>(SB), RODATA|NOPTR, $32
+
+// func unpackIQ4XS(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackIQ4XS(SB), NOSPLIT, $64-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VPBROADCASTW   (DX), X0
+	VCVTPH2PS      X0, Y0
+	MOVWLZX        2(DX), SI
+	VMOVD          SI, X1
+	VPBROADCASTD   X1, Y1
+	VPSRLVD        by2<>+0(SB), Y1, Y1
+	VPSLLD         $0x1e, Y1, Y1
+	VPSRLD         $0x1a, Y1, Y1
+	VPBROADCASTD   4(DX), Y2
+	VPSRLVD        by4<>+0(SB), Y2, Y2
+	VPSLLD         $0x1c, Y2, Y2
+	VPSRLD         $0x1c, Y2, Y2
+	VPOR           Y1, Y2, Y2
+	VPSUBD         dword32<>+0(SB), Y2, Y2
+	VCVTDQ2PS      Y2, Y2
+	VMULPS         Y0, Y2, Y2
+	VMOVUPS        Y2, (SP)
+	VBROADCASTI128 8(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, (AX)
+	VMOVDQU        Y0, 32(AX)
+	MOVL           (SP), SI
+	MOVL           SI, (CX)
+	VBROADCASTI128 24(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 1024(AX)
+	VMOVDQU        Y0, 1056(AX)
+	MOVL           4(SP), SI
+	MOVL           SI, 1152(CX)
+	VBROADCASTI128 40(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 2048(AX)
+	VMOVDQU        Y0, 2080(AX)
+	MOVL           8(SP), SI
+	MOVL           SI, 2304(CX)
+	VBROADCASTI128 56(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 3072(AX)
+	VMOVDQU        Y0, 3104(AX)
+	MOVL           12(SP), SI
+	MOVL           SI, 3456(CX)
+	VBROADCASTI128 72(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 4096(AX)
+	VMOVDQU        Y0, 4128(AX)
+	MOVL           16(SP), SI
+	MOVL           SI, 4608(CX)
+	VBROADCASTI128 88(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 5120(AX)
+	VMOVDQU        Y0, 5152(AX)
+	MOVL           20(SP), SI
+	MOVL           SI, 5760(CX)
+	VBROADCASTI128 104(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 6144(AX)
+	VMOVDQU        Y0, 6176(AX)
+	MOVL           24(SP), SI
+	MOVL           SI, 6912(CX)
+	VBROADCASTI128 120(DX), Y0
+	VPSRLVD        lanes4<>+0(SB), Y0, Y0
+	VPAND          nibbles<>+0(SB), Y0, Y0
+	VMOVDQU        iq4<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VPSLLW         $0x08, Y0, Y1
+	VPAND          top8<>+0(SB), Y0, Y0
+	VPSRAW         $0x08, Y1, Y1
+	VPSRAW         $0x08, Y0, Y0
+	VMOVDQU        Y1, 7168(AX)
+	VMOVDQU        Y0, 7200(AX)
+	MOVL           28(SP), SI
+	MOVL           SI, 8064(CX)
+	ADDQ           $+8192, AX
+	ADDQ           $+9216, CX
+	ADDQ           $+136, DX
+	DECQ           BX
+	JNZ            block
+	VZEROUPPER
+	RET
+
+DATA by2<>+0(SB)/8, $0x0000000200000000
+DATA by2<>+8(SB)/8, $0x0000000600000004
+DATA by2<>+16(SB)/8, $0x0000000a00000008
+DATA by2<>+24(SB)/8, $0x0000000e0000000c
+GLOBL by2<>(SB), RODATA|NOPTR, $32
+
+DATA by4<>+0(SB)/8, $0x0000000400000000
+DATA by4<>+8(SB)/8, $0x0000000c00000008
+DATA by4<>+16(SB)/8, $0x0000001400000010
+DATA by4<>+24(SB)/8, $0x0000001c00000018
+GLOBL by4<>(SB), RODATA|NOPTR, $32
+
+DATA dword32<>+0(SB)/8, $0x0000002000000020
+DATA dword32<>+8(SB)/8, $0x0000002000000020
+DATA dword32<>+16(SB)/8, $0x0000002000000020
+DATA dword32<>+24(SB)/8, $0x0000002000000020
+GLOBL dword32<>(SB), RODATA|NOPTR, $32
+
+// func unpackQ3K(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·unpackQ3K(SB), NOSPLIT, $64-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VMOVDQU      (DX), Y0
+	VPXOR        all<>+0(SB), Y0, Y0
+	VMOVQ        96(DX), X1
+	VPSRLW       $0x04, X1, X2
+	VPUNPCKLQDQ  X2, X1, X1
+	VPAND        nibbles<>+0(SB), X1, X1
+	VPBROADCASTD 104(DX), X2
+	VPSRLVD      by2<>+0(SB), X2, X2
+	VPAND        twos<>+0(SB), X2, X2
+	VPSLLD       $0x04, X2, X2
+	VPOR         X2, X1, X1
+	VPSUBB       byte32<>+0(SB), X1, X1
+	VPBROADCASTW 108(DX), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVSXBW    X1, Y1
+	VMOVDQU      Y1, (SP)
+	VMOVDQU      32(DX), Y1
+	VPSLLW       $0x0d, Y1, Y3
+	VPSLLW       $0x0f, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x05, Y1, Y4
+	VPSLLW       $0x07, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD (SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, (AX)
+	VMOVDQU      Y4, 32(AX)
+	VMOVSS       X2, (CX)
+	VPSLLW       $0x0b, Y1, Y3
+	VPSLLW       $0x0e, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x03, Y1, Y4
+	VPSLLW       $0x06, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD 4(SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, 1024(AX)
+	VMOVDQU      Y4, 1056(AX)
+	VMOVSS       X2, 1152(CX)
+	VPSLLW       $0x09, Y1, Y3
+	VPSLLW       $0x0d, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x01, Y1, Y4
+	VPSLLW       $0x05, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD 8(SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, 2048(AX)
+	VMOVDQU      Y4, 2080(AX)
+	VMOVSS       X2, 2304(CX)
+	VPSLLW       $0x07, Y1, Y3
+	VPSLLW       $0x0c, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x01, Y1, Y1
+	VPSLLW       $0x04, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y1, Y1
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y1, Y1
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y1, Y1
+	VPBROADCASTD 12(SP), Y4
+	VPSHUFB      pair<>+0(SB), Y4, Y4
+	VPMULLW      Y4, Y3, Y3
+	VPMULLW      Y4, Y1, Y1
+	VMOVDQU      Y3, 3072(AX)
+	VMOVDQU      Y1, 3104(AX)
+	VMOVSS       X2, 3456(CX)
+	VMOVDQU      64(DX), Y1
+	VPSLLW       $0x0d, Y1, Y3
+	VPSLLW       $0x0b, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x05, Y1, Y4
+	VPSLLW       $0x03, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD 16(SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, 4096(AX)
+	VMOVDQU      Y4, 4128(AX)
+	VMOVSS       X2, 4608(CX)
+	VPSLLW       $0x0b, Y1, Y3
+	VPSLLW       $0x0a, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x03, Y1, Y4
+	VPSLLW       $0x02, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD 20(SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, 5120(AX)
+	VMOVDQU      Y4, 5152(AX)
+	VMOVSS       X2, 5760(CX)
+	VPSLLW       $0x09, Y1, Y3
+	VPSLLW       $0x09, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSLLW       $0x01, Y1, Y4
+	VPSLLW       $0x01, Y0, Y5
+	VPAND        bits13to14<>+0(SB), Y4, Y4
+	VPAND        bit15<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y4, Y4
+	VPBROADCASTD 24(SP), Y5
+	VPSHUFB      pair<>+0(SB), Y5, Y5
+	VPMULLW      Y5, Y3, Y3
+	VPMULLW      Y5, Y4, Y4
+	VMOVDQU      Y3, 6144(AX)
+	VMOVDQU      Y4, 6176(AX)
+	VMOVSS       X2, 6912(CX)
+	VPSLLW       $0x07, Y1, Y3
+	VPSLLW       $0x08, Y0, Y4
+	VPAND        bits13to14<>+0(SB), Y3, Y3
+	VPAND        bit15<>+0(SB), Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSRLW       $0x01, Y1, Y1
+	VMOVDQA      Y0, Y0
+	VPAND        bits13to14<>+0(SB), Y1, Y1
+	VPAND        bit15<>+0(SB), Y0, Y0
+	VPOR         Y0, Y1, Y1
+	VPSRAW       $0x0d, Y3, Y3
+	VPSRAW       $0x0d, Y1, Y1
+	VPBROADCASTD 28(SP), Y0
+	VPSHUFB      pair<>+0(SB), Y0, Y0
+	VPMULLW      Y0, Y3, Y3
+	VPMULLW      Y0, Y1, Y1
+	VMOVDQU      Y3, 7168(AX)
+	VMOVDQU      Y1, 7200(AX)
+	VMOVSS       X2, 8064(CX)
+	ADDQ         $+8192, AX
+	ADDQ         $+9216, CX
+	ADDQ         $+110, DX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+DATA all<>+0(SB)/8, $0xffffffffffffffff
+DATA all<>+8(SB)/8, $0xffffffffffffffff
+DATA all<>+16(SB)/8, $0xffffffffffffffff
+DATA all<>+24(SB)/8, $0xffffffffffffffff
+GLOBL all<>(SB), RODATA|NOPTR, $32
+
+DATA twos<>+0(SB)/8, $0x0303030303030303
+DATA twos<>+8(SB)/8, $0x0303030303030303
+DATA twos<>+16(SB)/8, $0x0303030303030303
+DATA twos<>+24(SB)/8, $0x0303030303030303
+GLOBL twos<>(SB), RODATA|NOPTR, $32
+
+DATA byte32<>+0(SB)/8, $0x2020202020202020
+DATA byte32<>+8(SB)/8, $0x2020202020202020
+DATA byte32<>+16(SB)/8, $0x2020202020202020
+DATA byte32<>+24(SB)/8, $0x2020202020202020
+GLOBL byte32<>(SB), RODATA|NOPTR, $32
+
+DATA bits13to14<>+0(SB)/8, $0x6000600060006000
+DATA bits13to14<>+8(SB)/8, $0x6000600060006000
+DATA bits13to14<>+16(SB)/8, $0x6000600060006000
+DATA bits13to14<>+24(SB)/8, $0x6000600060006000
+GLOBL bits13to14<>(SB), RODATA|NOPTR, $32
+
+DATA bit15<>+0(SB)/8, $0x8000800080008000
+DATA bit15<>+8(SB)/8, $0x8000800080008000
+DATA bit15<>+16(SB)/8, $0x8000800080008000
+DATA bit15<>+24(SB)/8, $0x8000800080008000
+GLOBL bit15<>(SB), RODATA|NOPTR, $32
 
 // func unpackQ4K(words *byte, scales *byte, w *byte, blocks int)
 // Requires: AVX, AVX2, F16C
@@ -551,20 +974,21 @@ TEXT ·unpackQ6K(SB), NOSPLIT, $64-32
 	MOVQ blocks+24(FP), BX
 
 block:
-	VPBROADCASTW 208(DX), X0
-	VCVTPH2PS    X0, Y0
-	VPMOVSXBW    192(DX), Y1
-	VMOVDQU      Y1, (SP)
-	VMOVDQU      128(DX), Y1
-	VPXOR        flip2<>+0(SB), Y1, Y1
+	VMOVDQU      192(DX), X0
+	VPBROADCASTW 208(DX), X1
+	VCVTPH2PS    X1, Y1
+	VPMOVSXBW    X0, Y0
+	VMOVDQU      Y0, (SP)
+	VMOVDQU      128(DX), Y0
+	VPXOR        flip2<>+0(SB), Y0, Y0
 	VMOVDQU      (DX), Y2
 	VPSLLW       $0x0a, Y2, Y3
-	VPSLLW       $0x0e, Y1, Y4
+	VPSLLW       $0x0e, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSLLW       $0x02, Y2, Y2
-	VPSLLW       $0x06, Y1, Y4
+	VPSLLW       $0x06, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -576,15 +1000,15 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, (AX)
 	VMOVDQU      Y2, 32(AX)
-	VMOVSS       X0, (CX)
+	VMOVSS       X1, (CX)
 	VMOVDQU      32(DX), Y2
 	VPSLLW       $0x0a, Y2, Y3
-	VPSLLW       $0x0c, Y1, Y4
+	VPSLLW       $0x0c, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSLLW       $0x02, Y2, Y2
-	VPSLLW       $0x04, Y1, Y4
+	VPSLLW       $0x04, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -596,15 +1020,15 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, 1024(AX)
 	VMOVDQU      Y2, 1056(AX)
-	VMOVSS       X0, 1152(CX)
+	VMOVSS       X1, 1152(CX)
 	VMOVDQU      (DX), Y2
 	VPSLLW       $0x06, Y2, Y3
-	VPSLLW       $0x0a, Y1, Y4
+	VPSLLW       $0x0a, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSRLW       $0x02, Y2, Y2
-	VPSLLW       $0x02, Y1, Y4
+	VPSLLW       $0x02, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -616,37 +1040,37 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, 2048(AX)
 	VMOVDQU      Y2, 2080(AX)
-	VMOVSS       X0, 2304(CX)
+	VMOVSS       X1, 2304(CX)
 	VMOVDQU      32(DX), Y2
 	VPSLLW       $0x06, Y2, Y3
-	VPSLLW       $0x08, Y1, Y4
+	VPSLLW       $0x08, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSRLW       $0x02, Y2, Y2
-	VMOVDQA      Y1, Y1
+	VMOVDQA      Y0, Y0
 	VPAND        bits10to13<>+0(SB), Y2, Y2
-	VPAND        top2<>+0(SB), Y1, Y1
-	VPOR         Y1, Y2, Y2
+	VPAND        top2<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
 	VPSRAW       $0x0a, Y3, Y3
 	VPSRAW       $0x0a, Y2, Y2
-	VPBROADCASTD 12(SP), Y1
-	VPSHUFB      pair<>+0(SB), Y1, Y1
-	VPMULLW      Y1, Y3, Y3
-	VPMULLW      Y1, Y2, Y2
+	VPBROADCASTD 12(SP), Y0
+	VPSHUFB      pair<>+0(SB), Y0, Y0
+	VPMULLW      Y0, Y3, Y3
+	VPMULLW      Y0, Y2, Y2
 	VMOVDQU      Y3, 3072(AX)
 	VMOVDQU      Y2, 3104(AX)
-	VMOVSS       X0, 3456(CX)
-	VMOVDQU      160(DX), Y1
-	VPXOR        flip2<>+0(SB), Y1, Y1
+	VMOVSS       X1, 3456(CX)
+	VMOVDQU      160(DX), Y0
+	VPXOR        flip2<>+0(SB), Y0, Y0
 	VMOVDQU      64(DX), Y2
 	VPSLLW       $0x0a, Y2, Y3
-	VPSLLW       $0x0e, Y1, Y4
+	VPSLLW       $0x0e, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSLLW       $0x02, Y2, Y2
-	VPSLLW       $0x06, Y1, Y4
+	VPSLLW       $0x06, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -658,15 +1082,15 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, 4096(AX)
 	VMOVDQU      Y2, 4128(AX)
-	VMOVSS       X0, 4608(CX)
+	VMOVSS       X1, 4608(CX)
 	VMOVDQU      96(DX), Y2
 	VPSLLW       $0x0a, Y2, Y3
-	VPSLLW       $0x0c, Y1, Y4
+	VPSLLW       $0x0c, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSLLW       $0x02, Y2, Y2
-	VPSLLW       $0x04, Y1, Y4
+	VPSLLW       $0x04, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -678,15 +1102,15 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, 5120(AX)
 	VMOVDQU      Y2, 5152(AX)
-	VMOVSS       X0, 5760(CX)
+	VMOVSS       X1, 5760(CX)
 	VMOVDQU      64(DX), Y2
 	VPSLLW       $0x06, Y2, Y3
-	VPSLLW       $0x0a, Y1, Y4
+	VPSLLW       $0x0a, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSRLW       $0x02, Y2, Y2
-	VPSLLW       $0x02, Y1, Y4
+	VPSLLW       $0x02, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y2, Y2
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y2, Y2
@@ -698,27 +1122,27 @@ block:
 	VPMULLW      Y4, Y2, Y2
 	VMOVDQU      Y3, 6144(AX)
 	VMOVDQU      Y2, 6176(AX)
-	VMOVSS       X0, 6912(CX)
+	VMOVSS       X1, 6912(CX)
 	VMOVDQU      96(DX), Y2
 	VPSLLW       $0x06, Y2, Y3
-	VPSLLW       $0x08, Y1, Y4
+	VPSLLW       $0x08, Y0, Y4
 	VPAND        bits10to13<>+0(SB), Y3, Y3
 	VPAND        top2<>+0(SB), Y4, Y4
 	VPOR         Y4, Y3, Y3
 	VPSRLW       $0x02, Y2, Y2
-	VMOVDQA      Y1, Y1
+	VMOVDQA      Y0, Y0
 	VPAND        bits10to13<>+0(SB), Y2, Y2
-	VPAND        top2<>+0(SB), Y1, Y1
-	VPOR         Y1, Y2, Y2
+	VPAND        top2<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
 	VPSRAW       $0x0a, Y3, Y3
 	VPSRAW       $0x0a, Y2, Y2
-	VPBROADCASTD 28(SP), Y1
-	VPSHUFB      pair<>+0(SB), Y1, Y1
-	VPMULLW      Y1, Y3, Y3
-	VPMULLW      Y1, Y2, Y2
+	VPBROADCASTD 28(SP), Y0
+	VPSHUFB      pair<>+0(SB), Y0, Y0
+	VPMULLW      Y0, Y3, Y3
+	VPMULLW      Y0, Y2, Y2
 	VMOVDQU      Y3, 7168(AX)
 	VMOVDQU      Y2, 7200(AX)
-	VMOVSS       X0, 8064(CX)
+	VMOVSS       X1, 8064(CX)
 	ADDQ         $+8192, AX
 	ADDQ         $+9216, CX
 	ADDQ         $+210, DX

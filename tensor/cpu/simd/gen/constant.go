@@ -20,20 +20,37 @@ var constants = map[string]func(i int) uint16{
 	"top6":       func(int) uint16 { return 0xfc00 },
 	"bits10to13": func(int) uint16 { return 0x3c00 },
 	"low4":       func(i int) uint16 { return []uint16{4, 0}[i/8] * uint16(1-i%2) },
-	"halves":     func(i int) uint16 { return []uint16{0, 1}[i/8] * uint16(1-i%2) }, // dword indices
-	"evenbit":    func(i int) uint16 { return 1 << (i % 8 * 2) },
-	"oddbit":     func(i int) uint16 { return 2 << (i % 8 * 2) },
-	"lanes4":     func(i int) uint16 { return []uint16{0, 4}[i/8] * uint16(1-i%2) }, // dwords: 0 in the lower half, 4 in the upper
-	"pair":       func(i int) uint16 { return []uint16{0x0100, 0x0302}[i/8] },       // shuffle: word 0 to the lower half, word 1 to the upper
-	"oddlanes":   func(i int) uint16 { return []uint16{0, 0xffff}[i/2%2] },
-	"lane1":      func(i int) uint16 { return []uint16{0, 0xffff, 0, 0, 0, 0, 0, 0}[i/2] },
-	"negodd":     func(i int) uint16 { return []uint16{0, 0, 0, 0x8000}[i%4] },
-	"abs":        func(i int) uint16 { return []uint16{0xffff, 0x7fff}[i%2] },
-	"ones":       func(int) uint16 { return 1 },
-	"most":       float(16383),
-	"least":      float(1e-30),
-	"unit10":     float(1.0 / (1 << 10)),
-	"unit12":     float(1.0 / (1 << 12)),
+	"all":        func(int) uint16 { return 0xffff },
+	"nibbles":    func(int) uint16 { return 0x0f0f },
+	"twos":       func(int) uint16 { return 0x0303 },
+	"byte32":     func(int) uint16 { return 0x2020 },
+	"dword32":    func(i int) uint16 { return 32 * uint16(1-i%2) },
+	"by2":        func(i int) uint16 { return uint16(i) * uint16(1-i%2) },
+	"by4":        func(i int) uint16 { return uint16(2*i) * uint16(1-i%2) },
+	"top3":       func(int) uint16 { return 0xe000 },
+	"top8":       func(int) uint16 { return 0xff00 },
+	"bit15":      func(int) uint16 { return 0x8000 },
+	"bits13to14": func(int) uint16 { return 0x6000 },
+	"unit8":      float(1.0 / (1 << 8)),
+	"unit13":     float(1.0 / (1 << 13)),
+	"iq4": func(i int) uint16 { // kvalues_iq4nl of ggml-common.h
+		v := []int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+		return uint16(uint8(v[i%8*2])) | uint16(uint8(v[i%8*2+1]))<<8
+	},
+	"halves":   func(i int) uint16 { return []uint16{0, 1}[i/8] * uint16(1-i%2) }, // dword indices
+	"evenbit":  func(i int) uint16 { return 1 << (i % 8 * 2) },
+	"oddbit":   func(i int) uint16 { return 2 << (i % 8 * 2) },
+	"lanes4":   func(i int) uint16 { return []uint16{0, 4}[i/8] * uint16(1-i%2) }, // dwords: 0 in the lower half, 4 in the upper
+	"pair":     func(i int) uint16 { return []uint16{0x0100, 0x0302}[i/8] },       // shuffle: word 0 to the lower half, word 1 to the upper
+	"oddlanes": func(i int) uint16 { return []uint16{0, 0xffff}[i/2%2] },
+	"lane1":    func(i int) uint16 { return []uint16{0, 0xffff, 0, 0, 0, 0, 0, 0}[i/2] },
+	"negodd":   func(i int) uint16 { return []uint16{0, 0, 0, 0x8000}[i%4] },
+	"abs":      func(i int) uint16 { return []uint16{0xffff, 0x7fff}[i%2] },
+	"ones":     func(int) uint16 { return 1 },
+	"most":     float(16383),
+	"least":    float(1e-30),
+	"unit10":   float(1.0 / (1 << 10)),
+	"unit12":   float(1.0 / (1 << 12)),
 	// of the words 0-3 8-11 | 4-7 12-15: even ones first
 	"evens": func(i int) uint16 {
 		b := []uint16{0, 4, 8, 12, 2, 6, 10, 14}[i%8]

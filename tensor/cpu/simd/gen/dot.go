@@ -98,6 +98,11 @@ func dot(f format, n int, vnni bool) {
 				case f.kind == single:
 					VBROADCASTSS(ss.at(c, 8*i), s)
 					VMULPS(open[0], s, s)
+				case f.kind == eights:
+					x := YMM()
+					VBROADCASTSS(b.stack.Offset(4*g), s)
+					VBROADCASTSS(ss.at(c, 8*i), x)
+					VMULPS(x, s, s)
 				case f.kind == halves:
 					VBROADCASTSS(ss.at(c, 8*i), s)
 					VMULPS(two, s, s)

@@ -37,6 +37,7 @@ const (
 	single scale = iota // weight = scale·q; scale in all lanes
 	pair                // scale·q + min; one pair (scale, min) in the lowest lanes, zeros above
 	pairs               // the same, eight pairs in two registers
+	eights              // scale·q; eight scales in the block's stack
 	halves              // dot: 16 scales in the block's stack, two a group; unpack: single, and they are in the words
 )
 
@@ -59,6 +60,15 @@ func (f format) often(vnni bool) []string {
 		return []string{"nibble"}
 	case "Q5K":
 		return []string{"nibble", "bit4"}
+	case "Q80":
+		return []string{"top8"}
+	case "IQ4NL", "IQ4XS":
+		return []string{"lanes4", "nibbles", "iq4", "top8"}
+	case "Q3K":
+		if vnni {
+			return []string{"bits13to14", "top3", "halves"}
+		}
+		return []string{"bits13to14", "bit15", "halves"}
 	case "Q6K":
 		if vnni {
 			return []string{"bits10to13", "top6", "halves"}
@@ -124,14 +134,14 @@ var formats = []format{
 		fifth(b, 4, e, o, false)
 		return e, o
 	}},
-	{"Q80", 1, 34, single, 0, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
-		e, o := YMM(), YMM()
-		VMOVDQU(b.at(2), o)
-		VPSLLW(U8(8), o, e)
-		VPSRAW(U8(8), e, e)
-		VPSRAW(U8(8), o, o)
-		return e, o
+	{"Q80", 1, 34, single, 8, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) {
+		y := YMM()
+		VMOVDQU(b.at(2), y)
+		return bytes(b, y)
 	}},
+	{"IQ4NL", 1, 18, single, 8, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) { return looked(b, 2) }},
+	{"IQ4XS", 8, 136, eights, 8, openXS, func(b *block, g int) (VecVirtual, VecVirtual) { return looked(b, 8+16*g) }},
+	{"Q3K", 8, 110, halves, 13, open3, load3},
 	{"Q4K", 8, 144, pairs, 0, openK, func(b *block, g int) (VecVirtual, VecVirtual) { return nibblesK(b, 16, g) }},
 	{"Q5K", 8, 176, pairs, 0,
 		func(b *block) []VecVirtual {
@@ -155,23 +165,142 @@ var formats = []format{
 	{"Q6K", 8, 210, halves, 10, open6, load6},
 }
 
-// open6: 16 signed bytes of scales at 192, a half at 208.
-func open6(b *block) []VecVirtual {
-	d := openHalf(208)(b)
-	if b.exact { // scales as words
+// bytes makes words of 32 signed bytes.
+func bytes(b *block, y VecVirtual) (e, o VecVirtual) {
+	e, o = YMM(), YMM()
+	VPSLLW(U8(8), y, e)
+	VPAND(b.konst("top8"), y, o)
+	b.down(8, e, o)
+	return e, o
+}
+
+// looked: 16 bytes at byte i are indices of the table of iq4: columns 0 to 15
+// in the low, 16 to 31 in the high nibbles.
+func looked(b *block, i int) (e, o VecVirtual) {
+	y, t := YMM(), YMM()
+	VBROADCASTI128(b.at(i), y)
+	VPSRLVD(b.konst("lanes4"), y, y)
+	VPAND(b.konst("nibbles"), y, y)
+	VMOVDQU(b.konst("iq4"), t)
+	VPSHUFB(y, t, y)
+	return bytes(b, y)
+}
+
+// openXS: {half d, 16 bits of upper, 32 bits of lower parts of 8 scales};
+// group g has scale d·(scale-32) of two upper and four lower bits.
+func openXS(b *block) []VecVirtual {
+	d := openHalf(0)(b)
+	hi, lo := YMM(), YMM()
+	t := GP32()
+	MOVWLZX(b.at(2), t)
+	x := XMM()
+	VMOVD(t, x)
+	VPBROADCASTD(x, hi)
+	VPSRLVD(constant("by2"), hi, hi)
+	VPSLLD(U8(30), hi, hi)
+	VPSRLD(U8(26), hi, hi)
+	VPBROADCASTD(b.at(4), lo)
+	VPSRLVD(constant("by4"), lo, lo)
+	VPSLLD(U8(28), lo, lo)
+	VPSRLD(U8(28), lo, lo)
+	VPOR(hi, lo, lo)
+	VPSUBD(constant("dword32"), lo, lo)
+	VCVTDQ2PS(lo, lo)
+	VMULPS(d[0], lo, lo)
+	VMOVUPS(lo, b.stack)
+	return nil
+}
+
+// openHalves puts 16 signed bytes to the stack: times the half at byte i as
+// float32, or as words where that goes to the tile.
+func openHalves(b *block, sc Register, i int) []VecVirtual {
+	d := openHalf(i)(b)
+	if b.exact {
 		t := YMM()
-		VPMOVSXBW(b.at(192), t)
+		VPMOVSXBW(sc, t)
 		VMOVDQU(t, b.stack)
 		return d
 	}
 	for h := range 2 {
 		t := YMM()
-		VPMOVSXBD(b.at(192+8*h), t)
+		VPMOVSXBD(sc, t)
+		if h == 0 {
+			VPSRLDQ(U8(8), sc, sc)
+		}
 		VCVTDQ2PS(t, t)
 		VMULPS(d[0], t, t)
 		VMOVUPS(t, b.stack.Offset(32*h))
 	}
 	return nil
+}
+
+// scaled multiplies words by the two scales of their group, in unpack.
+func (b *block) scaled(g int, words ...VecVirtual) {
+	if !b.exact {
+		return
+	}
+	scale := YMM()
+	VPBROADCASTD(b.stack.Offset(4*g), scale)
+	VPSHUFB(b.konst("pair"), scale, scale)
+	for _, w := range words {
+		VPMULLW(scale, w, w)
+	}
+}
+
+// open3: at 96 the 16 scales, six bits each, less 32: lower four bits of 0 to
+// 7 and of 8 to 15 in the nibbles of 8 bytes, then upper two bits in pairs of
+// 4 bytes: 0 to 3, 4 to 7, … A half at 108.
+func open3(b *block) []VecVirtual {
+	b.high = YMM()
+	VMOVDQU(b.at(0), b.high)
+	VPXOR(b.konst("all"), b.high, b.high)
+	sc, hi := XMM(), XMM()
+	VMOVQ(b.at(96), sc)
+	VPSRLW(U8(4), sc, hi)
+	VPUNPCKLQDQ(hi, sc, sc)
+	VPAND(constant("nibbles"), sc, sc)
+	VPBROADCASTD(b.at(104), hi)
+	VPSRLVD(constant("by2"), hi, hi)
+	VPAND(constant("twos"), hi, hi)
+	VPSLLD(U8(4), hi, hi)
+	VPOR(hi, sc, sc)
+	VPSUBB(constant("byte32"), sc, sc)
+	return openHalves(b, sc, 108)
+}
+
+// load3: two bits of four groups in each of 32 bytes at 32 and at 64; the
+// third, whose absence takes 4 away, in the bits of 32 bytes at 0.
+func load3(b *block, g int) (e, o VecVirtual) {
+	c := g % 4
+	if c == 0 {
+		b.raw = YMM()
+		VMOVDQU(b.at(32+8*g), b.raw)
+	}
+	word := func(first int) VecVirtual { // first bit of the byte in its word
+		two, third := YMM(), YMM()
+		shift(13-(first+2*c), b.raw, two)
+		shift(15-(first+g), b.high, third)
+		if b.vnni {
+			VPTERNLOGD(U8(0xe4), b.konst("bits13to14"), third, two) // two where the constant is set, else third
+			VPAND(b.konst("top3"), two, two)
+			return two
+		}
+		VPAND(b.konst("bits13to14"), two, two)
+		VPAND(b.konst("bit15"), third, third)
+		VPOR(third, two, two)
+		return two
+	}
+	e, o = word(0), word(8)
+	b.down(13, e, o)
+	b.scaled(g, e, o)
+	return e, o
+}
+
+// open6: 16 signed bytes of scales at 192, a half at 208.
+func open6(b *block) []VecVirtual {
+	sc := XMM()
+	VMOVDQU(b.at(192), sc)
+	return openHalves(b, sc, 208)
 }
 
 // load6: nibbles in the first 128 bytes, for each half of the columns 64; two
@@ -203,14 +332,8 @@ func load6(b *block, g int) (e, o VecVirtual) {
 		return nib
 	}
 	e, o = word(0), word(8)
-	if b.exact { // |scale·(q-32)| ≤ 4096
-		b.down(10, e, o)
-		scale := YMM()
-		VPBROADCASTD(b.stack.Offset(4*g), scale)
-		VPSHUFB(b.konst("pair"), scale, scale)
-		VPMULLW(scale, e, e)
-		VPMULLW(scale, o, o)
-	}
+	b.down(10, e, o)
+	b.scaled(g, e, o) // |scale·(q-32)| ≤ 4096
 	return e, o
 }
 

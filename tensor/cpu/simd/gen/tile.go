@@ -47,9 +47,14 @@ func unpack(f format) {
 		e, o := f.load(b, g)
 		VMOVDQU(e, Mem{Base: words, Disp: 1024 * g})
 		VMOVDQU(o, Mem{Base: words, Disp: 1024*g + 32})
-		if !f.mins() {
+		switch {
+		case f.kind == eights:
+			t := GP32()
+			MOVL(b.stack.Offset(4*g), t)
+			MOVL(t, Mem{Base: scales, Disp: g * tileRecord})
+		case !f.mins():
 			VMOVSS(open[0].AsX(), Mem{Base: scales, Disp: g * tileRecord})
-		} else if f.kind == pair {
+		case f.kind == pair:
 			VMOVSS(open[0].AsX(), Mem{Base: scales})
 			VEXTRACTPS(U8(1), open[0].AsX(), Mem{Base: scales, Disp: tileMins - tileScales})
 		}
