@@ -12,7 +12,8 @@ import (
 type chooser struct {
 	Sampler
 	random *rand.Rand
-	cand   []candidate
+	cand   []candidate // what is drawn from
+	border []candidate // of nucleus
 	seen   map[int32]int
 }
 
@@ -30,12 +31,7 @@ var errLogits = errors.New("engine: generate: the model computed no finite logit
 
 // choose takes a token. It changes logits. history is the text so far.
 func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
-	for id, b := range c.Bias {
-		logits[id] += b
-	}
-	if c.penalises() {
-		c.penalise(logits, history)
-	}
+	c.adjust(logits, history)
 	best, top := int32(0), float32(math.Inf(-1))
 	for i, v := range logits {
 		if v > top {
@@ -51,8 +47,14 @@ func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
 	return c.draw(c.candidates(logits, top), top), nil
 }
 
-// penalise lowers the logits of tokens that were seen.
-func (c *chooser) penalise(logits []float32, history []int32) {
+// adjust adds Bias, and lowers the logits of tokens that were seen.
+func (c *chooser) adjust(logits []float32, history []int32) {
+	for id, b := range c.Bias {
+		logits[id] += b
+	}
+	if !c.penalises() {
+		return
+	}
 	n := c.RepeatLastN
 	if n == 0 {
 		n = 64
@@ -79,26 +81,25 @@ func (c *chooser) penalise(logits []float32, history []int32) {
 	}
 }
 
-// candidates applies TopK, TopP and MinP. top is the largest logit.
+// candidates applies TopK, TopP and MinP. top is the largest logit. Each keeps
+// the likeliest tokens, so that the smallest of the three sets is the result.
 func (c *chooser) candidates(logits []float32, top float32) []candidate {
 	floor := top + float32(math.Log(float64(c.MinP))) // -Inf when off
 	nucleus := c.TopP > 0 && c.TopP < 1
-	var all []candidate
-	switch {
-	case c.TopK > 0:
-		all = c.best(logits, c.TopK)
-		if nucleus {
-			total := 0.0
-			for _, v := range all {
-				total += math.Exp(float64(v.logit - top))
-			}
-			all = all[:c.nucleus(all, top, total)]
-		}
-	case nucleus:
-		all = c.wholeNucleus(logits, top)
-	default:
+	if c.TopK == 0 && nucleus {
+		return c.nucleus(logits, top, floor)
+	}
+	if c.TopK == 0 {
 		// 60 nats below the top is a probability that no random number hits.
 		return c.above(logits, max(floor, top-60*c.Temperature))
+	}
+	all := c.best(logits, c.TopK)
+	if nucleus {
+		total := 0.0
+		for _, v := range all {
+			total += math.Exp(float64(v.logit - top))
+		}
+		all = all[:until(all, top, float64(c.TopP)*total)]
 	}
 	n := len(all)
 	for n > 1 && all[n-1].logit < floor {
@@ -107,33 +108,53 @@ func (c *chooser) candidates(logits []float32, top float32) []candidate {
 	return all[:n]
 }
 
-// nucleus counts the first of all, sorted, that have the share TopP of total;
-// the count is len(all) when they do not reach it.
-func (c *chooser) nucleus(all []candidate, top float32, total float64) int {
+// until counts the first of all that have a share together, all of them when
+// they do not reach it.
+func until(all []candidate, top float32, share float64) int {
 	sum := 0.0
 	for i, v := range all {
-		if sum += math.Exp(float64(v.logit - top)); sum >= float64(c.TopP)*total {
+		if sum += math.Exp(float64(v.logit - top)); sum >= share {
 			return i + 1
 		}
 	}
 	return len(all)
 }
 
-// wholeNucleus is TopP of the whole vocabulary. A nucleus is small as a rule,
-// so it sorts a few hundred tokens and more only when they are not enough.
-func (c *chooser) wholeNucleus(logits []float32, top float32) []candidate {
+// nucleus is TopP of all tokens, with those below floor left out. It sorts
+// little: the probability is summed in bins by logit, and only the bin where
+// the sum reaches TopP is put in order.
+func (c *chooser) nucleus(logits []float32, top, floor float32) []candidate {
+	const perNat, bins = 16, 60*16 + 1
+	bin := func(v float32) int { return min(int((top-v)*perNat), bins-1) }
+	var sums [bins]float64
 	total := 0.0
 	for _, v := range logits {
-		if d := float64(v - top); d > -60 {
-			total += math.Exp(d)
+		if d := v - top; d > -60 {
+			p := math.Exp(float64(d))
+			sums[bin(v)] += p
+			total += p
 		}
 	}
-	for k := 256; ; k *= 8 {
-		all := c.best(logits, k)
-		if n := c.nucleus(all, top, total); n < len(all) || len(all) < k {
-			return all[:n]
+	last, rest := 0, float64(c.TopP)*total
+	for ; last < bins-1 && sums[last] < rest; last++ {
+		rest -= sums[last]
+	}
+	sure, border := c.cand[:0], c.border[:0]
+	for i, v := range logits {
+		if d := v - top; !(d > -60) || v < floor {
+			continue
+		}
+		switch b := bin(v); {
+		case b < last:
+			sure = append(sure, candidate{id: int32(i), logit: v})
+		case b == last:
+			border = append(border, candidate{id: int32(i), logit: v})
 		}
 	}
+	slices.SortFunc(border, compare)
+	sure = append(sure, border[:until(border, top, rest)]...)
+	c.cand, c.border = sure, border
+	return sure
 }
 
 // best returns the k largest logits, largest first, the lower id first among

@@ -121,7 +121,7 @@ func bound(name string, cache tensor.DType) float64 {
 	case strings.HasSuffix(name, "q8_0"):
 		return 0.08
 	case cache == tensor.F16:
-		return 0.01
+		return 0.03
 	case cache == tensor.Q8_0:
 		return 0.08
 	}
