@@ -15,6 +15,7 @@ const (
 	defaultAlignment = 32
 	maxAlignment     = 1 << 20
 	maxDims          = 4
+	maxEntries       = 1 << 20 // keys, and tensors; models have some hundred
 	maxMeta          = 1 << 28 // bytes before the numbers; a sparse file could claim any size
 	maxName          = 63      // bytes of a tensor's name; ggml keeps 64 with the closing NUL
 
@@ -62,9 +63,18 @@ func (f *File) header(c *cursor) (tensors, keys int) {
 	}
 	// A tensor takes at least a name of 1 byte with its length, one dimension
 	// with their number, type and offset; a key a name, a type and one byte.
-	tensors = c.count("tensors", 8+1+4+8+4+8)
-	keys = c.count("keys", 8+1+4+1)
+	tensors = c.entries("tensors", 8+1+4+8+4+8)
+	keys = c.entries("keys", 8+1+4+1)
 	return tensors, keys
+}
+
+func (c *cursor) entries(what string, size int) int {
+	pos := c.pos
+	n := c.count(what, size)
+	if n > maxEntries {
+		c.fail(pos, "%d %s, at most %d allowed", n, what, maxEntries)
+	}
+	return n
 }
 
 // readMeta reads n keys and values. A first pass over the bytes checks that

@@ -114,6 +114,8 @@ func refused() map[string]struct {
 		"keys 2^32-1":          {file(0, 1<<32-1).Bytes(), "4294967295 keys do not fit"},
 		"keys 2^63":            {file(0, huge).Bytes(), "9223372036854775808 keys"},
 		"keys 2^64-1":          {file(0, 1<<64-1).Bytes(), "18446744073709551615 keys"},
+		"2^20+1 keys":          {file(0, 1<<20+1).data(15 << 20).Bytes(), "1048577 keys, at most 1048576 allowed"},
+		"2^20+1 tensors":       {file(1<<20+1, 0).data(35 << 20).Bytes(), "1048577 tensors, at most 1048576 allowed"},
 		"one key too many":     {file(0, 2).key("a", typeUint8).put(uint8(1)).data(13).Bytes(), "keys do not fit"},
 		"key length 0":         {file(0, 1).key("", typeUint32).put(uint32(1)).Bytes(), "the name is empty"},
 		"key length 2^31":      {file(0, 1).put(uint64(1 << 31)).data(64).Bytes(), "2147483648 bytes of a string do not fit"},

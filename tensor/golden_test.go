@@ -2,7 +2,9 @@ package tensor
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -67,6 +69,24 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestBooks: the golden blocks use few entries of the code books, so compare
+// the books as a whole.
+func TestBooks(t *testing.T) {
+	b := books()
+	got := ""
+	for _, book := range []struct {
+		name    string
+		entries any
+	}{{"iq2_xxs", b.iq2xxs}, {"iq2_xs", b.iq2xs}, {"iq2_s", b.iq2s}, {"iq3_xxs", b.iq3xxs}, {"iq3_s", b.iq3s}, {"iq1_s", b.iq1s}} {
+		h := sha256.New()
+		binary.Write(h, binary.LittleEndian, book.entries)
+		got += fmt.Sprintf("%x  %s\n", h.Sum(nil), book.name)
+	}
+	if want := string(golden(t, "books.sha256")); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // TestEncodeSame: encoders that have one right answer give gguf-py's bytes (or
 // ggml's, for the formats that gguf-py cannot write).
 func TestEncodeSame(t *testing.T) {
@@ -85,9 +105,10 @@ func TestEncodeSame(t *testing.T) {
 	}
 }
 
-// TestEncodeError: encoders that search lose no more than ggml's do without an
-// importance matrix, on any block. A block whose error is within the rounding
-// of its factors to half precision is a matter of luck.
+// TestEncodeError: on none of these blocks do encoders that search lose more
+// than ggml's without an importance matrix. (Of 600 others, up to 11 lost up to
+// 2 % more; in all they lose 2 to 15 % less.) A block whose error is within the
+// rounding of its factors to half precision is a matter of luck.
 func TestEncodeError(t *testing.T) {
 	x := floats(golden(t, "x.f32"))
 	for _, d := range []DType{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS} {

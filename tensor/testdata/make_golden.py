@@ -6,12 +6,14 @@
               for as float32: by gguf-py, or by ggml for the formats that
               gguf-py lacks, and where both can, they must agree
     x.f32     numbers to encode, float32
+    books.sha256  of the code books of iq1, iq2 and iq3, as float32
     NAME.enc  x.f32 encoded: by gguf-py where it can, else by ggml without an
               importance matrix
 
 Needs numpy, gguf 0.19 and a build of ggml 0.25 (llama.cpp of November 2026).
 """
 import ctypes
+import hashlib
 import os
 from pathlib import Path
 
@@ -143,6 +145,12 @@ def encode(name, x):
         lib.ggml_quantize_chunk(number(name), x.ctypes.data, out.ctypes.data, 0, x.size // 256, 256, None)
     return out.tobytes(), "ggml"
 
+
+books = [quants.IQ2_XXS, quants.IQ2_XS, quants.IQ2_S, quants.IQ3_XXS, quants.IQ3_S, quants.IQ1_S]
+for b in books:
+    b.init_grid()
+sums = [f"{hashlib.sha256(b.grid.astype('<f4').tobytes()).hexdigest()}  {b.qtype.name.lower()}\n" for b in books]
+(here / "books.sha256").write_text("".join(sums))
 
 x = inputs()
 (here / "x.f32").write_bytes(x.astype("<f4").tobytes())
