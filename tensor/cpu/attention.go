@@ -75,10 +75,18 @@ func (p *program) attention(op *tensor.Op) error {
 		a.done = make([]atomic.Int32, pieces)
 		p.dev.growBuffer(partialBuffer, 4*pieces*a.splits*a.partial())
 	}
+	p.attends = append(p.attends, a)
 	p.dev.growScratch(4 * (2*a.dim*a.wide + 2*max(tileKeys, runKeys)*a.dim + a.wide*max(tileKeys, runKeys) + 3*a.wide + 64))
-	p.emit(phase{op: "attention", pieces: pieces * a.splits, chunk: 1, run: a.run},
+	p.emit("attention", pieces*a.splits, 1, a.run,
 		writes(op.Dst.Data), writesBuffer(partialBuffer), reads(op.A.Data), reads(op.B.Data), reads(op.C.Data), reads(op.Pos.Data))
 	return nil
+}
+
+// reset forgets the splits of a run that has failed.
+func (a *attend) reset() {
+	for i := range a.done {
+		a.done[i].Store(0)
+	}
 }
 
 // partial is the size of a split's result: largest scores, sums, values.

@@ -37,10 +37,10 @@ func (p *program) matMul(op *tensor.Op) error {
 	step := max(1, kernel.RowAlign(n))
 	pieces := (m + step - 1) / step
 	chunk := max(pieces/(8*p.dev.Threads()), least/(step*w.RowBytes()), 1)
-	p.emit(phase{op: "matmul", pieces: pieces, chunk: chunk, run: func(wk *worker, lo, hi int) error {
+	p.emit("matmul", pieces, chunk, func(wk *worker, lo, hi int) error {
 		kernel.Mul(out(), m, w.Data, p.dev.buffers[role], k, n, lo*step, min(hi*step, m), wk.scratch())
 		return nil
-	}}, result, reads(w.Data), readsBuffer(role))
+	}, result, reads(w.Data), readsBuffer(role))
 
 	if op.Dst.DType != tensor.F32 {
 		p.each(op, n, m, func(_ *worker, lo, hi int) error {

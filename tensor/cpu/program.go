@@ -8,19 +8,18 @@ import (
 )
 
 // A program is a list of phases. Each worker walks the whole list, takes
-// pieces of each phase that it meets until none is left, and waits for the
-// others only before a phase that needs what another phase since the last wait
-// has written (or would overwrite what it reads). So the products of q, k and
-// v run into each other without a wait, and so do the turns of q and k and
-// their stores.
+// pieces of each phase that it meets until none is left, and waits only before
+// a phase that needs what another phase since the last wait has written (or
+// would overwrite what it reads). So the products of q, k and v run into each
+// other without a wait, and so do the turns of q and k and their stores.
 //
-// A phase of one piece belongs to worker 0, which makes any number of them in
-// a row free of waits: between two products of a decoded token there is one
-// wait for all the small operations together.
+// Phases of one piece that need each other in a row are one phase: between two
+// products of a decoded token all the small operations together are one piece.
 type program struct {
 	dev    *Device
 	phases []phase
 	taken  []atomic.Int64 // pieces taken of each phase; side by side: cleared for each run
+	pieces int64          // of all phases
 	shared bool           // some phase has more than one piece
 	freed  bool
 
@@ -28,14 +27,23 @@ type program struct {
 	open     []access // memory used since the last wait
 	prepared [lastBuffer - preparedBuffer]prepared
 	tables   []*ropeTable
+	attends  []*attend
 }
 
 // A phase is a loop whose pieces are independent of each other.
 type phase struct {
+	pieces int
+	chunk  int   // pieces that a worker takes at a time
+	wait   bool  // for all phases before
+	before int64 // pieces of all phases before
+	stages []stage
+}
+
+// A stage is what is done with the pieces of a phase. Only phases of one chunk
+// have more than one stage.
+type stage struct {
 	op     string // for errors
 	pieces int
-	chunk  int  // pieces that a worker takes at a time
-	wait   bool // for all phases before
 	run    func(w *worker, lo, hi int) error
 }
 
@@ -43,47 +51,62 @@ type phase struct {
 type access struct {
 	lo, hi uintptr
 	write  bool
-	solo   bool // by a phase of one piece
+	phase  int // index
 }
 
-func reads(b []byte) access  { return access{addr(b), addr(b) + uintptr(len(b)), false, false} }
-func writes(b []byte) access { return access{addr(b), addr(b) + uintptr(len(b)), true, false} }
+func span(b []byte, write bool) access { return access{addr(b), addr(b) + uintptr(len(b)), write, 0} }
+func reads(b []byte) access            { return span(b, false) }
+func writes(b []byte) access           { return span(b, true) }
 
 // Shared buffers of the device move when they grow, so that they are told
 // apart by addresses that no memory has.
-func readsBuffer(role int) access  { return access{uintptr(role + 1), uintptr(role + 2), false, false} }
-func writesBuffer(role int) access { return access{uintptr(role + 1), uintptr(role + 2), true, false} }
+func readsBuffer(role int) access  { return access{uintptr(role + 1), uintptr(role + 2), false, 0} }
+func writesBuffer(role int) access { return access{uintptr(role + 1), uintptr(role + 2), true, 0} }
 
-// emit appends a phase and decides whether it has to wait.
-func (p *program) emit(ph phase, uses ...access) {
-	if ph.pieces == 0 {
+// emit appends a loop of so many pieces, taken chunk at a time, and decides
+// whether it has to wait.
+func (p *program) emit(op string, pieces, chunk int, run func(w *worker, lo, hi int) error, uses ...access) {
+	if pieces == 0 {
 		return
 	}
-	ph.chunk = max(ph.chunk, 1)
-	solo := ph.pieces <= ph.chunk
-	if solo {
-		ph.chunk = ph.pieces
-	}
+	last, solo := len(p.phases)-1, pieces <= max(chunk, 1)
+	joins, waits := false, false
 	for _, u := range uses {
 		if u.write {
 			p.forget(u)
 		}
 		for _, o := range p.open {
-			if (u.write || o.write) && u.lo < o.hi && o.lo < u.hi && !(solo && o.solo) {
-				ph.wait = true
+			if (u.write || o.write) && u.lo < o.hi && o.lo < u.hi {
+				joins = joins || o.phase == last
+				waits = waits || o.phase != last
 			}
 		}
 	}
-	if ph.wait {
+	if joins && !(solo && p.phases[last].solo()) {
+		joins, waits = false, true
+	}
+	if waits {
 		p.open = p.open[:0]
 	}
+	if joins && !waits {
+		p.phases[last].stages = append(p.phases[last].stages, stage{op, pieces, run})
+	} else {
+		p.phases = append(p.phases, phase{pieces: pieces, chunk: max(chunk, 1), wait: waits, before: p.pieces,
+			stages: []stage{{op, pieces, run}}})
+		if solo {
+			p.phases[last+1].pieces, p.phases[last+1].chunk = 1, 1
+		}
+		last++
+		p.pieces += int64(p.phases[last].pieces)
+	}
 	for _, u := range uses {
-		u.solo = solo
+		u.phase = last
 		p.open = append(p.open, u)
 	}
 	p.shared = p.shared || !solo
-	p.phases = append(p.phases, ph)
 }
+
+func (ph *phase) solo() bool { return ph.pieces == 1 }
 
 // forget drops derived forms of numbers that are about to change.
 func (p *program) forget(w access) {
@@ -103,7 +126,7 @@ func (p *program) forget(w access) {
 // float32 each, in chunks that are worth a worker's while.
 func (p *program) each(op *tensor.Op, n, cost int, run func(w *worker, lo, hi int) error, uses ...access) {
 	const worth = 8192 // about 2 µs
-	p.emit(phase{op: op.Kind.String(), pieces: n, chunk: max(1, worth/max(cost, 1)), run: run}, uses...)
+	p.emit(op.Kind.String(), n, max(1, worth/max(cost, 1)), run, uses...)
 }
 
 func (p *program) finish() {
@@ -113,8 +136,8 @@ func (p *program) finish() {
 
 // build makes p the program of one operation, in the memory it has.
 func (p *program) build(op *tensor.Op) error {
-	p.phases, p.open, p.shared = p.phases[:0], p.open[:0], false
-	p.prepared = [len(p.prepared)]prepared{}
+	p.phases, p.open, p.pieces, p.shared = p.phases[:0], p.open[:0], 0, false
+	p.prepared, p.attends = [len(p.prepared)]prepared{}, p.attends[:0]
 	for _, t := range p.tables {
 		t.stale = true
 	}
@@ -141,7 +164,13 @@ func (p *program) run() error {
 	for i := range p.phases {
 		p.taken[i].Store(0)
 	}
-	return p.dev.pool.run(p)
+	err := p.dev.pool.run(p)
+	if err != nil { // it may have stopped half way
+		for _, a := range p.attends {
+			a.reset()
+		}
+	}
+	return err
 }
 
 // Free drops the program's memory.
@@ -151,50 +180,55 @@ func (p *program) Free() {
 	*p = program{dev: p.dev, freed: true}
 }
 
-// walk is a worker's way through the program; team is nil when it is alone.
-// After a failure the rest is passed over, but every barrier is kept.
-func (p *program) walk(w *worker, team *pool) {
+// walk is a worker's way through the program. Worker 0 comes back when all is
+// done, the others when there is nothing left for them to take.
+func (p *program) walk(w *worker) {
 	w.dev = p.dev
-	failed := &p.dev.pool.failed
+	team := p.dev.pool
 	for i := range p.phases {
 		ph := &p.phases[i]
-		if ph.wait && team != nil {
-			team.barrier()
+		if ph.wait {
+			team.done.wait(ph.before, &team.failed)
 		}
-		if failed.Load() != nil {
-			continue
+		did := 0
+		for {
+			lo := int(p.taken[i].Add(int64(ph.chunk))) - ph.chunk
+			if lo >= ph.pieces || team.failed.Load() != nil {
+				break
+			}
+			hi := min(lo+ph.chunk, ph.pieces)
+			p.step(w, ph, lo, hi)
+			did += hi - lo
 		}
-		switch {
-		case team == nil:
-			p.step(w, ph, 0, ph.pieces)
-		case ph.pieces <= ph.chunk:
-			if w.id == 0 {
-				p.step(w, ph, 0, ph.pieces)
-			}
-		default:
-			for {
-				lo := int(p.taken[i].Add(int64(ph.chunk))) - ph.chunk
-				if lo >= ph.pieces {
-					break
-				}
-				p.step(w, ph, lo, min(lo+ph.chunk, ph.pieces))
-			}
+		if did > 0 {
+			team.done.add(int64(did))
+		}
+		if team.failed.Load() != nil {
+			return
 		}
 	}
-	if team != nil {
-		team.barrier()
+	if w.id == 0 {
+		team.done.wait(p.pieces, &team.failed)
 	}
 }
 
 // step runs pieces of a phase; a panic in them is the job's failure.
 func (p *program) step(w *worker, ph *phase, lo, hi int) {
+	var s *stage
 	defer func() {
 		if r := recover(); r != nil {
-			p.dev.pool.fail(failure(ph.op, r))
+			p.dev.pool.fail(failure(s.op, r))
 		}
 	}()
-	if err := ph.run(w, lo, hi); err != nil {
-		p.dev.pool.fail(fmt.Errorf("cpu: %s: %w", ph.op, err))
+	for i := range ph.stages {
+		s = &ph.stages[i]
+		if ph.solo() {
+			hi = s.pieces
+		}
+		if err := s.run(w, lo, hi); err != nil {
+			p.dev.pool.fail(fmt.Errorf("cpu: %s: %w", s.op, err))
+			return
+		}
 	}
 }
 
