@@ -15,13 +15,16 @@ import (
 //go:embed testdata/prose.txt
 var prose string // from "War and Peace", in the public domain
 
-var writeMixed = flag.String("mixed", "", "write the mixed text to this file, for other tokenizers to encode")
+var (
+	writeMixed = flag.String("mixed", "", "write the mixed text to this file, for other tokenizers to encode")
+	mixedSize  = flag.Int("mixedsize", 1<<20, "its size")
+)
 
 func TestWriteMixed(t *testing.T) {
 	if *writeMixed == "" {
 		t.Skip("only with -mixed FILE")
 	}
-	if err := os.WriteFile(*writeMixed, []byte(mixed(1<<20)), 0o644); err != nil {
+	if err := os.WriteFile(*writeMixed, []byte(mixed(*mixedSize)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
