@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llcuda/llcuda/engine"
+)
+
+// newEval: logits of given token ids, for comparison with other engines.
+func newEval() *cobra.Command {
+	var mf modelFlags
+	var ids, logits string
+	var top int
+	cmd := &cobra.Command{
+		Use:   "eval MODEL --ids windows.json (--logits out.npy | --top K)",
+		Short: "Logits of given token ids",
+		Long: `Eval runs windows of token ids through the model, each from an empty context.
+
+windows.json holds a list of lists of ids. --logits writes the logits of all
+positions, window after window, as one float32 matrix (positions, vocabulary) in
+NumPy's format. --top prints JSON: for each window and position the K likeliest
+ids with their log probabilities.`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if ids == "" || (logits == "") == (top == 0) {
+				return usageError{fmt.Errorf("eval: want --ids and one of --logits and --top")}
+			}
+			windows, err := readWindows(ids)
+			if err != nil {
+				return err
+			}
+			longest := 0
+			for _, w := range windows {
+				longest = max(longest, len(w))
+			}
+			mf.context = max(mf.context, longest)
+			m, err := mf.open(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			if logits != "" {
+				return evalLogits(cmd.Context(), m, windows, logits)
+			}
+			return evalTop(cmd, m, windows, top)
+		},
+	}
+	mf.add(cmd)
+	cmd.Flags().StringVar(&ids, "ids", "", "JSON file with a list of windows of token ids")
+	cmd.Flags().StringVar(&logits, "logits", "", "write float32 logits of all positions to this .npy file")
+	cmd.Flags().IntVar(&top, "top", 0, "print the K likeliest ids of each position as JSON")
+	return cmd
+}
+
+func readWindows(path string) ([][]int32, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var windows [][]int32
+	if err := json.Unmarshal(b, &windows); err != nil {
+		return nil, fmt.Errorf("eval: %s: want a list of lists of token ids: %w", path, err)
+	}
+	for i, w := range windows {
+		if len(w) == 0 {
+			return nil, fmt.Errorf("eval: %s: window %d is empty", path, i)
+		}
+	}
+	return windows, nil
+}
+
+// evalAll calls each with the logits of every position of every window.
+func evalAll(ctx context.Context, m *engine.Model, windows [][]int32, each func(window int, logits []float32)) error {
+	s, err := m.NewSession()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for i, w := range windows {
+		s.Reset()
+		if err := s.EvalAll(ctx, w, func(_ int, logits []float32) { each(i, logits) }); err != nil {
+			return fmt.Errorf("eval: window %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func evalLogits(ctx context.Context, m *engine.Model, windows [][]int32, path string) error {
+	rows := 0
+	for _, w := range windows {
+		rows += len(w)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	npy, err := newNPY(f, rows, m.Info().Vocab)
+	if err != nil {
+		return err
+	}
+	if err := evalAll(ctx, m, windows, func(_ int, logits []float32) { npy.Row(logits) }); err != nil {
+		return err
+	}
+	if err := npy.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// topToken is one of the likeliest tokens of a position.
+type topToken struct {
+	ID      int32   `json:"id"`
+	LogProb float64 `json:"logprob"`
+}
+
+func evalTop(cmd *cobra.Command, m *engine.Model, windows [][]int32, k int) error {
+	out := make([][][]topToken, len(windows))
+	err := evalAll(cmd.Context(), m, windows, func(w int, logits []float32) {
+		out[w] = append(out[w], likeliest(logits, k))
+	})
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(cmd.OutOrStdout()).Encode(out)
+}
+
+// likeliest is the k largest of a softmax, largest first, ties by id.
+func likeliest(logits []float32, k int) []topToken {
+	peak := float64(slices.Max(logits))
+	sum := 0.0
+	for _, l := range logits {
+		sum += math.Exp(float64(l) - peak)
+	}
+	norm := peak + math.Log(sum)
+	ids := make([]int32, len(logits))
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	slices.SortStableFunc(ids, func(a, b int32) int {
+		switch {
+		case logits[a] > logits[b]:
+			return -1
+		case logits[a] < logits[b]:
+			return 1
+		}
+		return 0
+	})
+	top := make([]topToken, min(k, len(ids)))
+	for i := range top {
+		top[i] = topToken{ids[i], float64(logits[ids[i]]) - norm}
+	}
+	return top
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/demo"
+	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/magics"
+	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
+)
+
+// modelFlags are the options of every command that loads a model.
+type modelFlags struct {
+	context   int
+	threads   int
+	batch     int
+	gpuLayers int
+	cacheType string
+}
+
+func (mf *modelFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVarP(&mf.context, "ctx", "c", 0, "context length (default: the model's, at most 4096)")
+	f.IntVarP(&mf.threads, "threads", "t", 0, "CPU threads (default: all cores)")
+	f.IntVarP(&mf.batch, "batch", "b", 0, "tokens of a prompt computed together (default 512)")
+	f.IntVar(&mf.gpuLayers, "gpu-layers", 0, "layers to put on the GPU")
+	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, q8_0 or f32")
+}
+
+func (mf *modelFlags) threadCount() int {
+	if mf.threads > 0 {
+		return mf.threads
+	}
+	return runtime.NumCPU()
+}
+
+// open loads a model by what a user calls it: a file, a short name, or demo.
+func (mf *modelFlags) open(ctx context.Context, name string) (*engine.Model, error) {
+	cache, err := tensor.ParseDType(mf.cacheType)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	o := engine.Options{Device: cpu.New(mf.threads), GPULayers: mf.gpuLayers, Context: mf.context,
+		CacheType: cache, ExactCache: cache == tensor.F32, Batch: mf.batch}
+	if name == "demo" {
+		f, err := demo.Open()
+		if err != nil {
+			return nil, err
+		}
+		return engine.LoadFile(ctx, f, o)
+	}
+	path, err := magics.FindModel(name)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Load(ctx, path, o)
+}
+
+// openGGUF maps a model's file without loading it.
+func openGGUF(name string) (*gguf.File, error) {
+	if name == "demo" {
+		return demo.Open()
+	}
+	path, err := magics.FindModel(name)
+	if err != nil {
+		return nil, err
+	}
+	return gguf.Open(path)
+}
+
+// openTokenizer reads the vocabulary of a model's file. Its strings are
+// copies: the file is closed again.
+func openTokenizer(name string) (*tokenizer.Tokenizer, error) {
+	f, err := openGGUF(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	v, err := tokenizer.ReadVocab(f)
+	if err != nil {
+		return nil, err
+	}
+	return tokenizer.New(v)
+}
+
+// exactly and between are cobra's checks of positional arguments, ending with
+// the exit code of wrong usage.
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func between(lo, hi int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < lo || len(args) > hi {
+			return usageError{fmt.Errorf("%s: %d arguments; usage: %s", cmd.Name(), len(args), cmd.UseLine())}
+		}
+		return nil
+	}
+}
