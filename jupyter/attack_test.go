@@ -31,7 +31,7 @@ func (k *testKernel) serves(t *testing.T) {
 	if frames, err := hb.message(); err != nil || len(frames) != 2 || string(frames[1]) != "ping" {
 		t.Errorf("heartbeat: %q, %v", frames, err)
 	}
-	if rss := k.status(t, "VmRSS:") >> 10; rss > 384 {
+	if rss := k.status(t, "VmRSS:") >> 10; rss > 384 && !race {
 		t.Errorf("%d MiB of memory", rss)
 	}
 	for _, p := range []*peer{c.shell, c.control, c.iopub, hb} {
@@ -294,9 +294,8 @@ var attacks = []struct {
 	}},
 	{"a front end that never reads replies", func(t *testing.T, k *testKernel) {
 		p := k.peer(t, "shell", "DEALER", "")
-		p.SetDeadline(time.Now().Add(30 * time.Second))
 		code := strings.Repeat("x", 1<<20) // comes back in every reply
-		for range 100 {
+		for range 80 {
 			frames, _ := signed("execute_request", map[string]any{
 				"code": "", "silent": true, "user_expressions": map[string]string{"v": code},
 			})
@@ -310,14 +309,14 @@ var attacks = []struct {
 		stuck := k.peer(t, "iopub", "SUB", "")
 		stuck.Write(wire([]byte{1}))
 		c := k.client(t)
-		id := c.shell.request("execute_request", map[string]any{"code": "blob 120"})
+		id := c.shell.request("execute_request", map[string]any{"code": "blob 90"})
 		got := 0
 		for _, r := range c.output(id) {
 			if r.msgType == "stream" {
 				got += len(r.content["text"].(string))
 			}
 		}
-		if want := 120 << 20; got != want {
+		if want := 90 << 20; got != want {
 			t.Errorf("the other subscriber got %d bytes, want %d", got, want)
 		}
 		dropped(t, stuck)
@@ -335,6 +334,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 
 // All attacks go against one kernel, one after the other.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()

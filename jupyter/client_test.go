@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -99,7 +100,7 @@ func (k *testKernel) connect(t testing.TB, name string) net.Conn {
 		c, err := net.Dial(network, addr)
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
-			c.SetDeadline(time.Now().Add(20 * time.Second))
+			c.SetDeadline(time.Now().Add(60 * time.Second))
 			return c
 		}
 		if time.Since(start) > 10*time.Second {
@@ -193,12 +194,11 @@ func wire(frames ...[]byte) []byte {
 	return b
 }
 
-var lastID int
+var lastID atomic.Int64
 
 // signed makes the frames of a message and returns them with its id.
 func signed(msgType string, content any) (frames [][]byte, id string) {
-	lastID++
-	id = fmt.Sprintf("test-%d", lastID)
+	id = fmt.Sprintf("test-%d", lastID.Add(1))
 	h, _ := json.Marshal(map[string]string{
 		"msg_id": id, "msg_type": msgType, "session": "s", "username": "u", "date": "2026-01-01T00:00:00Z", "version": "5.4",
 	})

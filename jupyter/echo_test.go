@@ -13,6 +13,9 @@ import (
 	"github.com/llcuda/llcuda/jupyter"
 )
 
+// race says that the race detector is on, which takes memory.
+var race bool
+
 // The test binary is a kernel when it is called as one: `jupyter.test kernel
 // CONNECTION_FILE`. So the suites of Jupyter's own clients run against it.
 func TestMain(m *testing.M) {

@@ -20,8 +20,12 @@ import (
 
 // Jupyter's own clients, see testdata/kernel_test.py.
 func TestJupyterClients(t *testing.T) {
+	t.Parallel()
 	python := venv(t)
-	kernel, samples := os.Getenv("LLCUDA_KERNEL"), "llcuda"
+	kernel, samples := os.Getenv("LLCUDA_KERNEL"), "llcuda" // a path from the root of the repository
+	if kernel != "" && !filepath.IsAbs(kernel) {
+		kernel = filepath.Join("..", kernel)
+	}
 	if kernel == "" {
 		exe, err := os.Executable()
 		if err != nil {

@@ -15,6 +15,8 @@ import unittest
 from queue import Empty
 
 import jupyter_kernel_test as jkt
+import nbclient
+import nbformat
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 KERNEL = os.path.abspath(os.environ["LLCUDA_KERNEL"])
@@ -238,6 +240,20 @@ class Beyond(unittest.TestCase):
         self.assertEqual(self.reply(msg_id)["content"]["status"], "ok")
         msg_id = self.kc.execute(SAMPLES["code_hello_world"])
         self.assertEqual(self.reply(msg_id)["content"]["execution_count"], count + 1)
+
+    def test_nbclient(self):
+        new = nbformat.v4.new_code_cell
+        cells = [new(SAMPLES["code_hello_world"]), new(SAMPLES["code_execute_result"][0]["code"]),
+                 new(SAMPLES["error"], metadata={"tags": ["raises-exception"]}), new(SAMPLES["code_hello_world"])]
+        nb = nbformat.v4.new_notebook(cells=cells)
+        nbclient.NotebookClient(nb, kernel_name="under_test", timeout=20).execute()
+        nbformat.validate(nb)
+        self.assertEqual([[o.output_type for o in c.outputs] for c in nb.cells],
+                         [["stream"], ["execute_result"], ["error"], ["stream"]])
+        self.assertEqual(nb.metadata.language_info.name, SAMPLES["language_name"])
+        nb.cells[2].metadata.tags = []
+        with self.assertRaises(nbclient.exceptions.CellExecutionError):
+            nbclient.NotebookClient(nb, kernel_name="under_test", timeout=20).execute()
 
     def test_empty_cell(self):
         for code in "", " \n":
