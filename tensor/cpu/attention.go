@@ -63,7 +63,7 @@ func (p *program) attention(op *tensor.Op) error {
 	var err1, err2 error
 	a.k, err1 = newCache(op.B, a.dim)
 	a.v, err2 = newCache(op.C, a.dim)
-	if err1 != nil || err2 != nil {
+	if err1 != nil || err2 != nil || a.ctx == 0 {
 		return refuse(op, "%s and %s with heads of %d numbers", op.B, op.C, a.dim)
 	}
 	a.rows = a.queries * a.group

@@ -83,7 +83,7 @@ func (d *Device) New(dt tensor.DType, shape ...int) (*tensor.Tensor, error) {
 }
 
 // Place returns a view of data, which must outlive the tensor and not change.
-// Data that does not start at a whole number in memory is copied.
+// Plain numbers that do not lie where such numbers may lie are copied.
 func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
 	n, err := size(dt, shape)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (
 	if n != len(data) {
 		return nil, fmt.Errorf("cpu: place %q: %d bytes for %s%v, want %d", name, len(data), dt, shape, n)
 	}
-	if uintptr(unsafe.Pointer(unsafe.SliceData(data)))%8 != 0 {
+	if !dt.Quantised() && addr(data)%uintptr(dt.BlockBytes()) != 0 {
 		own := aligned(n)
 		if err := guarded("place", func() { copy(own, data) }); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -143,5 +144,79 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := dev.Place("w", tensor.F32, []int{3}, make([]byte, 8)); err == nil {
 		t.Error("place of too few bytes: no error")
+	}
+}
+
+// TestIntegersAreExact has numbers that float64 cannot hold.
+func TestIntegersAreExact(t *testing.T) {
+	dev := New(1)
+	s := tensor.NewStream(dev)
+	make := func(d tensor.DType, n int) *tensor.Tensor {
+		x, err := dev.New(d, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	a, b, c := make(tensor.I64, 3), make(tensor.I64, 3), make(tensor.I64, 3)
+	copy(view[int64](a.Data), []int64{1<<62 + 1, -7, math.MaxInt64})
+	copy(view[int64](b.Data), []int64{1, 2, 1})
+	for _, test := range []struct {
+		fn   tensor.Fn
+		want [3]int64
+	}{
+		{tensor.Add, [3]int64{1<<62 + 2, -5, math.MinInt64}},
+		{tensor.Sub, [3]int64{1 << 62, -9, math.MaxInt64 - 1}},
+		{tensor.Mul, [3]int64{1<<62 + 1, -14, math.MaxInt64}},
+		{tensor.Div, [3]int64{1<<62 + 1, -4, math.MaxInt64}}, // rounded down, as -7//2 is
+		{tensor.Pow, [3]int64{1<<62 + 1, 49, math.MaxInt64}},
+		{tensor.Max, [3]int64{1<<62 + 1, 2, math.MaxInt64}},
+	} {
+		s.Binary(c, a, b, test.fn)
+		if err := s.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]int64(view[int64](c.Data)); got != test.want {
+			t.Errorf("%s: %v, want %v", test.fn, got, test.want)
+		}
+	}
+	sum, small := make(tensor.I64, 1), make(tensor.I8, 3)
+	s.Reduce(sum, a.Reshape(1, 3), tensor.Sum)
+	s.Convert(small, a)
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := view[int64](sum.Data)[0], int64(1<<62-7+math.MinInt64); got != want {
+		t.Errorf("sum: %d, want %d", got, want)
+	}
+	if got := [3]int8(view[int8](small.Data)); got != [3]int8{1, -7, -1} {
+		t.Errorf("as i8: %v, want the low bits 1, -7, -1", got)
+	}
+}
+
+// TestNaN: NaN comes through the smaller and the larger of two, and of a row,
+// and is no largest number.
+func TestNaN(t *testing.T) {
+	dev := New(1)
+	s := tensor.NewStream(dev)
+	x, _ := dev.New(tensor.F32, 1, 20)
+	y, _ := dev.New(tensor.F32, 1)
+	i, _ := dev.New(tensor.I32, 1)
+	f32s(x)[7], f32s(x)[11] = float32(math.NaN()), 3
+	for _, fn := range []tensor.Fn{tensor.Min, tensor.Max} {
+		s.Reduce(y, x, fn)
+		if v := f32s(y)[0]; v == v {
+			t.Errorf("%s of a row with NaN: %v", fn, v)
+		}
+		s.Binary(x.Reshape(20), x.Reshape(20), y, fn)
+		if v := f32s(x)[3]; v == v {
+			t.Errorf("%s of 0 and NaN: %v", fn, v)
+		}
+		clear(f32s(x))
+		f32s(x)[7], f32s(x)[11] = float32(math.NaN()), 3
+	}
+	s.ArgMax(i, x)
+	if err := s.Sync(); err != nil || i32s(i)[0] != 11 {
+		t.Errorf("arg_max: %d, %v, want 11", i32s(i)[0], err)
 	}
 }
