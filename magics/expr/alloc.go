@@ -1,12 +1,14 @@
 package expr
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -168,4 +170,32 @@ func shapeString(shape []int) string {
 		b.WriteByte(',')
 	}
 	return b.String() + ")"
+}
+
+// Put makes data, numbers of type d, the variable name: a copy on the default
+// device.
+func (e *Env) Put(name string, d tensor.DType, shape []int, data []byte) error {
+	if !IsName(name) {
+		return fmt.Errorf("%q cannot be the name of a variable", name)
+	}
+	r := &run{Env: e, ctx: context.Background()}
+	a, err := r.placeBytes(e.Devices[0], d, data, shape...)
+	if err != nil {
+		return err
+	}
+	e.Vars.Set(name, a)
+	e.Sweep()
+	return nil
+}
+
+// IsName says whether a variable may have this name.
+func IsName(id string) bool { return isName(id) && !reserved(id) }
+
+func isName(id string) bool {
+	for i, r := range id {
+		if !nameRune(r) || i == 0 && unicode.IsDigit(r) {
+			return false
+		}
+	}
+	return id != ""
 }

@@ -1,0 +1,49 @@
+package magics
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/llcuda/llcuda/jupyter"
+)
+
+func init() {
+	register(Magic{Name: "cd", Args: "[FOLDER]", Doc: "changes the current folder, for files and ! commands; alone, to the home folder", Line: true,
+		Help:     "%cd ..\n%cd -    back to the former folder",
+		Run:      cd,
+		Complete: func(_ *Interpreter, c Completing) []string { return c.files("/") }})
+}
+
+func cd(_ context.Context, c *Call) error {
+	if err := c.atMost(1); err != nil {
+		return err
+	}
+	home, _ := os.UserHomeDir()
+	dir := home
+	if len(c.Args) == 1 {
+		dir = c.Args[0]
+	}
+	switch rest, ok := strings.CutPrefix(dir, "~"); {
+	case ok && (rest == "" || rest[0] == '/'):
+		dir = home + rest
+	case dir == "-":
+		if c.formerFolder == "" {
+			return c.usage("there is no former folder yet")
+		}
+		dir = c.formerFolder
+	}
+	former, _ := os.Getwd()
+	if err := os.Chdir(dir); err != nil {
+		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, pathCause(err))}
+	}
+	c.formerFolder = former
+	now, err := os.Getwd()
+	if err != nil {
+		now = filepath.Clean(dir)
+	}
+	fmt.Fprintln(c.Display.Stdout(), now)
+	return nil
+}

@@ -1,0 +1,199 @@
+package magics
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/jupyter"
+	"github.com/llcuda/llcuda/magics/expr"
+)
+
+func init() {
+	register(Magic{Name: "infer", Args: "PROMPT", Doc: "continues a prompt with the loaded model; tokens stream into the cell", Line: true, Cell: true, Prose: true,
+		Help: `%infer What is AI? --max-tokens 100
+%infer --temperature 0 The capital of France is
+%%infer --seed 7 --var story     the prompt is the rest of the cell
+Flags stand before or behind the prompt; a prompt in quotes, or behind --, is taken as it is.`,
+		Flags: inferFlags, Run: infer})
+}
+
+func inferFlags(f *pflag.FlagSet) {
+	s := engine.DefaultSampler()
+	f.IntP("max-tokens", "", 256, "at most so many new `tokens`; 0 is as many as the context holds")
+	f.Float32("temperature", s.Temperature, "0 takes the likeliest token, more is more varied")
+	f.Int("top-k", s.TopK, "only the `k` likeliest tokens; 0 is off")
+	f.Float32("top-p", s.TopP, "only the likeliest tokens that have this probability together; 1 is off")
+	f.Float32("min-p", s.MinP, "only tokens with this share of the likeliest one's probability; 0 is off")
+	f.Float32("repeat-penalty", 1, "above 1 makes repetition less likely")
+	f.Uint64("seed", 0, "the same `seed` gives the same text (default: another each time)")
+	f.StringArray("stop", nil, "a `text` that ends the generation; may be given several times; \\n is a line break")
+	f.Bool("json", false, "print one JSON object instead of the text")
+	f.String("var", "", "also store the text in the variable of this `name`")
+	f.String("model", "", "the loaded model of this `name` (default: the last one)")
+}
+
+// inference is what %infer was asked for.
+type inference struct {
+	prompt string
+	o      engine.GenerateOptions
+	json   bool
+	toVar  string
+}
+
+func infer(ctx context.Context, c *Call) error {
+	q, err := readInference(c)
+	if err != nil {
+		return err
+	}
+	name, _ := c.Flags.GetString("model")
+	l, err := c.models.find(name)
+	if err != nil {
+		return err
+	}
+	ids := l.model.Tokenizer().Encode(q.prompt, tokenizer.Options{NoEOS: true})
+	if len(ids) == 0 {
+		return c.usage("the prompt has no tokens")
+	}
+	if l.session == nil {
+		if l.session, err = l.model.NewSession(); err != nil {
+			return modelError("%s: %v", l.name, err)
+		}
+	}
+	l.session.Reset()
+	var stats engine.Stats
+	q.o.Stats = &stats
+	text, err := generate(ctx, c, l, ids, q)
+	if errors.Is(err, engine.ErrContextFull) && stats.NewTokens > 0 {
+		stats.StopReason, err = "context full", nil
+	}
+	stopped := ctx.Err() != nil
+	if err != nil && !stopped {
+		return modelError("%s: %v", l.name, err)
+	}
+	if q.toVar != "" {
+		c.vars.Set(q.toVar, text)
+	}
+	if err := q.report(c, l, len(ids), text); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func readInference(c *Call) (inference, error) {
+	q := inference{prompt: strings.Join(c.Args, "")}
+	if c.Cell { // text on the first line leads
+		q.prompt = strings.Trim(strings.TrimRight(q.prompt, " ")+"\n"+c.Body, "\n")
+	}
+	if strings.TrimSpace(q.prompt) == "" {
+		return q, c.usage("the prompt is missing")
+	}
+	f := c.Flags
+	q.o.MaxTokens, _ = f.GetInt("max-tokens")
+	s := &q.o.Sampler
+	s.Temperature, _ = f.GetFloat32("temperature")
+	s.TopK, _ = f.GetInt("top-k")
+	s.TopP, _ = f.GetFloat32("top-p")
+	s.MinP, _ = f.GetFloat32("min-p")
+	s.RepeatPenalty, _ = f.GetFloat32("repeat-penalty")
+	s.Seed, _ = f.GetUint64("seed")
+	if !f.Changed("seed") {
+		s.Seed = rand.Uint64() >> 11 // JSON readers keep 53 bits
+	}
+	stops, _ := f.GetStringArray("stop")
+	for _, t := range stops {
+		if t != "" {
+			q.o.Stop = append(q.o.Stop, strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\\`, `\`).Replace(t))
+		}
+	}
+	q.json, _ = f.GetBool("json")
+	q.toVar, _ = f.GetString("var")
+	switch {
+	case q.o.MaxTokens < 0:
+		return q, c.usage("--max-tokens %d: want 0 or more", q.o.MaxTokens)
+	case !(s.Temperature >= 0 && s.Temperature <= 100):
+		return q, c.usage("--temperature %g: want 0 to 100", s.Temperature)
+	case s.TopK < 0:
+		return q, c.usage("--top-k %d: want 0 or more", s.TopK)
+	case !(s.TopP >= 0 && s.TopP <= 1):
+		return q, c.usage("--top-p %g: want 0 to 1", s.TopP)
+	case !(s.MinP >= 0 && s.MinP <= 1):
+		return q, c.usage("--min-p %g: want 0 to 1", s.MinP)
+	case !(s.RepeatPenalty > 0):
+		return q, c.usage("--repeat-penalty %g: want more than 0; 1 is off", s.RepeatPenalty)
+	case q.toVar != "" && !expr.IsName(q.toVar):
+		return q, c.usage("--var %s: want a name of letters and digits", q.toVar)
+	}
+	return q, nil
+}
+
+// generate streams the text into the cell, or only collects it for --json.
+func generate(ctx context.Context, c *Call, l *loaded, ids []int32, q inference) (string, error) {
+	var text strings.Builder
+	out := c.Display.Stdout()
+	for t, err := range l.session.Generate(ctx, ids, q.o) {
+		if err != nil {
+			return text.String(), err
+		}
+		text.WriteString(t.Text)
+		if !q.json {
+			fmt.Fprint(out, t.Text)
+		}
+	}
+	return text.String(), nil
+}
+
+// report shows the figures below the text, or everything as JSON.
+func (q *inference) report(c *Call, l *loaded, promptTokens int, text string) error {
+	s := q.o.Stats
+	if q.json {
+		enc := json.NewEncoder(c.Display.Stdout())
+		enc.SetEscapeHTML(false)
+		return enc.Encode(map[string]any{
+			"model": l.name, "prompt": q.prompt, "text": text, "stop_reason": s.StopReason, "seed": q.o.Sampler.Seed,
+			"prompt_tokens": promptTokens, "new_tokens": s.NewTokens, "tokens_per_second": s.TokensPerSecond(),
+			"prompt_tokens_per_second": s.PromptTokensPerSecond(), "first_token_seconds": s.FirstToken.Seconds(),
+			"seconds": (s.FirstToken + s.DecodeTime).Seconds(),
+		})
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		fmt.Fprintln(c.Display.Stdout())
+	}
+	line := summary(*s, promptTokens)
+	c.Display.Show(jupyter.Bundle{"text/plain": line, "text/html": renderHTML(noteHTML, line)})
+	return nil
+}
+
+// summary is the one line of figures below a text.
+func summary(s engine.Stats, promptTokens int) string {
+	parts := []string{count(promptTokens, "prompt token"), count(s.NewTokens, "new token")}
+	if s.NewTokens > 1 {
+		parts = append([]string{fmt.Sprintf("%.1f tokens/s", s.TokensPerSecond())}, parts...)
+	}
+	if s.NewTokens > 0 {
+		parts = append(parts, "first token after "+secondsText(s.FirstToken.Round(time.Millisecond/10)))
+	}
+	return strings.Join(append(parts, "stop: "+stopText(s.StopReason)), " · ")
+}
+
+func stopText(reason string) string {
+	switch reason {
+	case "eog":
+		return "end of text"
+	case "length":
+		return "max-tokens"
+	case "stop":
+		return "stop text"
+	case "cancelled":
+		return "interrupted"
+	}
+	return reason
+}

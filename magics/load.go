@@ -1,0 +1,187 @@
+package magics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+	"github.com/spf13/pflag"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/jupyter"
+)
+
+func init() {
+	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a .gguf file, a short name, or demo (the embedded model)", Line: true,
+		Help: `%load demo
+%load gemma-3-1b-Q4_K_M --ctx 8192
+%load ~/models/qwen.gguf --as qwen
+%models lists what a short name finds. The model that was loaded last is the one that %infer asks.`,
+		Flags: func(f *pflag.FlagSet) {
+			f.Int("gpu-layers", 0, "how many `layers` go to the GPU; -1 is all")
+			f.Int("ctx", 0, "how many `tokens` a text may have (default: the model's, at most 4096)")
+			f.String("as", "", "the `name` to call it by (default: the file's)")
+			f.Bool("silent", false, "show nothing")
+		},
+		Run: load,
+		Complete: func(in *Interpreter, c Completing) []string {
+			names := c.files(".gguf")
+			if !strings.ContainsAny(c.Word, `/\`) {
+				names = append(names, "demo")
+				for _, m := range LocalModels() {
+					names = append(names, m.Name)
+				}
+			}
+			return names
+		}})
+}
+
+func load(ctx context.Context, c *Call) error {
+	if len(c.Args) != 1 {
+		return c.usage("want one model, got %d", len(c.Args))
+	}
+	var o engine.Options
+	o.Device = c.o.Devices[0]
+	o.GPULayers, _ = c.Flags.GetInt("gpu-layers")
+	o.Context, _ = c.Flags.GetInt("ctx")
+	if o.Context < 0 {
+		return c.usage("--ctx %d: want at least 1", o.Context)
+	}
+	silent, _ := c.Flags.GetBool("silent")
+	name, _ := c.Flags.GetString("as")
+	l, err := c.open(c.Args[0], name)
+	if err != nil {
+		return err
+	}
+	bar := progressBar{d: c.Display, what: "loading " + l.name, off: silent || !c.Display.Interactive()}
+	bar.start = time.Now()
+	o.Progress = bar.update
+	if c.o.LoadOptions != nil {
+		c.o.LoadOptions(&o)
+	}
+	if l.file != nil {
+		l.model, err = engine.LoadFile(ctx, l.file, o)
+	} else {
+		l.model, err = engine.Load(ctx, l.path, o)
+	}
+	if err != nil {
+		if l.file != nil {
+			err = errors.Join(err, l.file.Close())
+		}
+		return loadError(ctx, c.Args[0], err)
+	}
+	if err := c.models.add(l); err != nil {
+		return modelError("the former %s could not be freed: %v", l.name, err)
+	}
+	if !silent {
+		bar.done(loadedText(l.name, l.model.Info(), time.Since(bar.start)))
+	}
+	return nil
+}
+
+// open finds a model's file; only the embedded one is open already.
+func (in *Interpreter) open(what, name string) (*loaded, error) {
+	if what == "demo" && in.o.Demo != nil {
+		f, err := in.o.Demo()
+		if err != nil {
+			return nil, modelError("the embedded model is broken: %v; load a file instead", err)
+		}
+		if name == "" {
+			name = "demo"
+		}
+		return &loaded{name: name, file: f}, nil
+	}
+	path, err := FindModel(what)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		name, _ = cutSuffixFold(filepath.Base(path), ".gguf")
+		if s := shard.FindString(name); s != "" {
+			name = strings.TrimSuffix(name, s)
+		}
+	}
+	return &loaded{name: name, path: path}, nil
+}
+
+// loadError says what to do about an error of the engine.
+func loadError(ctx context.Context, name string, err error) error {
+	var format *gguf.FormatError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, engine.ErrTooBig): // says so itself
+		return modelError("%s: %v", name, err)
+	case errors.Is(err, engine.ErrNoGPU):
+		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
+	case errors.Is(err, engine.ErrArch):
+		return modelError("%s: %v; take another model: %%models lists those here", name, err)
+	case errors.As(err, &format), errors.Is(err, engine.ErrModel):
+		return modelError("%s: %v; the file is damaged or no model: download it again", name, err)
+	}
+	return modelError("%s: %v; %%models lists the models here", name, err)
+}
+
+func loadedText(name string, i engine.Info, took time.Duration) string {
+	return fmt.Sprintf("loaded %s: %s, %s parameters, %s, %s, context %d, on %s, in %s",
+		name, i.Arch, countText(i.Params), i.FileType, bytesText(i.WeightBytes), i.Context, i.Device, secondsText(took))
+}
+
+// A progressBar is one display that changes: at most five times a second, and
+// not at all for what is done at once or watched by nobody.
+type progressBar struct {
+	d     *jupyter.Display
+	what  string
+	off   bool
+	id    string
+	start time.Time
+	last  time.Time
+}
+
+const (
+	progressDelay  = 300 * time.Millisecond
+	progressPeriod = 200 * time.Millisecond
+)
+
+var (
+	progressHTML = parseHTML("progress", `<div>{{.What}} <progress value="{{.Done}}" max="{{.Total}}"></progress> {{.Numbers}}</div>`)
+	noteHTML     = parseHTML("note", `<div style="opacity:.75">{{.}}</div>`)
+)
+
+func (p *progressBar) update(done, total int64) {
+	now := time.Now()
+	if p.off || total <= 0 || now.Sub(p.start) < progressDelay || now.Sub(p.last) < progressPeriod {
+		return
+	}
+	p.last = now
+	const width = 30
+	full := int(width * float64(done) / float64(total))
+	numbers := fmt.Sprintf("%d %%, %s of %s", 100*done/total, bytesText(done), bytesText(total))
+	p.show(jupyter.Bundle{
+		"text/plain": fmt.Sprintf("%s [%s%s] %s", p.what, strings.Repeat("#", full), strings.Repeat(" ", width-full), numbers),
+		"text/html": renderHTML(progressHTML, struct {
+			What        string
+			Done, Total int64
+			Numbers     string
+		}{p.what, done, total, numbers}),
+	})
+}
+
+func (p *progressBar) show(b jupyter.Bundle) {
+	if p.id == "" {
+		p.id = uuid.Must(uuid.NewV4()).String()
+		p.d.ShowID(p.id, b)
+		return
+	}
+	p.d.Update(p.id, b)
+}
+
+// done replaces the bar by what came of it.
+func (p *progressBar) done(text string) {
+	p.show(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
+}

@@ -1,0 +1,172 @@
+package magics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/jupyter"
+	"github.com/llcuda/llcuda/magics/expr"
+)
+
+func init() {
+	register(Magic{Name: "models", Doc: "lists the loaded models, and the files that can be loaded by a short name", Line: true,
+		Help: "Short names are looked for in the folders of LLCUDA_MODELS, in the current folder, its models and .models,\nand in the user's cache (~/.cache/llcuda/models).",
+		Run:  listModels})
+	register(Magic{Name: "unload", Args: "[NAME…]", Doc: "frees a model's memory; alone, the current one's", Line: true,
+		Flags:    func(f *pflag.FlagSet) { f.Bool("all", false, "unload all models") },
+		Run:      unload,
+		Complete: func(in *Interpreter, _ Completing) []string { return in.models.names() }})
+}
+
+// A loaded model has a name of the user's, and one session that %infer uses
+// again and again.
+type loaded struct {
+	name    string
+	path    string
+	model   *engine.Model
+	session *engine.Session // nil until the first %infer
+	file    *gguf.File      // of the embedded model, else nil
+}
+
+func (l *loaded) close() error {
+	var errs []error
+	if l.session != nil {
+		errs = append(errs, l.session.Close())
+	}
+	errs = append(errs, l.model.Close())
+	if l.file != nil {
+		errs = append(errs, l.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// models is the table of loaded models; the last is the current one. Names may
+// be read at any time.
+type models struct {
+	mu  sync.Mutex
+	all []*loaded
+}
+
+func (ms *models) names() []string {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	var names []string
+	for _, l := range ms.all {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// find returns the model of that name, or the current one for "".
+func (ms *models) find(name string) (*loaded, error) {
+	names := ms.names()
+	if len(names) == 0 {
+		return nil, modelError("no model loaded; try %%load demo")
+	}
+	i := len(names) - 1
+	if name != "" {
+		i = slices.Index(names, name)
+	}
+	if i < 0 {
+		hint := "loaded: " + strings.Join(names, ", ")
+		if best := expr.Closest(name, names); best != "" {
+			hint = "did you mean " + best + "?"
+		}
+		return nil, modelError("no loaded model is called %s; %s", name, hint)
+	}
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return ms.all[i], nil
+}
+
+// add makes l the current model, in place of one of the same name.
+func (ms *models) add(l *loaded) error {
+	err := ms.remove(l.name)
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.all = append(ms.all, l)
+	return err
+}
+
+// remove closes the model of that name, if there is one.
+func (ms *models) remove(name string) error {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for i, l := range ms.all {
+		if l.name == name {
+			ms.all = slices.Delete(ms.all, i, i+1)
+			return l.close()
+		}
+	}
+	return nil
+}
+
+func (ms *models) closeAll() error {
+	var errs []error
+	for _, name := range ms.names() {
+		errs = append(errs, ms.remove(name))
+	}
+	return errors.Join(errs...)
+}
+
+func listModels(_ context.Context, c *Call) error {
+	if err := c.atMost(0); err != nil {
+		return err
+	}
+	t := table{Head: []string{"model", "architecture", "parameters", "type", "size", "context", "device", ""}}
+	names := c.models.names()
+	for i, name := range names {
+		l, err := c.models.find(name)
+		if err != nil {
+			return err
+		}
+		info, state := l.model.Info(), "loaded"
+		if i == len(names)-1 {
+			state = "loaded, current"
+		}
+		t.Rows = append(t.Rows, []string{name, info.Arch, countText(info.Params), info.FileType, bytesText(info.WeightBytes),
+			fmt.Sprint(info.Context), info.Device, state})
+	}
+	if c.o.Demo != nil && !slices.Contains(names, "demo") {
+		t.Rows = append(t.Rows, []string{"demo", "", "", "", "", "", "", "embedded"})
+	}
+	for _, m := range LocalModels() {
+		if !slices.Contains(names, m.Name) {
+			t.Rows = append(t.Rows, []string{m.Name, "", "", "", bytesText(m.Size), "", "", m.Path})
+		}
+	}
+	t.Note = "%load NAME loads one of them, or any .gguf file by its path"
+	c.Display.Show(jupyter.Bundle{"text/plain": t.text(), "text/html": t.html()})
+	return nil
+}
+
+func unload(_ context.Context, c *Call) error {
+	names := c.Args
+	if all, _ := c.Flags.GetBool("all"); all {
+		if len(names) > 0 {
+			return c.usage("--all takes no names")
+		}
+		names = c.models.names()
+	} else if len(names) == 0 {
+		names = []string{""}
+	}
+	for _, name := range names {
+		l, err := c.models.find(name)
+		if err != nil {
+			return err
+		}
+		if err := c.models.remove(l.name); err != nil {
+			return modelError("unloading %s: %v", l.name, err)
+		}
+		fmt.Fprintf(c.Display.Stdout(), "unloaded %s\n", l.name)
+	}
+	return nil
+}
