@@ -305,6 +305,37 @@ var attacks = []struct {
 		}
 		k.serves(t) // while it is connected
 	}},
+	{"a subscriber that reads slowly", func(t *testing.T, k *testKernel) {
+		c := k.client(t)
+		before := k.status(t, "VmRSS:")
+		id := c.shell.request("execute_request", map[string]any{"code": "lines 3000000"}) // 38 MB
+		last := time.Now()
+		var text strings.Builder
+		for {
+			r := c.iopub.next()
+			if r.msgType == "stream" {
+				text.WriteString(r.content["text"].(string))
+				time.Sleep(time.Until(last.Add(2 * time.Millisecond))) // 30 MB/s at best
+				last = time.Now()
+			}
+			if r.parent == id && r.content["execution_state"] == "idle" {
+				break
+			}
+		}
+		n := 0
+		for line := range strings.Lines(text.String()) {
+			if line != fmt.Sprintf("line %d\n", n) {
+				t.Fatalf("got %q as line %d", line, n)
+			}
+			n++
+		}
+		if n != 3000000 {
+			t.Errorf("got %d lines", n)
+		}
+		if grown := k.status(t, "VmRSS:") - before; grown > 64<<10 && !race {
+			t.Errorf("%d MiB more memory", grown>>10)
+		}
+	}},
 	{"a subscriber that never reads", func(t *testing.T, k *testKernel) {
 		stuck := k.peer(t, "iopub", "SUB", "")
 		stuck.Write(wire([]byte{1}))

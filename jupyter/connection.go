@@ -92,3 +92,23 @@ func (c *connection) listen(port int) (net.Listener, error) {
 	}
 	return l, nil
 }
+
+// bind listens on the network for one socket of the kernel. A path of ipc that
+// a dead kernel left behind is taken over, as libzmq does it.
+func bind(network, addr string) (net.Listener, error) {
+	if network != "unix" {
+		return net.Listen(network, addr)
+	}
+	if fi, err := os.Lstat(addr); err == nil && fi.Mode()&os.ModeSocket != 0 {
+		os.Remove(addr)
+	}
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(addr, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}

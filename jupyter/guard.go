@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -312,24 +311,4 @@ func (g *guard) forget(c *guardConn) {
 	g.mu.Lock()
 	delete(g.peers, c)
 	g.mu.Unlock()
-}
-
-// bind listens on the network for one socket of the kernel. A path of ipc that
-// a dead kernel left behind is taken over, as libzmq does it.
-func bind(network, addr string) (net.Listener, error) {
-	if network != "unix" {
-		return net.Listen(network, addr)
-	}
-	if fi, err := os.Lstat(addr); err == nil && fi.Mode()&os.ModeSocket != 0 {
-		os.Remove(addr)
-	}
-	l, err := net.Listen(network, addr)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(addr, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
 }

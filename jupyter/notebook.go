@@ -154,6 +154,9 @@ func isDisplay(out map[string]any) bool {
 
 // Write replaces the file at path by nb, whole or not at all.
 func (nb *Notebook) Write(path string) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // a link stays one
+	}
 	mode := os.FileMode(0o644)
 	if fi, err := os.Stat(path); err == nil {
 		mode = fi.Mode().Perm()

@@ -41,6 +41,36 @@ func TestNotebookBytes(t *testing.T) {
 	}
 }
 
+// Write keeps a link a link, and the permissions of the file.
+func TestNotebookWrite(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file.ipynb"), filepath.Join(dir, "link.ipynb")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err)
+	}
+	nb := &jupyter.Notebook{}
+	if err := nb.Write(link); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Lstat(link)
+	if err != nil || fi.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", fi.Mode(), err)
+	}
+	fi, err = os.Stat(file)
+	if err != nil || fi.Mode().Perm() != 0o600 || fi.Size() != int64(len(nb.Bytes())) {
+		t.Errorf("the file is %v, %d bytes, %v", fi.Mode(), fi.Size(), err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("left behind: %v", entries)
+	}
+	if err := nb.Write(filepath.Join(dir, "none", "x.ipynb")); err == nil {
+		t.Error("wrote into a folder that is not there")
+	}
+}
+
 func TestNotebookRefused(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"no JSON", `{`, "unexpected EOF"},
