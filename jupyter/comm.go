@@ -3,6 +3,7 @@ package jupyter
 import (
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 )
 
 // A CommTarget is called when a front end opens a comm to it, with the data
@@ -23,18 +24,19 @@ type Comm struct {
 	OnClose    func(data map[string]any)
 
 	k      *kernel
-	parent json.RawMessage // of the latest message of the front end
+	latest atomic.Pointer[message] // of the front end, for the parent header
 }
 
-// Send sends data, and buffers beside it, to the front end.
+// Send sends data, and buffers beside it, to the front end. It may be called
+// at any time.
 func (c *Comm) Send(data map[string]any, buffers ...[]byte) error {
-	return c.k.iopub.publish("comm_msg", c.parent, c.content(data), buffers, true)
+	return c.k.iopub.publish("comm_msg", c.latest.Load().rawHeader, c.content(data), buffers, true)
 }
 
 // Close ends the comm.
 func (c *Comm) Close(data map[string]any) error {
 	c.k.comms.remove(c.ID)
-	return c.k.iopub.publish("comm_close", c.parent, c.content(data), nil, true)
+	return c.k.iopub.publish("comm_close", c.latest.Load().rawHeader, c.content(data), nil, true)
 }
 
 func (c *Comm) content(data map[string]any) map[string]any {
@@ -71,20 +73,22 @@ func (cs *comms) handle(k *kernel, m *message) {
 	}
 	switch m.header.Type {
 	case "comm_open":
-		cs.accept(&Comm{ID: msg.ID, Target: msg.Target, k: k, parent: m.rawHeader}, msg.Data)
+		c := &Comm{ID: msg.ID, Target: msg.Target, k: k}
+		c.latest.Store(m)
+		cs.accept(c, msg.Data)
 	case "comm_msg":
 		cs.mu.Lock()
 		c := cs.open[msg.ID]
 		cs.mu.Unlock()
 		if c != nil {
-			c.parent = m.rawHeader
+			c.latest.Store(m)
 			if c.OnMessage != nil {
 				c.OnMessage(msg.Data, m.buffers)
 			}
 		}
 	case "comm_close":
 		if c := cs.remove(msg.ID); c != nil && c.OnClose != nil {
-			c.parent = m.rawHeader
+			c.latest.Store(m)
 			c.OnClose(msg.Data)
 		}
 	}

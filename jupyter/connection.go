@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 )
 
@@ -80,8 +81,12 @@ func (c *connection) listen(port int) (net.Listener, error) {
 	switch {
 	case c.Transport == "ipc":
 		network, addr = "unix", c.IP+"-"+strconv.Itoa(port)
-		if len(addr) > 103 { // 104 bytes with the final zero on macOS, 108 on Linux
-			return nil, fmt.Errorf("jupyter: ipc path %q is longer than the system allows", addr)
+		most := 107 // sun_path without the final zero
+		if runtime.GOOS == "darwin" {
+			most = 103
+		}
+		if len(addr) > most {
+			return nil, fmt.Errorf("jupyter: ipc path %q has %d bytes, longer than the %d that the system allows", addr, len(addr), most)
 		}
 	case c.IP == "*":
 		addr = ":" + strconv.Itoa(port)
