@@ -97,30 +97,18 @@ func (e *encoder) text(s string, first bool) {
 
 // spmWords cuts before each ▁ that no merge can reach across.
 func (e *encoder) spmWords(s string) {
-	if !utf8.ValidString(s) {
-		e.word(s) // stray bytes shift the borders of characters
-		return
-	}
-	from := 0
-	for i := 1; i < len(s); {
-		n := strings.Index(s[i:], "▁")
-		if n < 0 {
-			break
-		}
-		if i += n; !e.t.before[lastRune(s[:i])] {
+	from, last := 0, 0
+	for i := 0; i < len(s); {
+		if s[i] == "▁"[0] && i > from && strings.HasPrefix(s[i:], "▁") && !e.t.before[s[last:i]] {
 			e.word(s[from:i])
 			from = i
 		}
-		i += len("▁")
+		last = i
+		i = min(i+width(s[i]), len(s))
 	}
 	if from < len(s) {
 		e.word(s[from:])
 	}
-}
-
-func lastRune(s string) rune {
-	r, _ := utf8.DecodeLastRuneInString(s)
-	return r
 }
 
 // word appends the ids of one word.

@@ -20,6 +20,8 @@ const never = ^uint32(0) // the rank of pairs that don't merge
 func (t *Tokenizer) buildIDs() {
 	t.ids = make(map[string]int32, t.Len()+len(t.v.Merges)/8)
 	t.named = map[string]int32{}
+	pieces := string(t.pieces) // one string for all keys
+	var raw []byte
 	empty, double := 0, 0
 	for i, text := range t.v.Tokens {
 		if text == "" {
@@ -27,12 +29,17 @@ func (t *Tokenizer) buildIDs() {
 			continue
 		}
 		index, key := t.ids, text
-		if t.attr[i]&(control|unknown|byteToken) != 0 {
+		if a := t.attr[i]; a&(control|unknown|byteToken) != 0 {
 			index = t.named
-		} else if !t.spm && !t.pre.plain {
-			raw, ok := fromDisguise(nil, text)
-			if key = string(raw); !ok {
-				index, key = t.named, text
+		} else if t.bytewise() {
+			var ok bool
+			switch raw, ok = fromDisguise(raw[:0], text); {
+			case !ok:
+				index = t.named
+			case a&userDefined != 0:
+				key = string(raw)
+			default:
+				key = pieces[int(t.ends[i])-len(raw) : t.ends[i]]
 			}
 		}
 		if _, ok := index[key]; ok {
@@ -90,6 +97,11 @@ func (t *Tokenizer) buildPairs() error {
 		if !ok || left == 0 || left == len(both) {
 			continue // no bytes look like this, so nothing ever merges so
 		}
+		if _, ok := t.ids[string(both)]; !ok {
+			if _, ok := t.named[text[:space]+text[space+1:]]; ok {
+				continue // text makes no control token
+			}
+		}
 		key := pair(intern(both[:left]))<<32 | pair(intern(both[left:]))
 		if _, ok := t.pairs[key]; !ok {
 			t.pairs[key] = merge{uint32(rank), intern(both)}
@@ -98,11 +110,14 @@ func (t *Tokenizer) buildPairs() error {
 	return nil
 }
 
-// buildBytes finds the token for each byte that is left over.
+// buildBytes finds the token for each byte that is left over, and what merging begins with.
 func (t *Tokenizer) buildBytes() {
 	for b := range t.bytes {
-		t.bytes[b] = -1
+		t.bytes[b], t.first[b] = -1, -1
 		text := string([]byte{byte(b)})
+		if id, ok := t.ids[text]; ok {
+			t.first[b] = id
+		}
 		if t.spm || t.pre.plain {
 			if id, ok := t.ID(fmt.Sprintf("<0x%02X>", b)); ok {
 				t.bytes[b] = id
@@ -118,17 +133,18 @@ func (t *Tokenizer) buildBytes() {
 // buildBefore collects the characters that come before a ▁ inside a token. Where the text has another character before a
 // ▁, no merge crosses, and the text can be cut there: that makes words of it.
 func (t *Tokenizer) buildBefore() {
-	t.before = map[rune]bool{}
+	t.before = map[string]bool{}
 	for text := range t.ids {
-		for i := 1; i < len(text); {
-			n := strings.Index(text[i:], "▁")
-			if n < 0 {
-				break
+		if !strings.Contains(text[1:], "▁") {
+			continue
+		}
+		last := 0
+		for i := 0; i < len(text); {
+			if i > 0 && strings.HasPrefix(text[i:], "▁") {
+				t.before[text[last:i]] = true
 			}
-			if i += n; i > 0 {
-				t.before[lastRune(text[:i])] = true
-			}
-			i += len("▁")
+			last = i
+			i = min(i+width(text[i]), len(text))
 		}
 	}
 }

@@ -36,12 +36,14 @@ func (e *encoder) merge(s string) {
 // begin cuts a word into bytes (byte-level BPE) or characters.
 func (e *encoder) begin(s string) {
 	e.syms = e.syms[:0]
-	bytewise := !e.t.spm && !e.t.pre.plain
-	for i := 0; i < len(s); {
-		n := 1
-		if !bytewise {
-			n = min(width(s[i]), len(s)-i)
+	if e.t.bytewise() {
+		for i := range len(s) {
+			e.syms = append(e.syms, sym{start: int32(i), end: int32(i + 1), id: e.t.first[s[i]]})
 		}
+		return
+	}
+	for i := 0; i < len(s); {
+		n := min(width(s[i]), len(s)-i)
 		id, ok := e.t.ids[s[i:i+n]]
 		if !ok {
 			id = -1
@@ -149,7 +151,7 @@ func (e *encoder) mergeLong(s string) {
 }
 
 // emit appends the id of what merging left, or the tokens of its bytes. A byte without a token is UNK to SPM. BPE leaves it
-// out, as llama.cpp does: SmolLM2 has no token for nine bytes that only rare scripts use, and its UNK ends the text.
+// out, as llama.cpp does: SmolLM2 has no token for six control characters, and its UNK is the end of text.
 func (e *encoder) emit(s string, id int32) {
 	if e.t.has(id) {
 		e.out = append(e.out, id)

@@ -75,17 +75,25 @@ func TestPreTokenizers(t *testing.T) {
 	for _, line := range readHashes(t, "testdata/pre.sha256") {
 		name, want := line[0], line[1]
 		t.Run(name, func(t *testing.T) {
-			p, err := preTokenizer(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tok := &Tokenizer{v: base.v, attr: base.attr, ids: base.ids, pairs: base.pairs, bytes: base.bytes, user: base.user, special: base.special, pre: p}
-			tok.encoders.New = func() any { return newEncoder(tok) }
+			tok := renamed(t, base, name)
 			if got := hashIDs(tok.Encode(text, Options{})); got != want {
 				t.Errorf("ids hash to %s, want %s", got, want)
 			}
 		})
 	}
+}
+
+// renamed is a byte-level tokenizer with another pre-tokenizer.
+func renamed(t *testing.T, base *Tokenizer, name string) *Tokenizer {
+	t.Helper()
+	p, err := preTokenizer(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok := &Tokenizer{v: base.v, attr: base.attr, pieces: base.pieces, ends: base.ends, ids: base.ids, pairs: base.pairs, bytes: base.bytes, first: base.first,
+		user: base.user, special: base.special, pre: p}
+	tok.encoders.New = func() any { return newEncoder(tok) }
+	return tok
 }
 
 // pairVocab is a byte-level BPE vocabulary: bytes, then every pair of bytes, each with its merge, in order.

@@ -25,10 +25,11 @@ type Tokenizer struct {
 	named map[string]int32
 	pairs map[pair]merge // BPE
 	bytes [256]int32     // the token of a byte that belongs to no other one, -1: none
+	first [256]int32     // byte-level BPE: the id in ids of each byte, -1: none
 
-	user, special *trie          // user-defined tokens; those and control tokens
-	before        map[rune]bool  // SPM: the characters before a ▁ inside a token
-	eog           map[int32]bool // ids that end a generation
+	user, special *trie           // user-defined tokens; those and control tokens
+	before        map[string]bool // SPM: the characters before a ▁ inside a token
+	eog           map[int32]bool  // ids that end a generation
 
 	addBOS, addEOS, addSpace, clean bool
 
@@ -109,6 +110,9 @@ func (t *Tokenizer) checkModel() (err error) {
 	return nil
 }
 
+// bytewise says whether merging begins with bytes instead of characters.
+func (t *Tokenizer) bytewise() bool { return !t.spm && !t.pre.plain }
+
 func (t *Tokenizer) warn(format string, args ...any) {
 	t.warnings = append(t.warnings, fmt.Sprintf(format, args...))
 }
@@ -136,7 +140,7 @@ func (t *Tokenizer) ID(text string) (int32, bool) {
 		return id, true
 	}
 	key := text
-	if !t.spm && !t.pre.plain {
+	if t.bytewise() {
 		raw, ok := fromDisguise(nil, text)
 		if !ok {
 			return 0, false
