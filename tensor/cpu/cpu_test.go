@@ -220,3 +220,28 @@ func TestNaN(t *testing.T) {
 		t.Errorf("arg_max: %d, %v, want 11", i32s(i)[0], err)
 	}
 }
+
+func TestPlace(t *testing.T) {
+	dev := New(1)
+	data := aligned(64 + 1)
+	at := func(off int) *tensor.Tensor {
+		x, err := dev.Place("w", tensor.F32, []int{4}, data[off:off+16])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	if x := at(4); &x.Data[0] != &data[4] {
+		t.Error("a view was copied")
+	}
+	if x := at(1); addr(x.Data)%4 != 0 {
+		t.Error("float32 at an odd address")
+	}
+}
+
+func TestMemory(t *testing.T) {
+	free, total := New(1).Memory()
+	if free <= 0 || free > total {
+		t.Errorf("%d of %d bytes free", free, total)
+	}
+}

@@ -30,13 +30,17 @@ func (p *program) matMul(op *tensor.Op) error {
 	}
 	p.dev.growScratch(kernel.ScratchBytes(n, k))
 
-	// Pieces are what the kernel likes to take at a time; a chunk is small
+	// Pieces are what the kernel likes to take at a time. A chunk is small
 	// enough that a slow core does not make the others wait long for its last
-	// one, and large enough to be read from memory in one go.
-	const least = 16 << 10 // bytes of weights
+	// one; with few rows, where memory is the bound, large enough to be read
+	// in one go, with many large enough to be used by a visit of all rows.
+	const least, most = 16 << 10, 64 // bytes of weights; rows of weights
 	step := max(1, kernel.RowAlign(n))
 	pieces := (m + step - 1) / step
 	chunk := max(pieces/(8*p.dev.Threads()), least/(step*w.RowBytes()), 1)
+	if step > 1 {
+		chunk = min(max(pieces/(4*p.dev.Threads()), 1), max(most/step, 1))
+	}
 	p.emit("matmul", pieces, chunk, func(wk *worker, lo, hi int) error {
 		kernel.Mul(out(), m, w.Data, p.dev.buffers[role], k, n, lo*step, min(hi*step, m), wk.scratch())
 		return nil
