@@ -131,8 +131,8 @@ func (s *Session) handOver(b *batch, n int, rows *tensor.Tensor, each func(int, 
 	return nil
 }
 
-// likeliest reads the token that a greedy step chose.
-func (s *Session) likeliest() (int32, error) {
+// chosen reads the token that a greedy step took.
+func (s *Session) chosen() (int32, error) {
 	err := s.m.dev.Read(s.host[:4], s.best)
 	return int32(binary.LittleEndian.Uint32(s.host)), err
 }

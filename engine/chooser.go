@@ -32,6 +32,16 @@ var errLogits = errors.New("engine: generate: the model computed no finite logit
 // choose takes a token. It changes logits. history is the text so far.
 func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
 	c.adjust(logits, history)
+	best, err := likeliest(logits)
+	if err != nil || c.Temperature == 0 {
+		return best, err
+	}
+	top := logits[best]
+	return c.draw(c.candidates(logits, top), top), nil
+}
+
+// likeliest is the token of the largest logit, which has to be finite.
+func likeliest(logits []float32) (int32, error) {
 	best, top := int32(0), float32(math.Inf(-1))
 	for i, v := range logits {
 		if v > top {
@@ -41,10 +51,7 @@ func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
 	if top < -math.MaxFloat32 || top > math.MaxFloat32 {
 		return 0, errLogits
 	}
-	if c.Temperature == 0 {
-		return best, nil
-	}
-	return c.draw(c.candidates(logits, top), top), nil
+	return best, nil
 }
 
 // adjust adds Bias, and lowers the logits of tokens that were seen.

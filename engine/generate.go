@@ -137,11 +137,15 @@ func (g *generation) advance(ctx context.Context, ids []int32) error {
 // choose takes the next token.
 func (g *generation) choose() (t Token, err error) {
 	s := g.s
-	if g.chooser == nil {
-		t.ID, err = s.likeliest()
+	if g.chooser == nil && g.o.Stats.NewTokens > 0 {
+		t.ID, err = s.chosen()
 		return t, err
 	}
 	if err := s.m.dev.Read(bytesOf(s.logits), s.out); err != nil {
+		return t, err
+	}
+	if g.chooser == nil { // the first of all looks whether logits are sound
+		t.ID, err = likeliest(s.logits)
 		return t, err
 	}
 	if g.o.Logprobs == 0 {

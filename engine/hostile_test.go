@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,9 +178,11 @@ func TestBrokenNumbers(t *testing.T) {
 	}
 	g.file.Tensor("blk.0.ffn_down.weight").Data = data
 	s := newSession(t, g.load(t, Options{}))
-	_, _, err := collect(t.Context(), s, g.ids, GenerateOptions{MaxTokens: 3, Sampler: DefaultSampler()})
-	if !errors.Is(err, errLogits) {
-		t.Errorf("%v, want %v", err, errLogits)
+	for _, p := range []Sampler{{}, DefaultSampler()} {
+		if _, _, err := collect(t.Context(), s, g.ids, GenerateOptions{MaxTokens: 3, Sampler: p}); !errors.Is(err, errLogits) {
+			t.Errorf("%+v: %v, want %v", p, err, errLogits)
+		}
+		s.Reset()
 	}
 }
 
@@ -286,6 +290,48 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestDamage: models with a few wrong bytes, most of them in the metadata, are
+// refused or compute something.
+func TestDamage(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, name := range goldenNames(t) {
+		sound, err := os.ReadFile("testdata/" + name + ".gguf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 60 {
+			data := slices.Clone(sound)
+			for range 1 + r.IntN(3) {
+				i := r.IntN(1500)
+				if r.IntN(4) == 0 {
+					i = r.IntN(len(data))
+				}
+				data[i] = [3]byte{byte(r.Uint32()), data[i] ^ 1<<r.IntN(8), 0xff}[r.IntN(3)]
+			}
+			tryModel(t, data)
+		}
+	}
+}
+
+// tryModel loads and runs what may be a model; a panic is the failure.
+func tryModel(t *testing.T, data []byte) {
+	file, err := gguf.Parse(data)
+	if err != nil {
+		return
+	}
+	m, err := LoadFile(t.Context(), file, Options{Context: 16})
+	if err != nil {
+		return
+	}
+	defer m.Close()
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	collect(t.Context(), s, []int32{0, 1, 2}, GenerateOptions{MaxTokens: 2})
+}
+
 // FuzzLoad: no bytes make loading or a step panic.
 func FuzzLoad(f *testing.F) {
 	for _, name := range goldenNames(f) {
@@ -295,21 +341,5 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := gguf.Parse(data)
-		if err != nil {
-			return
-		}
-		m, err := LoadFile(t.Context(), file, Options{Context: 16})
-		if err != nil {
-			return
-		}
-		defer m.Close()
-		s, err := m.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		collect(t.Context(), s, []int32{0, 1, 2}, GenerateOptions{MaxTokens: 2})
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { tryModel(t, data) })
 }

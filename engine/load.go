@@ -137,6 +137,9 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 	if err != nil || name == "" {
 		name = strings.TrimSuffix(filepath.Base(f.Path), ".gguf")
 	}
+	if name == "." { // no path: a file in memory
+		name = arch
+	}
 	info := Info{Name: name, Arch: arch, FileType: fileType(f), Params: f.Params(), Layers: len(n.layers),
 		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
 		CacheType: m.cacheType.String(), Device: m.dev.Name()}
