@@ -292,6 +292,29 @@ var attacks = []struct {
 			t.Errorf("got %v", r)
 		}
 	}},
+	{"the welcome is the first message", func(t *testing.T, k *testKernel) {
+		c := k.client(t)
+		stop := make(chan struct{})
+		defer func() { <-stop }()
+		go func() { // publishes without a pause
+			defer close(stop)
+			for range 2000 {
+				frames, _ := signed("kernel_info_request", struct{}{})
+				c.shell.Write(wire(frames...))
+			}
+			c.shell.Close()
+		}()
+		go func() { // and is read
+			for buf := make([]byte, 64<<10); ; {
+				if _, err := c.shell.r.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		for range 100 {
+			k.client(t).iopub.Close() // checks it
+		}
+	}},
 	{"a front end that never reads replies", func(t *testing.T, k *testKernel) {
 		p := k.peer(t, "shell", "DEALER", "")
 		code := strings.Repeat("x", 1<<20) // comes back in every reply

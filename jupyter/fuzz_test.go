@@ -57,7 +57,7 @@ func FuzzGuardRead(f *testing.F) {
 	f.Add([]byte{0x80, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, kind := range []string{"ROUTER", "XPUB"} {
-			g := &guard{socketType: kind, maxMessage: 1 << 10, welcome: func(*guardConn, string) {}, peers: map[*guardConn]struct{}{}}
+			g := &guard{socketType: kind, maxMessage: 1 << 10, welcome: func(*guardConn, string) []byte { return nil }, peers: map[*guardConn]struct{}{}}
 			raw := &script{r: bytes.NewReader(data)}
 			c := newGuardConn(g, raw, bufio.NewReader(raw), "DEALER", "")
 			c.replay = nil

@@ -44,8 +44,9 @@ type guard struct {
 	net.Listener
 	socketType string // of our side: ROUTER or XPUB
 	maxMessage uint64 // bytes of one incoming message
-	// welcome is called when a peer's subscription is in force. XPUB only.
-	welcome func(c *guardConn, topic string)
+	// welcome is called when a peer's subscription is in force, and returns the
+	// message that the peer gets before any that is published. XPUB only.
+	welcome func(c *guardConn, topic string) []byte
 
 	ready  chan *guardConn
 	done   chan struct{}

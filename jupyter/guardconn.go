@@ -40,7 +40,9 @@ type guardConn struct {
 
 	wmu      sync.Mutex
 	queue    [][]byte
-	queued   int
+	holding  bool      // a welcome has to come first
+	held     [][]byte  // messages after it
+	queued   int       // bytes in queue and held
 	progress time.Time // when the peer last took something, or the queue began
 	closing  bool
 	wake     chan struct{}
@@ -114,7 +116,7 @@ func (c *guardConn) nextFrame() error {
 	}
 	// zmq4 comes back to read only after it has entered a subscription.
 	for _, topic := range c.welcome {
-		c.g.welcome(c, topic)
+		c.release(c.g.welcome(c, topic))
 	}
 	c.welcome = nil
 
@@ -183,6 +185,7 @@ func (c *guardConn) subscribe(on bool, topic []byte) error {
 		body[0] = 1
 		c.topics[string(topic)] = true
 		c.welcome = append(c.welcome, string(topic))
+		c.hold()
 	} else {
 		delete(c.topics, string(topic))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -66,12 +67,16 @@ func (c *guardConn) enqueue(msg []byte) error {
 		c.wmu.Unlock()
 		return net.ErrClosed
 	}
-	if len(c.queue) == 0 {
+	if c.queued == 0 {
 		c.progress = time.Now()
 	}
-	c.queue = append(c.queue, msg)
+	over := c.queued > 0 && c.queued+len(msg) > maxQueued
 	c.queued += len(msg)
-	over := c.queued > maxQueued && len(c.queue) > 1
+	if c.holding {
+		c.held = append(c.held, msg)
+	} else {
+		c.queue = append(c.queue, msg)
+	}
 	c.wmu.Unlock()
 	all := c.g.queued.Add(int64(len(msg)))
 	select {
@@ -86,6 +91,32 @@ func (c *guardConn) enqueue(msg []byte) error {
 		c.g.dropSlowest()
 	}
 	return nil
+}
+
+// hold keeps messages back until release. zmq4 may send what is published from
+// the moment it has entered a subscription, before it tells.
+func (c *guardConn) hold() {
+	c.wmu.Lock()
+	c.holding = true
+	c.wmu.Unlock()
+}
+
+// release queues first, then what was held.
+func (c *guardConn) release(first []byte) {
+	c.wmu.Lock()
+	held := c.held
+	c.holding, c.held = false, nil
+	c.queue = append(c.queue, held...)
+	if len(first) > 0 && !c.closing {
+		c.queue = slices.Insert(c.queue, len(c.queue)-len(held), first)
+		c.queued += len(first)
+		c.g.queued.Add(int64(len(first)))
+	}
+	c.wmu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // writeLoop sends the queue, up to 64 KiB in one system call.
@@ -188,7 +219,7 @@ func (c *guardConn) kill() {
 		c.wmu.Lock()
 		c.closing = true
 		n := c.queued
-		c.queue, c.queued = nil, 0
+		c.queue, c.held, c.queued = nil, nil, 0
 		c.wmu.Unlock()
 		c.g.queued.Add(-int64(n))
 		c.g.forget(c)

@@ -99,12 +99,12 @@ func newPublisher(c *connection, s *session) (*publisher, error) {
 	p.cond = sync.NewCond(&p.mu)
 	live := make(chan struct{})
 	tap := newTap(p.guard, p.took)
-	p.guard.welcome = func(peer *guardConn, topic string) {
+	p.guard.welcome = func(peer *guardConn, topic string) []byte {
 		if peer == tap {
 			close(live)
-			return
+			return nil
 		}
-		p.welcome(peer, topic)
+		return p.welcome(topic)
 	}
 	p.guard.ready <- tap
 	if err := p.guard.listen(p.sock); err != nil {
@@ -122,14 +122,14 @@ func (p *publisher) took() {
 	p.mu.Unlock()
 }
 
-// welcome tells a new subscriber that it misses nothing from now on
-// (https://jupyter.org/enhancement-proposals/65-jupyter-xpub/jupyter-xpub.html).
-func (p *publisher) welcome(peer *guardConn, topic string) {
+// welcome is the message that tells a new subscriber that it misses nothing from
+// now on (https://jupyter.org/enhancement-proposals/65-jupyter-xpub/jupyter-xpub.html).
+func (p *publisher) welcome(topic string) []byte {
 	frames, err := p.session.frames("iopub_welcome", nil, map[string]any{"subscription": topic}, nil)
 	if err != nil {
-		return
+		return nil
 	}
-	peer.enqueue(appendMessage(nil, append([][]byte{[]byte(topic)}, frames...)))
+	return appendMessage(nil, append([][]byte{[]byte(topic)}, frames...))
 }
 
 // publish sends a message to all subscribers, in the order of the calls. With
