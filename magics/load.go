@@ -73,6 +73,7 @@ func load(ctx context.Context, c *Call) error {
 		if l.file != nil {
 			err = errors.Join(err, l.file.Close())
 		}
+		bar.failed()
 		return loadError(ctx, c.Args[0], err)
 	}
 	if err := c.models.add(l); err != nil {
@@ -183,5 +184,17 @@ func (p *progressBar) show(b jupyter.Bundle) {
 
 // done replaces the bar by what came of it.
 func (p *progressBar) done(text string) {
-	p.show(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
+	b := jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)}
+	if p.id == "" {
+		p.d.Show(b)
+		return
+	}
+	p.d.Update(p.id, b)
+}
+
+// failed takes a bar away that would stand still for ever.
+func (p *progressBar) failed() {
+	if p.id != "" {
+		p.done(p.what + ": stopped")
+	}
 }

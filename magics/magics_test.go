@@ -137,7 +137,7 @@ func TestCells(t *testing.T) {
 		{"env, unset", "%env NOT_THERE", "error: NameError: NOT_THERE is not set; %env NOT_THERE=VALUE sets it"},
 		{"cd", "%cd /\n!pwd\n%cd -\n", "stdout: /\n/\n" + wd(t) + "\n"},
 		{"cd, no folder", "%cd /no/such", "error: FileError: /no/such: no such file or directory; !ls shows what is here"},
-		{"reset", "%tensor A = zeros(3)\n%reset\n%tensor list", "stdout: forgot 1 variable\nno variables yet; make one with %tensor A = randn(2, 3)\n"},
+		{"reset", "%tensor A = zeros(3)\n%reset\n%tensor list", "stdout: forgot 1 variable\n\ndisplay_data: no variables yet; make one with %tensor A = randn(2, 3)"},
 		{"no model", "%infer hello", "error: ModelError: no model loaded; try %load demo"},
 		{"no such file", "%load /no/such/model.gguf", "error: ModelError: no model /no/such/model.gguf: neither a file nor a short name; %models lists what is here, %load demo always works"},
 		{"near demo", "%load demp", "error: ModelError: no model demp; did you mean demo?"},
@@ -215,12 +215,12 @@ func TestHTML(t *testing.T) {
 	}
 	r := &recorder{}
 	for _, code := range []string{"%gpu", "%lsmagic", "%help load", "%models", "%tensor randn(3, 4)", "%tensor randn(2, 2, 2)",
-		"%tensor zeros(5000, 50)", "%load demo", "%infer hi --max-tokens 2"} {
+		"%tensor zeros(5000, 50)", "%tensor A = '<script>'\n%tensor list", "%load demo", "%infer hi --max-tokens 2"} {
 		if got := runWith(context.Background(), in, r, code); strings.Contains(got, "error: ") {
 			t.Fatal(got)
 		}
 	}
-	if len(r.html) < 9 {
+	if len(r.html) < 10 {
 		t.Fatalf("%d HTML outputs", len(r.html))
 	}
 	for _, h := range r.html {

@@ -40,7 +40,7 @@ func tensorMagic(ctx context.Context, c *Call) error {
 		return c.usage("nothing to compute")
 	}
 	err = c.env.Run(ctx, p, func(v expr.Value, result, last bool) error {
-		if text, ok := v.(string); ok && !result { // print, list
+		if text, ok := v.(string); ok && !result { // print
 			_, err := c.Display.Stdout().Write([]byte(text))
 			return err
 		}
@@ -48,7 +48,7 @@ func tensorMagic(ctx context.Context, c *Call) error {
 		switch {
 		case err != nil:
 			return err
-		case last && c.Last:
+		case result && last && c.Last:
 			c.Display.Result(b)
 		default:
 			c.Display.Show(b)

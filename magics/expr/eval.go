@@ -38,8 +38,8 @@ func NewEnv(vars *Vars, devices ...tensor.Device) *Env {
 
 // Run executes the statements of p in order, and stops at the first error: an
 // *Error, which wraps ctx's error after an interrupt. show gets the value of
-// each statement that is an expression, of print and of list (a string); last
-// says that no statement follows, result that the statement is an expression.
+// each statement that is an expression, a string of print, a Listing of list;
+// last says that no statement follows, result that it is an expression.
 func (e *Env) Run(ctx context.Context, p *Program, show func(v Value, result, last bool) error) error {
 	r := &run{Env: e, ctx: ctx, src: p.src}
 	defer e.Sweep()

@@ -202,7 +202,7 @@ var values = []struct{ src, want string }{
 	{"create A 3x4 f16; A.shape; A.dtype", "(3, 4)\nf16"},
 	{"create A 3x4\nprint A", "tensor([[0., 0., 0., 0.],\n        [0., 0., 0., 0.],\n        [0., 0., 0., 0.]])"},
 	{"A = 1; delete A; list", "no variables yet; make one with %tensor A = randn(2, 3)"},
-	{"A = zeros(2, 3); n = 4; list", "name  type  shape   device  size\nA     f32   (2, 3)  cpu     24 bytes\nn     int   4"},
+	{"A = zeros(2, 3); n = 4; list", "name  type  shape or value  device  size\nA     f32   (2, 3)          cpu     24 bytes\nn     int   4"},
 	{"max = 3; max + 1", "4"},
 	{"A = eye(2); B = A; del A; B[0]", "tensor([1., 0.])"},
 	{"A = arange(4).reshape(2, 2); B = A[1]; A = 0; B", "tensor([2, 3])"},

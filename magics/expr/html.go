@@ -16,9 +16,18 @@ var tableTemplate = template.Must(template.New("tensor").Parse(`<div><table>
 
 var preTemplate = template.Must(template.New("text").Parse(`<div><pre>{{.Text}}</pre><div style="opacity:.75">{{.About}}</div></div>`))
 
-// HTML is a tensor as the notebook shows it; ok is false for other values,
-// whose text is enough.
+var listingTemplate = template.Must(template.New("list").Parse(`<table><thead><tr>{{range index . 0}}<th style="text-align:left">{{.}}</th>{{end}}</tr></thead><tbody>
+{{- range slice . 1}}<tr>{{range .}}<td style="text-align:left">{{.}}</td>{{end}}</tr>{{end -}}
+</tbody></table>`))
+
+// HTML is a tensor, or a list of variables, as the notebook shows it; ok is
+// false for other values, whose text is enough.
 func (e *Env) HTML(v Value) (html string, ok bool, err error) {
+	if l, ok := v.(Listing); ok && len(l) > 1 {
+		var b strings.Builder
+		err := listingTemplate.Execute(&b, l)
+		return b.String(), true, err
+	}
 	a, ok := v.(*Array)
 	if !ok {
 		return "", false, nil

@@ -38,6 +38,11 @@ func (e *Env) Text(v Value) (string, error) {
 		return v.Name(), nil
 	case List:
 		return e.listText(v)
+	case Listing:
+		if len(v) == 1 {
+			return "no variables yet; make one with %tensor A = randn(2, 3)", nil
+		}
+		return strings.TrimSuffix(columns(v), "\n"), nil
 	case *Array:
 		return e.arrayText(v)
 	}
@@ -335,14 +340,12 @@ func (f format) cell(n numbers, i int) string {
 	return strings.Repeat(" ", max(0, f.width-len(s))) + s
 }
 
-// list describes the tensors and other variables, one a line.
-func (e *Env) list() string {
-	names := e.Vars.Names()
-	if len(names) == 0 {
-		return "no variables yet; make one with %tensor A = randn(2, 3)\n"
-	}
-	rows := [][]string{{"name", "type", "shape", "device", "size"}}
-	for _, id := range names {
+// A Listing is the value of list: the variables, one a row, below a head.
+type Listing [][]string
+
+func (e *Env) list() Listing {
+	rows := Listing{{"name", "type", "shape or value", "device", "size"}}
+	for _, id := range e.Vars.Names() {
 		switch v, _ := e.Vars.Get(id); v := v.(type) {
 		case *Array:
 			rows = append(rows, []string{id, v.DType().String(), shapeString(v.Shape()), v.Device().Name(), size(float64(v.Bytes()))})
@@ -351,10 +354,10 @@ func (e *Env) list() string {
 			if r := []rune(text); len(r) > 40 {
 				text = string(r[:39]) + "…"
 			}
-			rows = append(rows, []string{id, kindOf(v), text})
+			rows = append(rows, []string{id, kindOf(v), text, "", ""})
 		}
 	}
-	return columns(rows)
+	return rows
 }
 
 func kindOf(v Value) string {
