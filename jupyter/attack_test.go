@@ -331,7 +331,7 @@ var attacks = []struct {
 	{"a subscriber that reads slowly", func(t *testing.T, k *testKernel) {
 		c := k.client(t)
 		before := k.status(t, "VmRSS:")
-		want := 3_000_000 // 38 MB
+		want := 1_500_000 // 18 MB
 		if race {
 			want /= 10
 		}
@@ -342,7 +342,7 @@ var attacks = []struct {
 			r := c.iopub.next()
 			if r.msgType == "stream" {
 				text.WriteString(r.content["text"].(string))
-				time.Sleep(time.Until(last.Add(2 * time.Millisecond))) // 30 MB/s at best
+				time.Sleep(time.Until(last.Add(2 * time.Millisecond))) // 32 MB/s at best
 				last = time.Now()
 			}
 			if r.parent == id && r.content["execution_state"] == "idle" {
