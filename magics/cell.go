@@ -13,6 +13,7 @@ type step struct {
 	name   string // of the magic, or what help is wanted for
 	args   string // behind the name, or the shell command; "\\\n" where a line goes on
 	cell   bool   // %%name
+	late   bool   // %%name that something stands before
 	body   string // of a %%name cell
 	offset int    // byte offset of args in the cell
 	detail int    // of help: 0 for ?, 1 for ??
@@ -54,6 +55,7 @@ func parseCell(code string) []step {
 			s.body = code[min(pos, len(code)):]
 			return []step{s}
 		}
+		s.late = s.cell
 		steps = append(steps, s)
 	}
 	return steps

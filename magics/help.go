@@ -10,6 +10,7 @@ import (
 
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 func init() {
@@ -126,6 +127,10 @@ func describeVariable(name string, v expr.Value) jupyter.Bundle {
 			text = string(r[:1000]) + "…"
 		}
 		return page(name, fmt.Sprintf("text of %d characters", len(r)), text)
+	case expr.List:
+		return page(name, "list of "+count(len(v.Items), "value"), "")
+	case tensor.Device:
+		return page(name, "the device "+v.Name(), "")
 	}
 	return page(name, fmt.Sprint(v), "")
 }

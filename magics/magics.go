@@ -118,6 +118,8 @@ func (in *Interpreter) step(ctx context.Context, s step, c jupyter.Cell, d *jupy
 	}
 	call := &Call{Interpreter: in, Magic: m, Flags: m.flagSet(), Body: s.body, Cell: s.cell, Last: last, Display: d, cell: c}
 	switch {
+	case s.late:
+		return call.usage("it takes a whole cell: put it on the first line of one")
 	case s.cell && !m.Cell:
 		return call.usage("there is no %%%%%s; write it as a line, %%%s", m.Name, m.Name)
 	case !s.cell && !m.Line:

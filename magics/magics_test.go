@@ -149,6 +149,8 @@ func TestCells(t *testing.T) {
 		{"open quote", "%load 'demo", "error: UsageError: %load: a ' opens and does not close; quote it as \"'\"; usage: %load [flags] MODEL; %load? says more"},
 		{"line for a cell magic", "%bash ls", "error: UsageError: %bash: it takes the whole cell: write %%bash on the first line; usage: %%bash; %bash? says more"},
 		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags]; %gpu? says more"},
+		{"late cell magic", "%clear\n%%tensor\n1", "error: GoError: line 3: 1: Go in cells comes with a later version; %tensor computes, !go run file.go runs Go programs, %help lists the commands"},
+		{"late cell magic alone", "%tensor 2\n%%tensor", "display_data: 2\nerror: UsageError: %%tensor: it takes a whole cell: put it on the first line of one; usage: %tensor STATEMENT or %%tensor STATEMENT; %tensor? says more"},
 		{"help of nothing", "nothing?", "error: NameError: nothing is known as nothing; %lsmagic lists the magics, %tensor list the variables"},
 		{"help of a function", "softmax?", "page: softmax(A, dim=-1)\n\nexp(x) divided by its sum along dimension dim\n"},
 		{"help before", "?%clear", "page: %clear [flags]\n\nclears the output of this cell\n\n  --wait  clear when the next output comes\n"},

@@ -127,7 +127,7 @@ func (e *Env) arrayText(a *Array) (string, error) {
 		suffixes = append(suffixes, "dtype="+d.String())
 	}
 	out := prefix + body
-	last := len(out) - strings.LastIndexByte(out, '\n')
+	last := len(out) - strings.LastIndexByte(out, '\n') + 1 // one more than there is, like the original
 	for _, s := range suffixes {
 		if last+len(s)+2 > lineWidth {
 			out += ",\n" + strings.Repeat(" ", len(prefix)) + s
