@@ -13,7 +13,7 @@ import (
 
 // benchmarked are the formats of common files, the plain ones among them.
 var benchmarked = []tensor.DType{tensor.Q4_0, tensor.Q4_1, tensor.Q5_0, tensor.Q5_1, tensor.Q8_0, tensor.Q4_K, tensor.Q5_K,
-	tensor.Q6_K, tensor.F16, tensor.BF16, tensor.F32}
+	tensor.Q6_K, tensor.Q3_K, tensor.IQ4_NL, tensor.IQ4_XS, tensor.F16, tensor.BF16, tensor.F32}
 
 // BenchmarkVector: one row of activations, weights larger than the caches, on
 // one and on all threads; GB/s of weights, and of a plain read beside it.
@@ -74,4 +74,22 @@ func benchmarkMul(b *testing.B, k *Kernel, n, cols, size, threads int) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(len(w))/float64(best.Nanoseconds()), "GB/s")
 	b.ReportMetric(2*float64(n*rows*cols)/float64(best.Nanoseconds()), "GOP/s")
+}
+
+// BenchmarkPrepare: one row of activations, GB/s read.
+func BenchmarkPrepare(b *testing.B) {
+	for _, s := range sets {
+		for _, d := range []tensor.DType{tensor.Q4_K, tensor.F16} {
+			b.Run(s.name+"/"+d.String(), func(b *testing.B) {
+				const cols = 2048
+				k := s.kernel(d)
+				x := activations(rand.New(rand.NewPCG(1, 2)), 1, cols)
+				dst := make([]byte, k.PreparedBytes(1, cols))
+				b.SetBytes(4 * cols)
+				for b.Loop() {
+					k.Prepare(dst, x, cols, 1, 0, 1)
+				}
+			})
+		}
+	}
 }

@@ -23,20 +23,20 @@ group:
 	VANDPS       Y0, Y7, Y6
 	VMOVUPS      32(CX), Y8
 	VANDPS       Y0, Y8, Y9
-	VMAXPS       Y9, Y6, Y6
+	VPMAXSD      Y9, Y6, Y6
 	VMOVUPS      64(CX), Y9
 	VANDPS       Y0, Y9, Y10
-	VMAXPS       Y10, Y6, Y6
+	VPMAXSD      Y10, Y6, Y6
 	VMOVUPS      96(CX), Y10
 	VANDPS       Y0, Y10, Y11
-	VMAXPS       Y11, Y6, Y6
+	VPMAXSD      Y11, Y6, Y6
 	VEXTRACTF128 $0x01, Y6, X11
-	VMAXPS       X11, X6, X6
+	VPMAXSD      X11, X6, X6
 	VMOVHLPS     X6, X6, X11
-	VMAXPS       X11, X6, X6
+	VPMAXSD      X11, X6, X6
 	VMOVSHDUP    X6, X11
-	VMAXSS       X11, X6, X6
-	VMAXSS       X5, X6, X6
+	VPMAXSD      X11, X6, X6
+	VPMAXSD      X5, X6, X6
 	VDIVSS       X4, X6, X11
 	VDIVSS       X6, X4, X6
 	VBROADCASTSS X6, Y6
@@ -116,7 +116,7 @@ DATA least<>+24(SB)/8, $0x0da242600da24260
 GLOBL least<>(SB), RODATA|NOPTR, $32
 
 // func dotQ40AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ40AVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -138,6 +138,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -153,6 +154,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 20(AX), Y7
@@ -168,6 +170,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 38(AX), Y7
@@ -183,6 +186,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 56(AX), Y7
@@ -207,6 +211,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -271,7 +276,7 @@ DATA unit12<>+24(SB)/8, $0x3980000039800000
 GLOBL unit12<>(SB), RODATA|NOPTR, $32
 
 // func dotQ40AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ40AVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -293,6 +298,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -315,6 +321,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 20(AX), Y7
@@ -337,6 +344,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 38(AX), Y7
@@ -359,6 +367,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 56(AX), Y7
@@ -390,6 +399,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -445,7 +455,7 @@ end:
 	RET
 
 // func dotQ40AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ40AVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -467,6 +477,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
@@ -503,6 +514,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y6
@@ -539,6 +551,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y6
@@ -575,6 +588,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y6
@@ -620,6 +634,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
@@ -707,7 +722,7 @@ end:
 	RET
 
 // func dotQ40VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ40VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -729,6 +744,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -743,6 +759,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 20(AX), Y7
@@ -757,6 +774,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 38(AX), Y7
@@ -771,6 +789,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 56(AX), Y7
@@ -794,6 +813,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -833,7 +853,7 @@ end:
 	RET
 
 // func dotQ40VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ40VNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -855,6 +875,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -875,6 +896,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 20(AX), Y7
@@ -895,6 +917,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 38(AX), Y7
@@ -915,6 +938,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 56(AX), Y7
@@ -944,6 +968,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 2(AX), Y7
@@ -997,7 +1022,7 @@ end:
 	RET
 
 // func dotQ40VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ40VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -1019,6 +1044,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
@@ -1051,6 +1077,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y6
@@ -1083,6 +1110,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y6
@@ -1115,6 +1143,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y6
@@ -1156,6 +1185,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y6
@@ -1239,7 +1269,7 @@ end:
 	RET
 
 // func dotQ41AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ41AVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -1261,6 +1291,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 4(AX), Y7
@@ -1277,6 +1308,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y2
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 24(AX), Y7
@@ -1293,6 +1325,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 44(AX), Y7
@@ -1309,6 +1342,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y2
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 64(AX), Y7
@@ -1334,6 +1368,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 4(AX), Y7
@@ -1394,7 +1429,7 @@ DATA lane1<>+24(SB)/8, $0x0000000000000000
 GLOBL lane1<>(SB), RODATA|NOPTR, $32
 
 // func dotQ41AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ41AVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -1417,6 +1452,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 4(AX), Y8
@@ -1442,6 +1478,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 24(AX), Y8
@@ -1467,6 +1504,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 44(AX), Y8
@@ -1492,6 +1530,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 64(AX), Y8
@@ -1526,6 +1565,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 4(AX), Y8
@@ -1586,7 +1626,7 @@ end:
 	RET
 
 // func dotQ41AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ41AVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -1612,6 +1652,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 4(AX), Y10
@@ -1655,6 +1696,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 24(AX), Y10
@@ -1698,6 +1740,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 44(AX), Y10
@@ -1741,6 +1784,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 64(AX), Y10
@@ -1793,6 +1837,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 4(AX), Y10
@@ -1891,7 +1936,7 @@ end:
 	RET
 
 // func dotQ41VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ41VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -1913,6 +1958,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 4(AX), Y7
@@ -1928,6 +1974,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y2
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 24(AX), Y7
@@ -1943,6 +1990,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 44(AX), Y7
@@ -1958,6 +2006,7 @@ unrolled:
 	VADDPS         X7, X4, X4
 	VBROADCASTSS   X7, Y5
 	VFMADD231PS    Y5, Y6, Y2
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 64(AX), Y7
@@ -1982,6 +2031,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X5
 	VCVTPH2PS      X5, X5
 	VBROADCASTI128 4(AX), Y7
@@ -2023,7 +2073,7 @@ end:
 	RET
 
 // func dotQ41VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ41VNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -2046,6 +2096,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 4(AX), Y8
@@ -2069,6 +2120,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 24(AX), Y8
@@ -2092,6 +2144,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 44(AX), Y8
@@ -2115,6 +2168,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 64(AX), Y8
@@ -2147,6 +2201,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 4(AX), Y8
@@ -2205,7 +2260,7 @@ end:
 	RET
 
 // func dotQ41VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ41VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -2231,6 +2286,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 4(AX), Y10
@@ -2270,6 +2326,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2068(AX)
 	VMOVD          20(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 24(AX), Y10
@@ -2309,6 +2366,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2088(AX)
 	VMOVD          40(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 44(AX), Y10
@@ -2348,6 +2406,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2108(AX)
 	VMOVD          60(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 64(AX), Y10
@@ -2396,6 +2455,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 4(AX), Y10
@@ -2490,7 +2550,7 @@ end:
 	RET
 
 // func dotQ50AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ50AVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -2514,6 +2574,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 6(AX), Y9
@@ -2538,6 +2599,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y5
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 28(AX), Y9
@@ -2562,6 +2624,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y6
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 50(AX), Y9
@@ -2586,6 +2649,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y5
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 72(AX), Y9
@@ -2619,6 +2683,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 6(AX), Y9
@@ -2697,7 +2762,7 @@ DATA minus16<>+24(SB)/8, $0xfff0fff0fff0fff0
 GLOBL minus16<>(SB), RODATA|NOPTR, $32
 
 // func dotQ50AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ50AVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -2721,6 +2786,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 6(AX), Y9
@@ -2752,6 +2818,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y6
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 28(AX), Y9
@@ -2783,6 +2850,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y6
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 50(AX), Y9
@@ -2814,6 +2882,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y9
 	VMULPS         Y7, Y9, Y9
 	VFMADD231PS    Y9, Y8, Y6
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 72(AX), Y9
@@ -2854,6 +2923,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X7
 	VCVTPH2PS      X7, Y7
 	VBROADCASTI128 6(AX), Y9
@@ -2916,7 +2986,7 @@ end:
 	RET
 
 // func dotQ50AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ50AVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -2938,6 +3008,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 6(AX), Y6
@@ -2983,6 +3054,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 28(AX), Y6
@@ -3028,6 +3100,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 50(AX), Y6
@@ -3073,6 +3146,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 72(AX), Y6
@@ -3127,6 +3201,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 6(AX), Y6
@@ -3219,7 +3294,7 @@ end:
 	RET
 
 // func dotQ50VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ50VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -3241,6 +3316,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 6(AX), Y7
@@ -3264,6 +3340,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 28(AX), Y7
@@ -3287,6 +3364,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 50(AX), Y7
@@ -3310,6 +3388,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y3
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 72(AX), Y7
@@ -3342,6 +3421,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 6(AX), Y7
@@ -3395,7 +3475,7 @@ DATA bit4<>+24(SB)/8, $0x0010001000100010
 GLOBL bit4<>(SB), RODATA|NOPTR, $32
 
 // func dotQ50VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ50VNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -3417,6 +3497,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 6(AX), Y7
@@ -3446,6 +3527,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 28(AX), Y7
@@ -3475,6 +3557,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 50(AX), Y7
@@ -3504,6 +3587,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y7
 	VMULPS         Y5, Y7, Y7
 	VFMADD231PS    Y7, Y6, Y4
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 72(AX), Y7
@@ -3542,6 +3626,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X5
 	VCVTPH2PS      X5, Y5
 	VBROADCASTI128 6(AX), Y7
@@ -3602,7 +3687,7 @@ end:
 	RET
 
 // func dotQ50VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ50VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -3624,6 +3709,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 6(AX), Y6
@@ -3665,6 +3751,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2070(AX)
 	VPBROADCASTW   22(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 28(AX), Y6
@@ -3706,6 +3793,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2092(AX)
 	VPBROADCASTW   44(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 50(AX), Y6
@@ -3747,6 +3835,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y6
 	VMULPS         Y4, Y6, Y6
 	VFMADD231PS    Y6, Y5, Y3
+	PREFETCHT0     2114(AX)
 	VPBROADCASTW   66(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 72(AX), Y6
@@ -3797,6 +3886,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 6(AX), Y6
@@ -3885,7 +3975,7 @@ end:
 	RET
 
 // func dotQ51AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ51AVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -3910,6 +4000,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -3936,6 +4027,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y5
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 32(AX), Y10
@@ -3962,6 +4054,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 56(AX), Y10
@@ -3988,6 +4081,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y5
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 80(AX), Y10
@@ -4023,6 +4117,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -4075,7 +4170,7 @@ end:
 	RET
 
 // func dotQ51AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ51AVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -4101,6 +4196,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X9
 	VCVTPH2PS      X9, X9
 	VBROADCASTI128 8(AX), Y11
@@ -4136,6 +4232,7 @@ unrolled:
 	VADDPS         X11, X8, X8
 	VBROADCASTSS   X11, Y9
 	VFMADD231PS    Y9, Y10, Y7
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X9
 	VCVTPH2PS      X9, X9
 	VBROADCASTI128 32(AX), Y11
@@ -4171,6 +4268,7 @@ unrolled:
 	VADDPS         X11, X8, X8
 	VBROADCASTSS   X11, Y9
 	VFMADD231PS    Y9, Y10, Y7
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X9
 	VCVTPH2PS      X9, X9
 	VBROADCASTI128 56(AX), Y11
@@ -4206,6 +4304,7 @@ unrolled:
 	VADDPS         X11, X8, X8
 	VBROADCASTSS   X11, Y9
 	VFMADD231PS    Y9, Y10, Y7
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X9
 	VCVTPH2PS      X9, X9
 	VBROADCASTI128 80(AX), Y11
@@ -4250,6 +4349,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X9
 	VCVTPH2PS      X9, X9
 	VBROADCASTI128 8(AX), Y11
@@ -4320,7 +4420,7 @@ end:
 	RET
 
 // func dotQ51AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ51AVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -4346,6 +4446,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -4399,6 +4500,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 32(AX), Y10
@@ -4452,6 +4554,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 56(AX), Y10
@@ -4505,6 +4608,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 80(AX), Y10
@@ -4567,6 +4671,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -4675,7 +4780,7 @@ end:
 	RET
 
 // func dotQ51VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ51VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -4698,6 +4803,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 8(AX), Y8
@@ -4722,6 +4828,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y3
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 32(AX), Y8
@@ -4746,6 +4853,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y4
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 56(AX), Y8
@@ -4770,6 +4878,7 @@ unrolled:
 	VADDPS         X8, X5, X5
 	VBROADCASTSS   X8, Y6
 	VFMADD231PS    Y6, Y7, Y3
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 80(AX), Y8
@@ -4803,6 +4912,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X6
 	VCVTPH2PS      X6, X6
 	VBROADCASTI128 8(AX), Y8
@@ -4853,7 +4963,7 @@ end:
 	RET
 
 // func dotQ51VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ51VNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -4877,6 +4987,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X7
 	VCVTPH2PS      X7, X7
 	VBROADCASTI128 8(AX), Y9
@@ -4909,6 +5020,7 @@ unrolled:
 	VADDPS         X9, X6, X6
 	VBROADCASTSS   X9, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X7
 	VCVTPH2PS      X7, X7
 	VBROADCASTI128 32(AX), Y9
@@ -4941,6 +5053,7 @@ unrolled:
 	VADDPS         X9, X6, X6
 	VBROADCASTSS   X9, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X7
 	VCVTPH2PS      X7, X7
 	VBROADCASTI128 56(AX), Y9
@@ -4973,6 +5086,7 @@ unrolled:
 	VADDPS         X9, X6, X6
 	VBROADCASTSS   X9, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X7
 	VCVTPH2PS      X7, X7
 	VBROADCASTI128 80(AX), Y9
@@ -5014,6 +5128,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X7
 	VCVTPH2PS      X7, X7
 	VBROADCASTI128 8(AX), Y9
@@ -5081,7 +5196,7 @@ end:
 	RET
 
 // func dotQ51VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
 TEXT ·dotQ51VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -5107,6 +5222,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -5155,6 +5271,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2072(AX)
 	VMOVD          24(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 32(AX), Y10
@@ -5203,6 +5320,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2096(AX)
 	VMOVD          48(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 56(AX), Y10
@@ -5251,6 +5369,7 @@ unrolled:
 	VADDPS         X10, X7, X7
 	VBROADCASTSS   X10, Y8
 	VFMADD231PS    Y8, Y9, Y6
+	PREFETCHT0     2120(AX)
 	VMOVD          72(AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 80(AX), Y10
@@ -5308,6 +5427,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VMOVD          (AX), X8
 	VCVTPH2PS      X8, X8
 	VBROADCASTI128 8(AX), Y10
@@ -5411,7 +5531,7 @@ end:
 	RET
 
 // func dotQ80AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ80AVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -5431,6 +5551,7 @@ row:
 unrolled:
 	CMPQ         R8, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -5443,6 +5564,7 @@ unrolled:
 	VBROADCASTSS (DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y1
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      36(AX), Y4
@@ -5455,6 +5577,7 @@ unrolled:
 	VBROADCASTSS 8(DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      70(AX), Y4
@@ -5467,6 +5590,7 @@ unrolled:
 	VBROADCASTSS 16(DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y1
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      104(AX), Y4
@@ -5488,6 +5612,7 @@ unrolled:
 rest:
 	TESTQ        R8, R8
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -5537,7 +5662,7 @@ DATA unit8<>+24(SB)/8, $0x3b8000003b800000
 GLOBL unit8<>(SB), RODATA|NOPTR, $32
 
 // func dotQ80AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ80AVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -5557,6 +5682,7 @@ row:
 unrolled:
 	CMPQ         R9, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -5576,6 +5702,7 @@ unrolled:
 	VBROADCASTSS (R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      36(AX), Y4
@@ -5595,6 +5722,7 @@ unrolled:
 	VBROADCASTSS 8(R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      70(AX), Y4
@@ -5614,6 +5742,7 @@ unrolled:
 	VBROADCASTSS 16(R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      104(AX), Y4
@@ -5642,6 +5771,7 @@ unrolled:
 rest:
 	TESTQ        R9, R9
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -5694,7 +5824,7 @@ end:
 	RET
 
 // func dotQ80AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ80AVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -5716,6 +5846,7 @@ row:
 unrolled:
 	CMPQ         R10, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      2(AX), Y5
@@ -5749,6 +5880,7 @@ unrolled:
 	VBROADCASTSS (R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      36(AX), Y5
@@ -5782,6 +5914,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      70(AX), Y5
@@ -5815,6 +5948,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      104(AX), Y5
@@ -5857,6 +5991,7 @@ unrolled:
 rest:
 	TESTQ        R10, R10
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      2(AX), Y5
@@ -5941,7 +6076,7 @@ end:
 	RET
 
 // func dotQ80VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ80VNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -5961,6 +6096,7 @@ row:
 unrolled:
 	CMPQ         R8, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -5972,6 +6108,7 @@ unrolled:
 	VBROADCASTSS (DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y1
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      36(AX), Y4
@@ -5983,6 +6120,7 @@ unrolled:
 	VBROADCASTSS 8(DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      70(AX), Y4
@@ -5994,6 +6132,7 @@ unrolled:
 	VBROADCASTSS 16(DI), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y1
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      104(AX), Y4
@@ -6014,6 +6153,7 @@ unrolled:
 rest:
 	TESTQ        R8, R8
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -6050,7 +6190,7 @@ end:
 	RET
 
 // func dotQ80VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ80VNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -6070,6 +6210,7 @@ row:
 unrolled:
 	CMPQ         R9, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -6087,6 +6228,7 @@ unrolled:
 	VBROADCASTSS (R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      36(AX), Y4
@@ -6104,6 +6246,7 @@ unrolled:
 	VBROADCASTSS 8(R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      70(AX), Y4
@@ -6121,6 +6264,7 @@ unrolled:
 	VBROADCASTSS 16(R8)(DX*1), Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  Y4, Y5, Y2
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      104(AX), Y4
@@ -6147,6 +6291,7 @@ unrolled:
 rest:
 	TESTQ        R9, R9
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X3
 	VCVTPH2PS    X3, Y3
 	VMOVDQU      2(AX), Y4
@@ -6197,7 +6342,7 @@ end:
 	RET
 
 // func dotQ80VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ80VNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -6219,6 +6364,7 @@ row:
 unrolled:
 	CMPQ         R10, $0x04
 	JL           rest
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      2(AX), Y5
@@ -6248,6 +6394,7 @@ unrolled:
 	VBROADCASTSS (R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2082(AX)
 	VPBROADCASTW 34(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      36(AX), Y5
@@ -6277,6 +6424,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2116(AX)
 	VPBROADCASTW 68(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      70(AX), Y5
@@ -6306,6 +6454,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(DI*1), Y5
 	VMULPS       Y4, Y5, Y5
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT0   2150(AX)
 	VPBROADCASTW 102(AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      104(AX), Y5
@@ -6344,6 +6493,7 @@ unrolled:
 rest:
 	TESTQ        R10, R10
 	JZ           end
+	PREFETCHT0   2048(AX)
 	VPBROADCASTW (AX), X4
 	VCVTPH2PS    X4, Y4
 	VMOVDQU      2(AX), Y5
@@ -6424,7 +6574,7 @@ end:
 	RET
 
 // func dotIQ4NLAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLAVX21(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -6447,6 +6597,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -6463,6 +6614,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y4
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 20(AX), Y7
@@ -6479,6 +6631,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 38(AX), Y7
@@ -6495,6 +6648,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y4
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 56(AX), Y7
@@ -6520,6 +6674,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -6573,7 +6728,7 @@ DATA iq4<>+24(SB)/8, $0x7159453526190d01
 GLOBL iq4<>(SB), RODATA|NOPTR, $32
 
 // func dotIQ4NLAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLAVX22(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -6596,6 +6751,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -6619,6 +6775,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 20(AX), Y7
@@ -6642,6 +6799,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 38(AX), Y7
@@ -6665,6 +6823,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 56(AX), Y7
@@ -6697,6 +6856,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -6753,7 +6913,7 @@ end:
 	RET
 
 // func dotIQ4NLAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLAVX24(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -6775,6 +6935,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y5
@@ -6812,6 +6973,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y5
@@ -6849,6 +7011,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y5
@@ -6886,6 +7049,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y5
@@ -6932,6 +7096,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y5
@@ -7020,7 +7185,7 @@ end:
 	RET
 
 // func dotIQ4NLVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLVNNI1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -7043,6 +7208,7 @@ row:
 unrolled:
 	CMPQ           R8, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -7058,6 +7224,7 @@ unrolled:
 	VBROADCASTSS   (DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y4
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 20(AX), Y7
@@ -7073,6 +7240,7 @@ unrolled:
 	VBROADCASTSS   8(DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 38(AX), Y7
@@ -7088,6 +7256,7 @@ unrolled:
 	VBROADCASTSS   16(DI), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y4
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 56(AX), Y7
@@ -7112,6 +7281,7 @@ unrolled:
 rest:
 	TESTQ          R8, R8
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -7152,7 +7322,7 @@ end:
 	RET
 
 // func dotIQ4NLVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLVNNI2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -7175,6 +7345,7 @@ row:
 unrolled:
 	CMPQ           R9, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -7196,6 +7367,7 @@ unrolled:
 	VBROADCASTSS   (R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 20(AX), Y7
@@ -7217,6 +7389,7 @@ unrolled:
 	VBROADCASTSS   8(R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 38(AX), Y7
@@ -7238,6 +7411,7 @@ unrolled:
 	VBROADCASTSS   16(R8)(DX*1), Y7
 	VMULPS         Y6, Y7, Y7
 	VFMADD231PS    Y7, Y8, Y5
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 56(AX), Y7
@@ -7268,6 +7442,7 @@ unrolled:
 rest:
 	TESTQ          R9, R9
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	VBROADCASTI128 2(AX), Y7
@@ -7322,7 +7497,7 @@ end:
 	RET
 
 // func dotIQ4NLVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4NLVNNI4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -7344,6 +7519,7 @@ row:
 unrolled:
 	CMPQ           R10, $0x04
 	JL             rest
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y5
@@ -7377,6 +7553,7 @@ unrolled:
 	VBROADCASTSS   (R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2066(AX)
 	VPBROADCASTW   18(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 20(AX), Y5
@@ -7410,6 +7587,7 @@ unrolled:
 	VBROADCASTSS   8(R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2084(AX)
 	VPBROADCASTW   36(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 38(AX), Y5
@@ -7443,6 +7621,7 @@ unrolled:
 	VBROADCASTSS   16(R9)(DI*1), Y5
 	VMULPS         Y4, Y5, Y5
 	VFMADD231PS    Y5, Y6, Y3
+	PREFETCHT0     2102(AX)
 	VPBROADCASTW   54(AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 56(AX), Y5
@@ -7485,6 +7664,7 @@ unrolled:
 rest:
 	TESTQ          R10, R10
 	JZ             end
+	PREFETCHT0     2048(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	VBROADCASTI128 2(AX), Y5
@@ -7569,7 +7749,7 @@ end:
 	RET
 
 // func dotIQ4XSAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSAVX21(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -7590,6 +7770,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	MOVWLZX        2(AX), R9
@@ -7768,7 +7951,7 @@ DATA dword32<>+24(SB)/8, $0x0000002000000020
 GLOBL dword32<>(SB), RODATA|NOPTR, $32
 
 // func dotIQ4XSAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSAVX22(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -7789,6 +7972,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	MOVWLZX        2(AX), R10
@@ -8021,7 +8207,7 @@ block:
 	RET
 
 // func dotIQ4XSAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSAVX24(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -8041,6 +8227,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	MOVWLZX        2(AX), R11
@@ -8419,7 +8608,7 @@ block:
 	RET
 
 // func dotIQ4XSVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -8440,6 +8629,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	MOVWLZX        2(AX), R9
@@ -8592,7 +8784,7 @@ block:
 	RET
 
 // func dotIQ4XSVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSVNNI2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -8613,6 +8805,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X6
 	VCVTPH2PS      X6, Y6
 	MOVWLZX        2(AX), R10
@@ -8829,7 +9024,7 @@ block:
 	RET
 
 // func dotIQ4XSVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotIQ4XSVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -8849,6 +9044,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0     2048(AX)
+	PREFETCHT0     2112(AX)
+	PREFETCHT0     2176(AX)
 	VPBROADCASTW   (AX), X4
 	VCVTPH2PS      X4, Y4
 	MOVWLZX        2(AX), R11
@@ -9195,7 +9393,7 @@ block:
 	RET
 
 // func dotQ3KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ3KAVX21(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -9215,6 +9413,8 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y5
 	VPXOR        all<>+0(SB), Y5, Y5
 	VMOVQ        96(AX), X6
@@ -9457,7 +9657,7 @@ DATA unit13<>+24(SB)/8, $0x3900000039000000
 GLOBL unit13<>(SB), RODATA|NOPTR, $32
 
 // func dotQ3KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ3KAVX22(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -9477,6 +9677,8 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y5
 	VPXOR        all<>+0(SB), Y5, Y5
 	VMOVQ        96(AX), X6
@@ -9741,7 +9943,7 @@ block:
 	RET
 
 // func dotQ3KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ3KAVX24(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -9761,6 +9963,8 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y4
 	VPXOR        all<>+0(SB), Y4, Y4
 	VMOVQ        96(AX), X5
@@ -10155,7 +10359,7 @@ block:
 	RET
 
 // func dotQ3KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ3KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -10175,6 +10379,8 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y5
 	VPXOR        all<>+0(SB), Y5, Y5
 	VMOVQ        96(AX), X6
@@ -10357,7 +10563,7 @@ DATA top3<>+24(SB)/8, $0xe000e000e000e000
 GLOBL top3<>(SB), RODATA|NOPTR, $32
 
 // func dotQ3KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ3KVNNI2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -10377,6 +10583,8 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y5
 	VPXOR        all<>+0(SB), Y5, Y5
 	VMOVQ        96(AX), X6
@@ -10609,7 +10817,7 @@ block:
 	RET
 
 // func dotQ3KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ3KVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -10629,6 +10837,8 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
 	VMOVDQU      (AX), Y4
 	VPXOR        all<>+0(SB), Y4, Y4
 	VMOVQ        96(AX), X5
@@ -10975,7 +11185,7 @@ block:
 	RET
 
 // func dotQ4KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ4KAVX21(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -10994,6 +11204,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
 	MOVL         12(AX), R11
@@ -11147,7 +11360,7 @@ DATA oddlanes<>+24(SB)/8, $0xffffffff00000000
 GLOBL oddlanes<>(SB), RODATA|NOPTR, $32
 
 // func dotQ4KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ4KAVX22(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -11167,6 +11380,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
 	MOVL         12(AX), R12
@@ -11371,7 +11587,7 @@ block:
 	RET
 
 // func dotQ4KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ4KAVX24(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -11395,6 +11611,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R11
 	MOVL         8(AX), R12
 	MOVL         12(AX), R13
@@ -11727,7 +11946,7 @@ block:
 	RET
 
 // func dotQ4KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ4KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -11746,6 +11965,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
 	MOVL         12(AX), R11
@@ -11879,7 +12101,7 @@ block:
 	RET
 
 // func dotQ4KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ4KVNNI2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -11899,6 +12121,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
 	MOVL         12(AX), R12
@@ -12087,7 +12312,7 @@ block:
 	RET
 
 // func dotQ4KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ4KVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -12111,6 +12336,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	MOVL         4(AX), R11
 	MOVL         8(AX), R12
 	MOVL         12(AX), R13
@@ -12411,7 +12639,7 @@ block:
 	RET
 
 // func dotQ5KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ5KAVX21(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -12431,6 +12659,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y5
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
@@ -12621,7 +12852,7 @@ block:
 	RET
 
 // func dotQ5KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ5KAVX22(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -12642,6 +12873,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y6
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
@@ -12895,7 +13129,7 @@ block:
 	RET
 
 // func dotQ5KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ5KAVX24(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -12919,6 +13153,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y8
 	MOVL         4(AX), R11
 	MOVL         8(AX), R12
@@ -13300,7 +13537,7 @@ block:
 	RET
 
 // func dotQ5KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ5KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -13320,6 +13557,9 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y5
 	MOVL         4(AX), R9
 	MOVL         8(AX), R10
@@ -13502,7 +13742,7 @@ block:
 	RET
 
 // func dotQ5KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ5KVNNI2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -13523,6 +13763,9 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y6
 	MOVL         4(AX), R10
 	MOVL         8(AX), R11
@@ -13760,7 +14003,7 @@ block:
 	RET
 
 // func dotQ5KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ5KVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -13784,6 +14027,9 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
 	VMOVDQU      16(AX), Y8
 	MOVL         4(AX), R11
 	MOVL         8(AX), R12
@@ -14133,7 +14379,7 @@ block:
 	RET
 
 // func dotQ6KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ6KAVX21(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -14153,6 +14399,10 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X5
 	VPBROADCASTW 208(AX), X6
 	VCVTPH2PS    X6, Y6
@@ -14376,7 +14626,7 @@ DATA unit10<>+24(SB)/8, $0x3a8000003a800000
 GLOBL unit10<>(SB), RODATA|NOPTR, $32
 
 // func dotQ6KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ6KAVX22(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -14396,6 +14646,10 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X5
 	VPBROADCASTW 208(AX), X6
 	VCVTPH2PS    X6, Y6
@@ -14659,7 +14913,7 @@ block:
 	RET
 
 // func dotQ6KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ6KAVX24(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -14679,6 +14933,10 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X4
 	VPBROADCASTW 208(AX), X5
 	VCVTPH2PS    X5, Y5
@@ -15072,7 +15330,7 @@ block:
 	RET
 
 // func dotQ6KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ6KVNNI1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -15092,6 +15350,10 @@ row:
 	MOVQ   DX, R8
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X5
 	VPBROADCASTW 208(AX), X6
 	VCVTPH2PS    X6, Y6
@@ -15267,7 +15529,7 @@ DATA top6<>+24(SB)/8, $0xfc00fc00fc00fc00
 GLOBL top6<>(SB), RODATA|NOPTR, $32
 
 // func dotQ6KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ6KVNNI2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
@@ -15287,6 +15549,10 @@ row:
 	MOVQ   BX, R9
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X5
 	VPBROADCASTW 208(AX), X6
 	VCVTPH2PS    X6, Y6
@@ -15512,7 +15778,7 @@ block:
 	RET
 
 // func dotQ6KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·dotQ6KVNNI4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
@@ -15532,6 +15798,10 @@ row:
 	MOVQ   BX, R10
 
 block:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   2112(AX)
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), X4
 	VPBROADCASTW 208(AX), X5
 	VCVTPH2PS    X5, Y5

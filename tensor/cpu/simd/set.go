@@ -8,10 +8,11 @@ type set struct {
 	name      string
 	quantise  func(dst *byte, x *float32, groups int)            // a row to FormInt
 	transpose func(dst *byte, src *byte, groups int, record int) // tiles
-	gemm      [3]columns[gemmFunc]                               // by tileKind
-	dot       columns[dotFunc]                                   // of float32
-	ints      map[tensor.DType]*intFormat                        // formats that multiply as integers
-	plain     map[tensor.DType]*plainFormat                      // formats that convert to float32 in passing
+	prefetch  func(p *byte, n int)
+	gemm      [3]columns[gemmFunc]          // by tileKind
+	dot       columns[dotFunc]              // of float32
+	ints      map[tensor.DType]*intFormat   // formats that multiply as integers
+	plain     map[tensor.DType]*plainFormat // formats that convert to float32 in passing
 }
 
 // columns are routines for several numbers of rows of activations at once,

@@ -26,6 +26,7 @@ var avx2 = &set{
 	name:      "avx2",
 	quantise:  quantiseAVX2,
 	transpose: transposeAVX2,
+	prefetch:  prefetch,
 	gemm: [...]columns[gemmFunc]{
 		tileFloats: {{6, gemmFloatAVX26}, {4, gemmFloatAVX24}, {2, gemmFloatAVX22}, {1, gemmFloatAVX21}},
 		tileInts:   {{4, gemmAVX24}, {2, gemmAVX22}, {1, gemmAVX21}},
@@ -56,6 +57,7 @@ var vnni = &set{
 	name:      "avx512vnni",
 	quantise:  quantiseAVX2,
 	transpose: transposeAVX2,
+	prefetch:  prefetch,
 	gemm: [...]columns[gemmFunc]{
 		tileFloats: {{12, gemmFloatAVX51212}, {8, gemmFloatAVX5128}, {4, gemmFloatAVX5124}, {2, gemmFloatAVX5122}, {1, gemmFloatAVX5121}},
 		tileInts:   {{12, gemmAVX51212}, {8, gemmAVX5128}, {4, gemmAVX5124}, {2, gemmAVX5122}, {1, gemmAVX5121}},

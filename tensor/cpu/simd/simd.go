@@ -79,6 +79,9 @@ func (k *Kernel) PreparedBytes(n, cols int) int { return n * k.form.rowBytes(col
 // dst, which has room for all n. cols is a multiple of the block length.
 func (k *Kernel) Prepare(dst []byte, x []float32, cols, n, lo, hi int) {
 	row := k.form.rowBytes(cols)
+	if cols == 0 {
+		return
+	}
 	for i := lo; i < hi; i++ {
 		k.form.prepare(k.set, dst[i*row:(i+1)*row], x[i*cols:(i+1)*cols])
 	}
@@ -115,11 +118,16 @@ func (k *Kernel) Mul(dst []float32, ldd int, w []byte, prepared []byte, cols, n,
 	row := k.dtype.Bytes(cols)
 	a := args{dst: dst[lo : (n-1)*ldd+hi], ldd: ldd, w: w[lo*row : hi*row], row: row, x: prepared[:k.PreparedBytes(n, cols)],
 		cols: cols, n: n, rows: hi - lo, scratch: scratch}
-	if k.tiled(n) {
+	switch {
+	case cols == 0:
+		for i := range n {
+			clear(a.dst[i*ldd:][:a.rows])
+		}
+	case k.tiled(n):
 		k.mulTiled(&a)
-		return
+	default:
+		k.mulRows(&a)
 	}
-	k.mulRows(&a)
 }
 
 // args are the operands of Mul with the range of rows cut out.

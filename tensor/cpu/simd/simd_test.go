@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -178,6 +179,50 @@ func testExtreme(t *testing.T, k *Kernel, fill byte, n int) {
 		for i, g := range got {
 			if math.Abs(float64(g)-want) > 1e-5*math.Abs(want)+1e-6*float64(cols) {
 				t.Fatalf("product %d is %g, want %g", i, g, want)
+			}
+		}
+	}
+}
+
+// TestNotFinite: what is not finite in the activations shows in the products.
+func TestNotFinite(t *testing.T) {
+	for _, s := range sets {
+		for _, d := range []tensor.DType{tensor.Q4_1, tensor.Q8_0, tensor.Q6_K, tensor.F16} {
+			for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				for _, n := range []int{1, 12, 24} {
+					k := s.kernel(d)
+					const cols, rows = 512, 16
+					w, _ := weights(rand.New(rand.NewPCG(5, 6)), d, rows, cols)
+					x := activations(rand.New(rand.NewPCG(7, 8)), n, cols)
+					x[cols/2+5] = float32(bad)
+					prepared := make([]byte, k.PreparedBytes(n, cols))
+					k.Prepare(prepared, x, cols, n, 0, n)
+					got := make([]float32, n*rows)
+					k.Mul(got, rows, w, prepared, cols, n, 0, rows, make([]byte, k.ScratchBytes(n, cols)))
+					for j, g := range got {
+						if finite := !math.IsNaN(float64(g)) && !math.IsInf(float64(g), 0); finite != (j >= rows) {
+							t.Errorf("%s/%s n=%d: product (%d, %d) with %g is %g", s.name, d, n, j/rows, j%rows, bad, g)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestEmpty: a product over no columns is zero.
+func TestEmpty(t *testing.T) {
+	for _, s := range sets {
+		for _, n := range []int{1, 7} {
+			k := s.kernel(tensor.Q8_0)
+			prepared := make([]byte, k.PreparedBytes(n, 0))
+			k.Prepare(prepared, nil, 0, n, 0, n)
+			got := slices.Repeat([]float32{1}, 2*n)
+			k.Mul(got, 2, nil, prepared, 0, n, 0, 2, make([]byte, k.ScratchBytes(n, 0)))
+			for i, g := range got {
+				if g != 0 {
+					t.Errorf("%s: n=%d: product %d is %g, want 0", s.name, n, i, g)
+				}
 			}
 		}
 	}

@@ -99,8 +99,10 @@ func (k *Kernel) mulTiled(a *args) {
 // fill makes a tile of rows weights from row j on, and of width groups of
 // columns from group g on. Rows that are missing repeat the last one.
 func (k *Kernel) fill(t *tileArgs, tile []byte, j, rows, g, width int) {
+	piece := k.dtype.Bytes(min(width*k.form.groupCols(), t.cols-g*k.form.groupCols()))
 	for r := range tileRows {
 		w := t.w[(j+min(r, rows-1))*t.args.row:][:t.args.row]
+		k.ask(t, j+r, k.dtype.Bytes(g*k.form.groupCols())+piece)
 		if k.form == FormInt {
 			per := k.dtype.BlockLen() / 32
 			k.unpack(&t.dwords[64*r], &tile[tileScales+4*r], &w[g/per*k.dtype.BlockBytes()], width/per)
@@ -114,6 +116,19 @@ func (k *Kernel) fill(t *tileArgs, tile []byte, j, rows, g, width int) {
 		}
 	}
 	k.set.transpose(&tile[0], &t.dwords[0], width, k.tile.recordBytes())
+}
+
+// ask prefetches what is wanted of row j, or of the row that takes its place
+// in the next band, from byte at on: pieces of rows are too short for the
+// processor to guess.
+func (k *Kernel) ask(t *tileArgs, j, at int) {
+	if at == t.args.row {
+		j, at = j+tileBand*tileRows, 0
+	}
+	if j < t.rows {
+		p := t.w[j*t.args.row+at : (j+1)*t.args.row]
+		k.set.prefetch(&p[0], min(len(p), k.dtype.Bytes(tileGroups*k.form.groupCols())))
+	}
 }
 
 // decode fills dst with columns of a row of weights from column c on, and says

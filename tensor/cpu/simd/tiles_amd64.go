@@ -49,6 +49,9 @@ func unpackQ6K(words *byte, scales *byte, w *byte, blocks int)
 // transposeAVX2 turns groups of 16 rows of 16 dwords, 1024 bytes, into records.
 func transposeAVX2(dst *byte, src *byte, groups int, record int)
 
+// prefetch asks for n > 0 bytes from p on.
+func prefetch(p *byte, n int)
+
 // gemmAVX21: dst[c*ldd+j] (+)= tile[j]·x[c] for 16 rows j and 1 rows x of xrow bytes,
 // whose scales lie scales bytes behind x. ldd is in bytes; add is 0 to overwrite dst.
 func gemmAVX21(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)

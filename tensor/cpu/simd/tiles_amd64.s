@@ -1345,6 +1345,20 @@ group:
 	VZEROUPPER
 	RET
 
+// func prefetch(p *byte, n int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ n+8(FP), CX
+	ADDQ AX, CX
+
+line:
+	PREFETCHT0 (AX)
+	ADDQ       $+64, AX
+	CMPQ       AX, CX
+	JB         line
+	RET
+
 // func gemmAVX21(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·gemmAVX21(SB), NOSPLIT, $64-64

@@ -8,6 +8,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// ahead is how far from where they are read weights are asked for.
+const ahead = 2048
+
 // dot emits the product of rows of weights with n rows of activations:
 //
 //	dst[c*ldd + j] = Σ w[j]·x[c], c < n, j < rows
@@ -64,6 +67,9 @@ func dot(f format, n int, vnni bool) {
 	// one storage block, the u-th of an unrolled loop
 	emit := func(u int) {
 		b.off = u * f.bytes
+		for i := 0; i < f.bytes; i += 64 {
+			PREFETCHT0(b.at(ahead + i))
+		}
 		open := f.open(b)
 		if f.kind == pairs { // scale and min times those of x, to be read one by one
 			for c := range n {

@@ -28,6 +28,7 @@ func main() {
 			unpack(f)
 		}
 		transpose()
+		prefetch()
 		for _, mins := range []bool{false, true} {
 			for _, n := range []int{1, 2, 4} {
 				gemmAVX2(n, mins)

@@ -39,16 +39,16 @@ func quantise() {
 		}
 		t := YMM()
 		VANDPS(abs, v[i], t)
-		VMAXPS(t, top, top)
+		VPMAXSD(t, top, top)
 	}
-	m, t := top.AsX(), XMM()
+	m, t := top.AsX(), XMM() // as integers, so that NaN is the largest and spoils the scale
 	VEXTRACTF128(U8(1), top, t)
-	VMAXPS(t, m, m)
+	VPMAXSD(t, m, m)
 	VMOVHLPS(m, m, t)
-	VMAXPS(t, m, m)
+	VPMAXSD(t, m, m)
 	VMOVSHDUP(m, t)
-	VMAXSS(t, m, m)
-	VMAXSS(least, m, m) // no division by zero
+	VPMAXSD(t, m, m)
+	VPMAXSD(least, m, m) // no division by zero
 	scale, inverse, inv := XMM(), XMM(), YMM()
 	VDIVSS(most, m, scale)
 	VDIVSS(m, most, inverse)

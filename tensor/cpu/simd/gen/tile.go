@@ -68,6 +68,21 @@ func unpack(f format) {
 	RET()
 }
 
+// prefetch emits requests for n bytes.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(p *byte, n int)")
+	Doc("prefetch asks for n > 0 bytes from p on.")
+	p := Load(Param("p"), GP64())
+	n := Load(Param("n"), GP64())
+	ADDQ(p, n)
+	Label("line")
+	PREFETCHT0(Mem{Base: p})
+	ADDQ(I8(64), p)
+	CMPQ(p, n)
+	JB(LabelRef("line"))
+	RET()
+}
+
 // transpose emits the second half: rows of words to records.
 func transpose() {
 	TEXT("transposeAVX2", NOSPLIT, "func(dst *byte, src *byte, groups int, record int)")
