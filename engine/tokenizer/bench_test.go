@@ -54,7 +54,7 @@ func BenchmarkSplit(b *testing.B) {
 
 func BenchmarkNew(b *testing.B) {
 	for _, name := range []string{"llama-bpe", "llama-spm"} {
-		v := fixture(b, name).v
+		v := loadVocab(b, "testdata/ggml-vocab-"+name+".gguf.gz")
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := New(v); err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // Encode returns the ids of text, with BOS and EOS where the model wants them; a BOS that the text itself begins with
-// (Options.Special) is not doubled. In BPE each byte that is not UTF-8 becomes U+FFFD, as in llama.cpp; SPM keeps it.
+// (Options.Special) is not doubled. In BPE each byte that is not UTF-8 becomes U+FFFD, as in llama.cpp; SPM has tokens for it.
 // The time is O(n log n) in the longest word, whatever the text.
 func (t *Tokenizer) Encode(text string, o Options) []int32 {
 	e := t.encoders.Get().(*encoder)

@@ -68,6 +68,7 @@ func New(v Vocab) (*Tokenizer, error) {
 	}
 	t.buildBytes()
 	t.buildTries()
+	t.v.Merges = nil // pairs has them
 	t.encoders.New = func() any { return newEncoder(t) }
 	return t, nil
 }
@@ -99,12 +100,12 @@ func (t *Tokenizer) checkModel() (err error) {
 	t.clean = !t.pre.keepSpaces
 	t.addBOS = t.pre.addBOS
 	if v.AddBOS != nil {
-		t.addBOS = *v.AddBOS || v.Model == "gemma4" // its files say false and its models need it
+		t.addBOS = *v.AddBOS || t.pre.wholeLines // Gemma 4's files say false, and its models need it
 	}
 	if v.AddEOS != nil {
 		t.addEOS = *v.AddEOS
 	}
-	if v.AddSpacePrefix != nil {
+	if v.AddSpacePrefix != nil && t.spm {
 		t.addSpace = *v.AddSpacePrefix
 	}
 	return nil

@@ -5,18 +5,31 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/llcuda/llcuda/gguf"
 )
 
-// load reads the vocabulary of a GGUF file, which may be compressed.
+// load makes the tokenizer of a GGUF file.
 func load(t testing.TB, path string) *Tokenizer {
+	t.Helper()
+	tok, err := New(loadVocab(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// loadVocab reads the vocabulary of a GGUF file, which may be compressed.
+func loadVocab(t testing.TB, path string) Vocab {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -39,11 +52,7 @@ func load(t testing.TB, path string) *Tokenizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := New(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tok
+	return v
 }
 
 // modelPath finds a file that is not committed.
@@ -129,4 +138,62 @@ func TestMoreCases(t *testing.T) {
 			checkCases(t, load(t, path), readCases(t, path))
 		})
 	}
+}
+
+type keys map[string]any
+
+func (k keys) Value(key string) (any, bool) {
+	v, ok := k[key]
+	return v, ok
+}
+
+func TestReadVocab(t *testing.T) {
+	const p = "tokenizer.ggml."
+	v, err := ReadVocab(keys{p + "model": "llama", p + "tokens": []string{"a", "b"}, p + "token_type": []uint32{1, 3}, p + "scores": []int32{-1, 2},
+		p + "bos_token_id": uint32(1), p + "eos_token_id": int64(0), p + "padding_token_id": uint32(math.MaxUint32), p + "eot_token_id": uint64(math.MaxUint64),
+		p + "fim_pad_token_id": uint8(1), p + "add_bos_token": false})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Vocab{Model: "llama", Tokens: []string{"a", "b"}, Types: []int32{1, 3}, Scores: []float32{-1, 2},
+		BOS: 1, EOS: 0, EOT: -1, EOM: -1, UNK: -1, PAD: -1, SEP: -1, EOGs: []int32{1}, AddBOS: new(false)}
+	if !reflect.DeepEqual(v, want) {
+		t.Errorf("ReadVocab = %+v, want %+v", v, want)
+	}
+	for _, c := range []struct {
+		name string
+		keys keys
+		want string
+	}{
+		{"nothing", keys{}, "no key tokenizer.ggml.model"},
+		{"model", keys{p + "model": uint32(1)}, "key tokenizer.ggml.model holds uint32, want string"},
+		{"tokens", keys{p + "model": "llama", p + "tokens": []int32{1}}, "key tokenizer.ggml.tokens holds []int32, want []string"},
+		{"scores", keys{p + "model": "llama", p + "scores": "x"}, "key tokenizer.ggml.scores holds string, want []float32"},
+		{"types", keys{p + "model": "llama", p + "token_type": []string{"x"}}, "key tokenizer.ggml.token_type holds []string, want []int32"},
+		{"id", keys{p + "model": "llama", p + "bos_token_id": "x"}, "key tokenizer.ggml.bos_token_id holds string, want an integer"},
+		{"flag", keys{p + "model": "llama", p + "add_bos_token": uint8(1)}, "key tokenizer.ggml.add_bos_token holds uint8, want bool"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := ReadVocab(c.keys); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	tok := fixture(t, "gpt-2")
+	text := mixed(1 << 14)
+	want := tok.Encode(text, Options{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 4 {
+				if got := tok.Encode(text, Options{}); !slices.Equal(got, want) {
+					t.Error("ids differ from those of one goroutine")
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
