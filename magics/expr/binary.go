@@ -226,11 +226,7 @@ func (r *run) expand(a *Array, shape []int) (*Array, error) {
 	}
 	from := append(slices.Repeat([]int{1}, len(shape)-len(a.t.Shape)), a.t.Shape...)
 	dst := make([]byte, 0, a.DType().Bytes(tensor.Count(shape)))
-	return r.placeExpanded(a, repeat(dst, src, from, shape, a.DType().BlockBytes()), shape)
-}
-
-func (r *run) placeExpanded(a *Array, raw []byte, shape []int) (*Array, error) {
-	return r.placeBytes(a.Device(), a.DType(), raw, shape...)
+	return r.placeBytes(a.Device(), a.DType(), repeat(dst, src, from, shape, a.DType().BlockBytes()), shape...)
 }
 
 // repeat appends src of shape from to dst as it looks in shape to.

@@ -196,8 +196,7 @@ func (a *arguments) optional(name string) Value {
 	return nil
 }
 
-// array takes a tensor. After an error it returns an empty one that nobody
-// sees: callers go on until finish.
+// array takes a tensor; nil after a mistake, which finish reports.
 func (a *arguments) array() *Array {
 	v := a.value("A")
 	if x, ok := v.(*Array); ok {

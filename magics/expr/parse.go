@@ -4,93 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/llcuda/llcuda/tensor"
 )
-
-// A node is a piece of the syntax tree. at is the byte offset that errors
-// point to.
-type node interface{ at() int }
-
-type pos int
-
-func (p pos) at() int { return int(p) }
-
-type (
-	literal struct {
-		pos
-		value Value
-	}
-	name struct {
-		pos
-		id string
-	}
-	list struct { // [a, b] and (a, b)
-		pos
-		items []node
-		tuple bool
-	}
-	unary struct {
-		pos
-		op string
-		x  node
-	}
-	operation struct {
-		pos  // of the operator
-		op   string
-		x, y node
-	}
-	call struct {
-		pos   // of the function's name
-		fn    node
-		args  []node
-		named []namedArg
-	}
-	namedArg struct {
-		pos
-		name string
-		x    node
-	}
-	attr struct {
-		pos // of the attribute's name
-		x   node
-		id  string
-	}
-	index struct {
-		pos   // of the bracket
-		x     node
-		items []node // a *span or an expression for each dimension
-	}
-	span struct { // lo:hi
-		pos
-		lo, hi node // nil: open
-	}
-)
-
-type stmtKind uint8
-
-const (
-	stmtExpr stmtKind = iota
-	stmtAssign
-	stmtPrint
-	stmtDel
-	stmtList
-)
-
-// A stmt is one statement.
-type stmt struct {
-	pos
-	kind  stmtKind
-	name  string // Assign
-	names []name // Del
-	x     node   // Expr, Assign
-	xs    []node // Print
-	end   int    // byte offset behind it
-}
 
 // A Program is a parsed source.
 type Program struct {
@@ -133,7 +49,6 @@ func Parse(src string) (*Program, error) {
 			if err != nil {
 				return err
 			}
-			s.end = p.tok.pos
 			prog.stmts = append(prog.stmts, s)
 			if p.tok.kind != tokNewline && p.tok.kind != tokEOF {
 				return p.unexpected("the end of the statement")
@@ -183,131 +98,6 @@ func (p *parser) unexpected(want string) error {
 		return errorAt(p.src, p.tok.pos, "unexpected string %q, want %s", p.tok.text, want)
 	}
 	return errorAt(p.src, p.tok.pos, "unexpected %q, want %s", p.tok.text, want)
-}
-
-// The word forms: "create A 3x4 f32".
-var createForm = regexp.MustCompile(`^create[ \t]+([\pL_][\pL\pN_]*)[ \t]+([0-9]+(?:[ \t]*[xX×,][ \t]*[0-9]+)*)(?:[ \t]+([A-Za-z_0-9]+))?[ \t]*(?:[;\n#]|$)`)
-
-func (p *parser) statement() (stmt, error) {
-	first := p.tok
-	s := stmt{pos: pos(first.pos)}
-	if first.kind == tokName {
-		switch first.text {
-		case "create":
-			if m := createForm.FindStringSubmatchIndex(p.src[first.pos:]); m != nil {
-				return p.create(m)
-			}
-		case "print", "del", "delete", "list":
-			if word, ok, err := p.wordForm(first); ok || err != nil {
-				return word, err
-			}
-		}
-	}
-	x, err := p.expr(0)
-	if err != nil {
-		return s, err
-	}
-	s.x = x
-	if p.tok.kind != tokOp || !strings.HasSuffix(p.tok.text, "=") || strings.Contains("== != <= >=", p.tok.text) && p.tok.text != "=" {
-		return s, nil
-	}
-	return p.assignment(s)
-}
-
-// assignment parses what follows the target s.x.
-func (p *parser) assignment(s stmt) (stmt, error) {
-	op := p.tok
-	target, ok := s.x.(*name)
-	if !ok {
-		return s, errorAt(p.src, op.pos, "only a name can be assigned to, as in A = zeros(2, 3)")
-	}
-	if reserved(target.id) {
-		return s, errorAt(p.src, target.at(), "%s is a word of the language; choose another name", target.id)
-	}
-	if err := p.advance(); err != nil {
-		return s, err
-	}
-	x, err := p.expr(0)
-	if err != nil {
-		return s, err
-	}
-	if p.is("=") {
-		return s, errorAt(p.src, p.tok.pos, "one assignment a statement")
-	}
-	if o := strings.TrimSuffix(op.text, "="); o != "" { // A += 1
-		x = &operation{pos(op.pos), o, target, x}
-	}
-	return stmt{pos: s.pos, kind: stmtAssign, name: target.id, x: x}, nil
-}
-
-// wordForm parses "print A", "del A, B", "delete A" and "list". ok is false
-// where the word is a name of something else, as in "list = 3".
-func (p *parser) wordForm(word token) (s stmt, ok bool, err error) {
-	save := *p
-	if err := p.advance(); err != nil {
-		return s, false, err
-	}
-	s.pos = pos(word.pos)
-	ends := p.tok.kind == tokEOF || p.tok.kind == tokNewline
-	switch {
-	case word.text == "list" && ends:
-		s.kind = stmtList
-		return s, true, nil
-	case word.text == "list", p.tok.kind == tokOp && !p.is("(") && !p.is("[") && !p.is("-"):
-		*p = save
-		return s, false, nil
-	case word.text == "print":
-		s.kind = stmtPrint
-		bracket := p.is("(")
-		s.xs, _, err = p.items("")
-		if bracket && len(s.xs) == 1 { // print(A, B)
-			if l, ok := s.xs[0].(*list); ok && l.tuple {
-				s.xs = l.items
-			}
-		}
-		return s, true, err
-	}
-	s.kind = stmtDel
-	for p.tok.kind == tokName || p.is(",") || p.is("(") || p.is(")") { // A, B or (A, B) or A B
-		if p.tok.kind == tokName {
-			s.names = append(s.names, name{pos(p.tok.pos), p.tok.text})
-		}
-		if err := p.advance(); err != nil {
-			return s, true, err
-		}
-	}
-	if ends := p.tok.kind == tokEOF || p.tok.kind == tokNewline; !ends || len(s.names) == 0 {
-		return s, true, p.unexpected("the name of a variable, as in " + word.text + " A, B")
-	}
-	return s, true, nil
-}
-
-// create turns "create A 3x4 f32" into A = zeros(3, 4, dtype=f32). m indexes
-// the source from the word on.
-func (p *parser) create(m []int) (stmt, error) {
-	base := p.tok.pos
-	text := func(i int) string { return p.src[base+m[2*i] : base+m[2*i+1]] }
-	at := func(i int) pos { return pos(base + m[2*i]) }
-	c := &call{pos: at(0), fn: &name{at(0), "zeros"}}
-	for dim := range strings.FieldsFuncSeq(text(2), func(r rune) bool { return r < '0' || r > '9' }) {
-		n, err := strconv.ParseInt(dim, 10, 64)
-		if err != nil {
-			return stmt{}, errorAt(p.src, int(at(2)), "dimension %s is too large", dim)
-		}
-		c.args = append(c.args, &literal{at(2), n})
-	}
-	if m[6] >= 0 {
-		c.named = append(c.named, namedArg{at(3), "dtype", &name{at(3), text(3)}})
-	}
-	if reserved(text(1)) {
-		return stmt{}, errorAt(p.src, int(at(1)), "%s is a word of the language; choose another name", text(1))
-	}
-	last := base + m[5]
-	if m[6] >= 0 {
-		last = base + m[7]
-	}
-	p.lexer.pos = last
-	return stmt{pos: at(0), kind: stmtAssign, name: text(1), x: c}, p.advance()
 }
 
 // expr parses an expression whose operators bind tighter than power.
@@ -522,15 +312,4 @@ func number(text string) (Value, error) {
 		return n, nil
 	}
 	return nil, fmt.Errorf("%q is no number", text)
-}
-
-var words = []string{"print", "del", "delete", "list", "create", "true", "false"}
-
-// reserved names cannot be variables: statements, types and devices.
-func reserved(id string) bool {
-	if slices.Contains(words, id) {
-		return true
-	}
-	_, err := tensor.ParseDType(id)
-	return err == nil
 }
