@@ -34,9 +34,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF32AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF32AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, FMA3
-TEXT ·dotF32AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotF32AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -111,9 +111,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF32AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF32AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, FMA3
-TEXT ·dotF32AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotF32AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -203,9 +203,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF32AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF32AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, FMA3
-TEXT ·dotF32AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotF32AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -360,9 +360,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF16AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF16AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, F16C, FMA3
-TEXT ·dotF16AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotF16AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -439,9 +439,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF16AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF16AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, F16C, FMA3
-TEXT ·dotF16AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotF16AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -533,9 +533,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotF16AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotF16AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, F16C, FMA3
-TEXT ·dotF16AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotF16AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -693,9 +693,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotBF16AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotBF16AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dotBF16AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotBF16AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -777,9 +777,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotBF16AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotBF16AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dotBF16AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotBF16AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -876,9 +876,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotBF16AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
+// func dotBF16AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dotBF16AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotBF16AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), AX
 	MOVQ x+32(FP), CX
 	MOVQ xrow+40(FP), DX
@@ -1006,9 +1006,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX21(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX2x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, FMA3
-TEXT ·gemmFloatAVX21(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX2x1(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -1115,9 +1115,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX22(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX2x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, FMA3
-TEXT ·gemmFloatAVX22(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX2x2(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -1278,9 +1278,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX24(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX2x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, FMA3
-TEXT ·gemmFloatAVX24(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX2x4(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -1551,9 +1551,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX26(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX2x6(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, FMA3
-TEXT ·gemmFloatAVX26(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX2x6(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -1935,9 +1935,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX5121(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX512x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F
-TEXT ·gemmFloatAVX5121(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX512x1(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -1993,9 +1993,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX5122(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX512x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F
-TEXT ·gemmFloatAVX5122(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX512x2(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2070,9 +2070,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX5124(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX512x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F
-TEXT ·gemmFloatAVX5124(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX512x4(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2187,9 +2187,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX5128(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX512x8(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F
-TEXT ·gemmFloatAVX5128(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX512x8(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2383,9 +2383,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmFloatAVX51212(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmFloatAVX512x12(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F
-TEXT ·gemmFloatAVX51212(SB), NOSPLIT, $0-64
+TEXT ·gemmFloatAVX512x12(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX

@@ -5,200 +5,310 @@ package simd
 // quantiseAVX2 makes the words and scales of groups times 32 numbers.
 func quantiseAVX2(dst *byte, x *float32, groups int)
 
-// dotQ40AVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ40AVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ40AVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ40VNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ40VNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ40VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ40VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41AVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41AVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41AVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41VNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41VNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ41VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ41VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50AVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50AVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50AVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50VNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50VNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ50VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ50VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51AVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51AVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51AVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51VNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51VNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ51VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ51VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80AVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80AVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80AVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80VNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80VNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ80VNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ80VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4NLVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4NLVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotIQ4XSVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotIQ4XSVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ3KVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ3KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ4KVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ4KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ5KVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ5KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KAVX21: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KAVX22: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KAVX24: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KVNNI1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KVNNI2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
-
-// dotQ6KVNNI4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes, blocks of storage a row.
-func dotQ6KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// dotQ40AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 14.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ40AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ40AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ40AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ40AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 86 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ40AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ40VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 15.6 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ40VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ40VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ40VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ40VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 93 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ40VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 16.5 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ41AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ41AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 80 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ41AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 17.1 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ41VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ41VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ41VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 87 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ41VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 11.3 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ50AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ50AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 65 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ50AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 13.6 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ50VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ50VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ50VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 82 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ50VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 12.0 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ51AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ51AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 60 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ51AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 14.2 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ51VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ51VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ51VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 72 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ51VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 32.7 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ80AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ80AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 97 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ80AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 32.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ80VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ80VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ80VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 101 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ80VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 14.1 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4NLAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotIQ4NLAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 81 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4NLAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 14.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4NLVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotIQ4NLVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4NLVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 87 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4NLVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 12.3 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4XSAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotIQ4XSAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 73 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4XSAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 12.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4XSVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotIQ4XSVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotIQ4XSVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 75 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotIQ4XSVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 8.0 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ3KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ3KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 75 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ3KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 8.7 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ3KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ3KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ3KVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 80 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ3KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 16.5 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ4KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ4KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 93 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ4KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 17.6 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ4KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ4KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ4KVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 94 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ4KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 15.2 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ5KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ5KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 81 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ5KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 15.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ5KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ5KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ5KVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 84 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ5KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 15.8 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ6KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KAVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ6KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KAVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 75 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ6KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KVNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 17.7 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ6KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KVNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotQ6KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotQ6KVNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+// Measured: 82 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
+func dotQ6KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)

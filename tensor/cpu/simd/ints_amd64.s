@@ -115,9 +115,9 @@ DATA least<>+16(SB)/8, $0x0da242600da24260
 DATA least<>+24(SB)/8, $0x0da242600da24260
 GLOBL least<>(SB), RODATA|NOPTR, $32
 
-// func dotQ40AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ40AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotQ40AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -275,9 +275,9 @@ DATA unit12<>+16(SB)/8, $0x3980000039800000
 DATA unit12<>+24(SB)/8, $0x3980000039800000
 GLOBL unit12<>(SB), RODATA|NOPTR, $32
 
-// func dotQ40AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ40AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotQ40AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -454,9 +454,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ40AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ40AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotQ40AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -721,9 +721,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ40VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ40VNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotQ40VNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -852,9 +852,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ40VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ40VNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotQ40VNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -1021,9 +1021,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ40VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ40VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ40VNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotQ40VNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -1268,9 +1268,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ41AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ41AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotQ41AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -1428,9 +1428,9 @@ DATA lane1<>+16(SB)/8, $0x0000000000000000
 DATA lane1<>+24(SB)/8, $0x0000000000000000
 GLOBL lane1<>(SB), RODATA|NOPTR, $32
 
-// func dotQ41AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ41AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotQ41AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -1625,9 +1625,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ41AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ41AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotQ41AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -1935,9 +1935,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ41VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ41VNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotQ41VNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -2072,9 +2072,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ41VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ41VNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotQ41VNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -2259,9 +2259,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ41VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ41VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ41VNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotQ41VNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -2549,9 +2549,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ50AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ50AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotQ50AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -2761,9 +2761,9 @@ DATA minus16<>+16(SB)/8, $0xfff0fff0fff0fff0
 DATA minus16<>+24(SB)/8, $0xfff0fff0fff0fff0
 GLOBL minus16<>(SB), RODATA|NOPTR, $32
 
-// func dotQ50AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ50AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotQ50AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -2985,9 +2985,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ50AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ50AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotQ50AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -3293,9 +3293,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ50VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ50VNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotQ50VNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -3474,9 +3474,9 @@ DATA bit4<>+16(SB)/8, $0x0010001000100010
 DATA bit4<>+24(SB)/8, $0x0010001000100010
 GLOBL bit4<>(SB), RODATA|NOPTR, $32
 
-// func dotQ50VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ50VNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotQ50VNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -3686,9 +3686,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ50VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ50VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ50VNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotQ50VNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -3974,9 +3974,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ51AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotQ51AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -4169,9 +4169,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ51AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotQ51AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -4419,9 +4419,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ51AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotQ51AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -4779,9 +4779,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ51VNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotQ51VNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -4962,9 +4962,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ51VNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotQ51VNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -5195,9 +5195,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ51VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ51VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
-TEXT ·dotQ51VNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotQ51VNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -5530,9 +5530,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ80AVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ80AVX21(SB), NOSPLIT, $0-56
+TEXT ·dotQ80AVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -5661,9 +5661,9 @@ DATA unit8<>+16(SB)/8, $0x3b8000003b800000
 DATA unit8<>+24(SB)/8, $0x3b8000003b800000
 GLOBL unit8<>(SB), RODATA|NOPTR, $32
 
-// func dotQ80AVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ80AVX22(SB), NOSPLIT, $0-56
+TEXT ·dotQ80AVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -5823,9 +5823,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ80AVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ80AVX24(SB), NOSPLIT, $0-56
+TEXT ·dotQ80AVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -6075,9 +6075,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ80VNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ80VNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotQ80VNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -6189,9 +6189,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ80VNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ80VNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotQ80VNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -6341,9 +6341,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotQ80VNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ80VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ80VNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotQ80VNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -6573,9 +6573,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4NLAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLAVX21(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLAVX2x1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -6727,9 +6727,9 @@ DATA iq4<>+16(SB)/8, $0xf6eaddcfbfad9881
 DATA iq4<>+24(SB)/8, $0x7159453526190d01
 GLOBL iq4<>(SB), RODATA|NOPTR, $32
 
-// func dotIQ4NLAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLAVX22(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLAVX2x2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -6912,9 +6912,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4NLAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLAVX24(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLAVX2x4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -7184,9 +7184,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4NLVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLVNNI1(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLVNNIx1(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -7321,9 +7321,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4NLVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLVNNI2(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLVNNIx2(SB), NOSPLIT, $0-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -7496,9 +7496,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4NLVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4NLVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4NLVNNI4(SB), NOSPLIT, $0-56
+TEXT ·dotIQ4NLVNNIx4(SB), NOSPLIT, $0-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -7748,9 +7748,9 @@ end:
 	VZEROUPPER
 	RET
 
-// func dotIQ4XSAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSAVX21(SB), NOSPLIT, $64-56
+TEXT ·dotIQ4XSAVX2x1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -7950,9 +7950,9 @@ DATA dword32<>+16(SB)/8, $0x0000002000000020
 DATA dword32<>+24(SB)/8, $0x0000002000000020
 GLOBL dword32<>(SB), RODATA|NOPTR, $32
 
-// func dotIQ4XSAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSAVX22(SB), NOSPLIT, $128-56
+TEXT ·dotIQ4XSAVX2x2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -8206,9 +8206,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotIQ4XSAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSAVX24(SB), NOSPLIT, $256-56
+TEXT ·dotIQ4XSAVX2x4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -8607,9 +8607,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotIQ4XSVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSVNNI1(SB), NOSPLIT, $64-56
+TEXT ·dotIQ4XSVNNIx1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -8783,9 +8783,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotIQ4XSVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSVNNI2(SB), NOSPLIT, $128-56
+TEXT ·dotIQ4XSVNNIx2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -9023,9 +9023,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotIQ4XSVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotIQ4XSVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotIQ4XSVNNI4(SB), NOSPLIT, $256-56
+TEXT ·dotIQ4XSVNNIx4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -9392,9 +9392,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ3KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ3KAVX21(SB), NOSPLIT, $64-56
+TEXT ·dotQ3KAVX2x1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -9656,9 +9656,9 @@ DATA unit13<>+16(SB)/8, $0x3900000039000000
 DATA unit13<>+24(SB)/8, $0x3900000039000000
 GLOBL unit13<>(SB), RODATA|NOPTR, $32
 
-// func dotQ3KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ3KAVX22(SB), NOSPLIT, $128-56
+TEXT ·dotQ3KAVX2x2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -9942,9 +9942,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ3KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ3KAVX24(SB), NOSPLIT, $256-56
+TEXT ·dotQ3KAVX2x4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -10358,9 +10358,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ3KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ3KVNNI1(SB), NOSPLIT, $64-56
+TEXT ·dotQ3KVNNIx1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -10562,9 +10562,9 @@ DATA top3<>+16(SB)/8, $0xe000e000e000e000
 DATA top3<>+24(SB)/8, $0xe000e000e000e000
 GLOBL top3<>(SB), RODATA|NOPTR, $32
 
-// func dotQ3KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ3KVNNI2(SB), NOSPLIT, $128-56
+TEXT ·dotQ3KVNNIx2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -10816,9 +10816,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ3KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ3KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ3KVNNI4(SB), NOSPLIT, $256-56
+TEXT ·dotQ3KVNNIx4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -11184,9 +11184,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ4KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ4KAVX21(SB), NOSPLIT, $64-56
+TEXT ·dotQ4KAVX2x1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -11359,9 +11359,9 @@ DATA oddlanes<>+16(SB)/8, $0xffffffff00000000
 DATA oddlanes<>+24(SB)/8, $0xffffffff00000000
 GLOBL oddlanes<>(SB), RODATA|NOPTR, $32
 
-// func dotQ4KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ4KAVX22(SB), NOSPLIT, $128-56
+TEXT ·dotQ4KAVX2x2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -11586,9 +11586,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ4KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ4KAVX24(SB), NOSPLIT, $256-56
+TEXT ·dotQ4KAVX2x4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -11945,9 +11945,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ4KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ4KVNNI1(SB), NOSPLIT, $64-56
+TEXT ·dotQ4KVNNIx1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -12100,9 +12100,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ4KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ4KVNNI2(SB), NOSPLIT, $128-56
+TEXT ·dotQ4KVNNIx2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -12311,9 +12311,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ4KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ4KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ4KVNNI4(SB), NOSPLIT, $256-56
+TEXT ·dotQ4KVNNIx4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -12638,9 +12638,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ5KAVX21(SB), NOSPLIT, $64-56
+TEXT ·dotQ5KAVX2x1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -12851,9 +12851,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ5KAVX22(SB), NOSPLIT, $128-56
+TEXT ·dotQ5KAVX2x2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -13128,9 +13128,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ5KAVX24(SB), NOSPLIT, $256-56
+TEXT ·dotQ5KAVX2x4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -13536,9 +13536,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ5KVNNI1(SB), NOSPLIT, $64-56
+TEXT ·dotQ5KVNNIx1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -13741,9 +13741,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ5KVNNI2(SB), NOSPLIT, $128-56
+TEXT ·dotQ5KVNNIx2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -14002,9 +14002,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ5KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ5KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ5KVNNI4(SB), NOSPLIT, $256-56
+TEXT ·dotQ5KVNNIx4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -14378,9 +14378,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ6KAVX21(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KAVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ6KAVX21(SB), NOSPLIT, $64-56
+TEXT ·dotQ6KAVX2x1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -14625,9 +14625,9 @@ DATA unit10<>+16(SB)/8, $0x3a8000003a800000
 DATA unit10<>+24(SB)/8, $0x3a8000003a800000
 GLOBL unit10<>(SB), RODATA|NOPTR, $32
 
-// func dotQ6KAVX22(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KAVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ6KAVX22(SB), NOSPLIT, $128-56
+TEXT ·dotQ6KAVX2x2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -14912,9 +14912,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ6KAVX24(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KAVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·dotQ6KAVX24(SB), NOSPLIT, $256-56
+TEXT ·dotQ6KAVX2x4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX
@@ -15329,9 +15329,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ6KVNNI1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KVNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ6KVNNI1(SB), NOSPLIT, $64-56
+TEXT ·dotQ6KVNNIx1(SB), NOSPLIT, $64-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -15528,9 +15528,9 @@ DATA top6<>+16(SB)/8, $0xfc00fc00fc00fc00
 DATA top6<>+24(SB)/8, $0xfc00fc00fc00fc00
 GLOBL top6<>(SB), RODATA|NOPTR, $32
 
-// func dotQ6KVNNI2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ6KVNNI2(SB), NOSPLIT, $128-56
+TEXT ·dotQ6KVNNIx2(SB), NOSPLIT, $128-56
 	MOVQ    w+16(FP), AX
 	MOVQ    x+32(FP), CX
 	MOVQ    xrow+40(FP), DX
@@ -15777,9 +15777,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func dotQ6KVNNI4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// func dotQ6KVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·dotQ6KVNNI4(SB), NOSPLIT, $256-56
+TEXT ·dotQ6KVNNIx4(SB), NOSPLIT, $256-56
 	MOVQ   w+16(FP), AX
 	MOVQ   x+32(FP), CX
 	MOVQ   xrow+40(FP), DX

@@ -1359,9 +1359,9 @@ line:
 	JB         line
 	RET
 
-// func gemmAVX21(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX2x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmAVX21(SB), NOSPLIT, $64-64
+TEXT ·gemmAVX2x1(SB), NOSPLIT, $64-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -1519,9 +1519,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX22(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX2x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmAVX22(SB), NOSPLIT, $128-64
+TEXT ·gemmAVX2x2(SB), NOSPLIT, $128-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -1780,9 +1780,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX24(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX2x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmAVX24(SB), NOSPLIT, $256-64
+TEXT ·gemmAVX2x4(SB), NOSPLIT, $256-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -2245,9 +2245,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX5121(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX512x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmAVX5121(SB), NOSPLIT, $0-64
+TEXT ·gemmAVX512x1(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2311,9 +2311,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX5122(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX512x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmAVX5122(SB), NOSPLIT, $0-64
+TEXT ·gemmAVX512x2(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2400,9 +2400,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX5124(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX512x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmAVX5124(SB), NOSPLIT, $0-64
+TEXT ·gemmAVX512x4(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2537,9 +2537,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX5128(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX512x8(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmAVX5128(SB), NOSPLIT, $0-64
+TEXT ·gemmAVX512x8(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -2771,9 +2771,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmAVX51212(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmAVX512x12(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmAVX51212(SB), NOSPLIT, $0-64
+TEXT ·gemmAVX512x12(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -3102,9 +3102,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX21(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX2x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmMinAVX21(SB), NOSPLIT, $64-64
+TEXT ·gemmMinAVX2x1(SB), NOSPLIT, $64-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -3265,9 +3265,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX22(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX2x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmMinAVX22(SB), NOSPLIT, $128-64
+TEXT ·gemmMinAVX2x2(SB), NOSPLIT, $128-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -3532,9 +3532,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX24(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX2x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gemmMinAVX24(SB), NOSPLIT, $256-64
+TEXT ·gemmMinAVX2x4(SB), NOSPLIT, $256-64
 	MOVQ    tile+16(FP), AX
 	MOVQ    groups+24(FP), CX
 	MOVQ    x+32(FP), DX
@@ -4009,9 +4009,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX5121(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX512x1(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmMinAVX5121(SB), NOSPLIT, $0-64
+TEXT ·gemmMinAVX512x1(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -4077,9 +4077,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX5122(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX512x2(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmMinAVX5122(SB), NOSPLIT, $0-64
+TEXT ·gemmMinAVX512x2(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -4169,9 +4169,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX5124(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX512x4(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmMinAVX5124(SB), NOSPLIT, $0-64
+TEXT ·gemmMinAVX512x4(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -4311,9 +4311,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX5128(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX512x8(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmMinAVX5128(SB), NOSPLIT, $0-64
+TEXT ·gemmMinAVX512x8(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX
@@ -4554,9 +4554,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func gemmMinAVX51212(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
+// func gemmMinAVX512x12(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI
-TEXT ·gemmMinAVX51212(SB), NOSPLIT, $0-64
+TEXT ·gemmMinAVX512x12(SB), NOSPLIT, $0-64
 	MOVQ   tile+16(FP), AX
 	MOVQ   groups+24(FP), CX
 	MOVQ   x+32(FP), DX

@@ -22,8 +22,10 @@ func dot(f format, n int, vnni bool) {
 	if vnni {
 		isa = "VNNI"
 	}
-	TEXT(fmt.Sprintf("dot%s%s%d", f.name, isa, n), NOSPLIT, "func(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)")
-	Doc(fmt.Sprintf("dot%s%s%d: dst[c*ldd+j] = w[j]·x[c] for %d rows x of xrow bytes; ldd in bytes, blocks of storage a row.", f.name, isa, n, n))
+	name := fmt.Sprintf("dot%s%sx%d", f.name, isa, n)
+	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)")
+	Doc(append([]string{fmt.Sprintf("%s: dst[c*ldd+j] = w[j]·x[c] for %d rows x of xrow bytes; ldd in bytes,", name, n),
+		"blocks of storage a row. Bound by memory for few rows x."}, dotSpeed(f.name, n, vnni)...)...)
 	w := Load(Param("w"), GP64())
 	x := Load(Param("x"), GP64())
 	xrow := Load(Param("xrow"), GP64())

@@ -74,9 +74,10 @@ func convert(p plain) {
 // dotPlain emits dst[c*ldd+j] = Σ w[j]·x[c] for n rows of float32 x and any
 // number of columns.
 func dotPlain(p plain, n int) {
-	name := fmt.Sprintf("dot%sAVX2%d", p.name, n)
+	name := fmt.Sprintf("dot%sAVX2x%d", p.name, n)
 	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, cols int)")
-	Doc(fmt.Sprintf("%s: dst[c*ldd+j] = w[j]·x[c] for %d rows x of xrow bytes; ldd in bytes.", name, n))
+	Doc(append([]string{fmt.Sprintf("%s: dst[c*ldd+j] = w[j]·x[c] for %d rows x of xrow bytes; ldd in bytes.", name, n)},
+		dotSpeed(p.name, n, false)...)...)
 	w := Load(Param("w"), GP64())
 	x := Load(Param("x"), GP64())
 	step := Load(Param("xrow"), GP64())
@@ -154,10 +155,10 @@ func dotPlain(p plain, n int) {
 // gemmFloat is gemm on tiles of float32: a record is 16 columns of 16 rows,
 // 1024 bytes. width is the number of floats in a register.
 func gemmFloat(isa string, n, width int) {
-	name := fmt.Sprintf("gemmFloat%s%d", isa, n)
+	name := fmt.Sprintf("gemmFloat%sx%d", isa, n)
 	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)")
-	Doc(fmt.Sprintf("%s: dst[c*ldd+j] (+)= tile[j]·x[c] for 16 rows j and %d rows x of xrow bytes.", name, n),
-		"ldd is in bytes; scales means nothing; add is 0 to overwrite dst.")
+	Doc(append([]string{fmt.Sprintf("%s: dst[c*ldd+j] (+)= tile[j]·x[c] for 16 rows j and %d rows x of xrow bytes.", name, n),
+		"ldd is in bytes; scales means nothing; add is 0 to overwrite dst."}, gemmSpeed(name)...)...)
 	tile := Load(Param("tile"), GP64())
 	groups := Load(Param("groups"), GP64())
 	x := Load(Param("x"), GP64())

@@ -67,13 +67,13 @@ type gemm struct {
 }
 
 func newGemm(isa string, n int, mins bool) gemm {
-	name := fmt.Sprintf("gemm%s%d", isa, n)
+	name := fmt.Sprintf("gemm%sx%d", isa, n)
 	if mins {
-		name = fmt.Sprintf("gemmMin%s%d", isa, n)
+		name = fmt.Sprintf("gemmMin%sx%d", isa, n)
 	}
 	TEXT(name, NOSPLIT, "func(dst *float32, ldd int, tile *byte, groups int, x *byte, scales int, xrow int, add int)")
-	Doc(fmt.Sprintf("%s: dst[c*ldd+j] (+)= tile[j]·x[c] for 16 rows j and %d rows x of xrow bytes,", name, n),
-		"whose scales lie scales bytes behind x. ldd is in bytes; add is 0 to overwrite dst.")
+	Doc(append([]string{fmt.Sprintf("%s: dst[c*ldd+j] (+)= tile[j]·x[c] for 16 rows j and %d rows x of xrow bytes,", name, n),
+		"whose scales lie scales bytes behind x. ldd is in bytes; add is 0 to overwrite dst."}, gemmSpeed(name)...)...)
 	g := gemm{n: n}
 	g.tile = Load(Param("tile"), GP64())
 	g.groups = Load(Param("groups"), GP64())
