@@ -6,7 +6,10 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-//go:generate sh -c "cd gen && for p in ints tiles floats; do go run . -part $p -out ../${p}_amd64.s -stubs ../${p}_amd64.go -pkg simd; done"
+//go:generate -command gen go run -C gen . -pkg simd
+//go:generate gen -part ints -out ../ints_amd64.s -stubs ../ints_amd64.go
+//go:generate gen -part tiles -out ../tiles_amd64.s -stubs ../tiles_amd64.go
+//go:generate gen -part floats -out ../floats_amd64.s -stubs ../floats_amd64.go
 
 // sets are those that this machine can run, the best first. Every processor
 // with AVX2 and FMA also has F16C.
@@ -15,7 +18,7 @@ var sets = func() []*set {
 	x := &cpu.X86
 	if x.HasAVX2 && x.HasFMA && x.HasOSXSAVE {
 		all = append([]*set{avx2}, all...)
-		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI {
+		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ && x.HasAVX512VNNI && x.HasBMI2 {
 			all = append([]*set{vnni}, all...)
 		}
 	}

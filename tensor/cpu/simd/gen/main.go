@@ -1,6 +1,6 @@
-// Command gen writes the assembly of package simd with avo:
-//
-//	go run . -part ints -out ../ints_amd64.s -stubs ../ints_amd64.go -pkg simd
+// Command gen writes the assembly of package simd with avo; go generate in the
+// folder above runs it. It is a module of its own: nothing that only makes
+// code is a dependency of the program.
 package main
 
 import (
