@@ -29,7 +29,10 @@ if [ ! -x "$bin/llama-bench" ]; then
 fi
 export LLAMA_CPP_LIB_PATH=$bin LD_LIBRARY_PATH=$bin
 
-python "$peers/speed.py" ./llcuda "$bin/llama-bench" "$models"/*.gguf
+synth=$dir/llama-3.2-1b-synthetic.gguf
+[ -f "$synth" ] || python "$peers/synth_gguf.py" llama-3.2-1b "$synth"
+
+python "$peers/speed.py" ./llcuda "$bin/llama-bench" "$models"/*.gguf "$synth"
 for m in "$models"/*.gguf; do
 	python "$peers/kl.py" ./llcuda "$m"
 done
