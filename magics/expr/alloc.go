@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"unicode"
@@ -21,12 +22,12 @@ func (r *run) alloc(dev tensor.Device, d tensor.DType, shape ...int) (*Array, er
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := fits(dev, d, shape); err != nil {
+	if err := r.fits(dev, d, shape); err != nil {
 		return nil, err
 	}
 	t, err := dev.New(d, shape...)
 	if errors.Is(err, tensor.ErrNoMemory) {
-		return nil, tooBig(dev, d, shape, float64(d.BlockBytes())*float64(tensor.Count(shape))/float64(d.BlockLen()))
+		return nil, r.tooBig(dev, d, shape, float64(d.BlockBytes())*float64(tensor.Count(shape))/float64(d.BlockLen()))
 	} else if err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (r *run) alloc(dev tensor.Device, d tensor.DType, shape ...int) (*Array, er
 }
 
 // fits checks that a tensor can be: its dimensions, whole blocks, memory.
-func fits(dev tensor.Device, d tensor.DType, shape []int) error {
+func (e *Env) fits(dev tensor.Device, d tensor.DType, shape []int) error {
 	if len(shape) > maxDims {
 		return fmt.Errorf("shape %s has %d dimensions, at most %d allowed", shapeString(shape), len(shape), maxDims)
 	}
@@ -64,14 +65,36 @@ func fits(dev tensor.Device, d tensor.DType, shape []int) error {
 	for _, n := range shape {
 		bytes *= float64(n)
 	}
-	if free, total := dev.Memory(); over != 0 || total > 0 && bytes > float64(free) {
-		return tooBig(dev, d, shape, bytes)
+	if over != 0 || !e.room(dev, bytes) {
+		return e.tooBig(dev, d, shape, bytes)
 	}
 	return nil
 }
 
-func tooBig(dev tensor.Device, d tensor.DType, shape []int, bytes float64) error {
-	free, total := dev.Memory()
+// room says whether bytes more can be had. Memory of tensors that are gone
+// comes back late by itself, so it is fetched before the answer is no.
+func (e *Env) room(dev tensor.Device, bytes float64) bool {
+	if e.enough(dev, bytes) {
+		return true
+	}
+	debug.FreeOSMemory()
+	return e.enough(dev, bytes)
+}
+
+func (e *Env) enough(dev tensor.Device, bytes float64) bool {
+	free, total := e.memory(dev)
+	return total <= 0 || bytes <= float64(free)
+}
+
+// memory is what dev has. Zeros that nobody wrote yet still look free to the
+// system, so the tensors here are counted too.
+func (e *Env) memory(dev tensor.Device) (free, total int64) {
+	free, total = dev.Memory()
+	return max(0, min(free, total-e.Bytes(dev))), total
+}
+
+func (e *Env) tooBig(dev tensor.Device, d tensor.DType, shape []int, bytes float64) error {
+	free, total := e.memory(dev)
 	return fmt.Errorf("a tensor of shape %s and type %s takes %s, and %s has %s free of %s; delete tensors (del A) or make it smaller",
 		shapeString(shape), d, size(bytes), dev.Name(), size(float64(free)), size(float64(total)))
 }
@@ -103,7 +126,7 @@ func size(n float64) string {
 
 // place makes an array of numbers on the host.
 func (r *run) place(dev tensor.Device, d tensor.DType, n numbers, shape ...int) (*Array, error) {
-	if err := fits(dev, d, shape); err != nil {
+	if err := r.fits(dev, d, shape); err != nil {
 		return nil, err
 	}
 	raw, err := encode(d, n)
@@ -111,6 +134,32 @@ func (r *run) place(dev tensor.Device, d tensor.DType, n numbers, shape ...int) 
 		return nil, err
 	}
 	return r.placeBytes(dev, d, raw, shape...)
+}
+
+// generate makes an array of the numbers that next gives, lo up to hi. It asks
+// for a piece at a time, in order: so the host never holds all of them, and an
+// interrupt is heard.
+func (r *run) generate(dev tensor.Device, d tensor.DType, next func(lo, hi int) numbers, shape ...int) (*Array, error) {
+	a, err := r.alloc(dev, d, shape...)
+	if err != nil {
+		return nil, err
+	}
+	const piece = 1 << 16 // whole blocks of every type
+	flat := a.t.Reshape(a.t.Len())
+	for lo := 0; lo < a.t.Len(); lo += piece {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		hi := min(lo+piece, a.t.Len())
+		raw, err := encode(d, next(lo, hi))
+		if err != nil {
+			return nil, err
+		}
+		if err := dev.Write(flat.Slice(lo, hi), raw); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
 
 func (r *run) placeBytes(dev tensor.Device, d tensor.DType, raw []byte, shape ...int) (*Array, error) {

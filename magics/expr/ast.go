@@ -53,9 +53,9 @@ type (
 		x     node
 		items []node // a *span or an expression for each dimension
 	}
-	span struct { // lo:hi
+	span struct { // lo:hi:step
 		pos
-		lo, hi node // nil: open
+		lo, hi, step node // nil: open
 	}
 )
 

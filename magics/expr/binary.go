@@ -217,7 +217,7 @@ func (r *run) expand(a *Array, shape []int) (*Array, error) {
 	if tensor.Count(a.t.Shape) == tensor.Count(shape) {
 		return &Array{t: a.t.Reshape(shape...), base: a.base}, nil
 	}
-	if err := fits(a.Device(), a.DType(), shape); err != nil {
+	if err := r.fits(a.Device(), a.DType(), shape); err != nil {
 		return nil, err
 	}
 	src, err := read(a.t)

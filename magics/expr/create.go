@@ -85,15 +85,15 @@ func eye(r *run, a *arguments) (Value, error) {
 	if err := a.finish(); err != nil {
 		return nil, err
 	}
-	shape := []int{int(n), int(m)}
-	if err := fits(dev, d, shape); err != nil {
-		return nil, err
-	}
-	x := numbers{floats: make([]float64, n*m)}
-	for i := range min(n, m) {
-		x.floats[i*m+i] = 1
-	}
-	return r.place(dev, d, x, shape...)
+	return r.generate(dev, d, func(lo, hi int) numbers {
+		x := numbers{floats: make([]float64, hi-lo)}
+		for i := range x.floats {
+			if at := int64(lo + i); at/m == at%m {
+				x.floats[i] = 1
+			}
+		}
+		return x
+	}, int(n), int(m))
 }
 
 func arange(r *run, a *arguments) (Value, error) {
@@ -144,22 +144,16 @@ func (r *run) arange(dev tensor.Device, asked *tensor.DType, start, end, step Va
 	if asked != nil {
 		d = *asked
 	}
-	n := int(count)
-	if err := fits(dev, d, []int{n}); err != nil {
-		return nil, err
-	}
-	x := numbers{floats: make([]float64, n)}
-	if ints {
-		x = numbers{ints: make([]int64, n)}
-	}
-	for i := range n {
-		if ints {
-			x.ints[i] = from + int64(i)*stride
-		} else {
-			x.floats[i] = lo + float64(i)*by
+	return r.generate(dev, d, func(first, end int) (x numbers) {
+		for i := first; i < end; i++ {
+			if ints {
+				x.ints = append(x.ints, from+int64(i)*stride)
+			} else {
+				x.floats = append(x.floats, lo+float64(i)*by)
+			}
 		}
-	}
-	return r.place(dev, d, x, n)
+		return x
+	}, int(count))
 }
 
 func linspace(r *run, a *arguments) (Value, error) {
@@ -172,18 +166,17 @@ func linspace(r *run, a *arguments) (Value, error) {
 	if err := a.finish(); err != nil {
 		return nil, err
 	}
-	if err := fits(dev, d, []int{int(n)}); err != nil {
-		return nil, err
-	}
-	x := numbers{floats: make([]float64, n)}
 	from, to := toFloat(lo), toFloat(hi)
-	for i := range x.floats {
-		x.floats[i] = from
-		if i > 0 {
-			x.floats[i] = from + (to-from)*(float64(i)/float64(n-1))
+	return r.generate(dev, d, func(first, end int) (x numbers) {
+		for i := first; i < end; i++ {
+			v := from
+			if i > 0 {
+				v += (to - from) * (float64(i) / float64(n-1))
+			}
+			x.floats = append(x.floats, v)
 		}
-	}
-	return r.place(dev, d, x, int(n))
+		return x
+	}, int(n))
 }
 
 func fromList(r *run, a *arguments) (Value, error) {
@@ -274,9 +267,6 @@ func (r *run) random(a *arguments, fallback tensor.DType, draw func(*rand.Rand) 
 	if err := a.finish(); err != nil {
 		return nil, err
 	}
-	if err := fits(dev, d, shape); err != nil {
-		return nil, err
-	}
 	if draw != nil {
 		return r.drawn(dev, d, seed, draw, shape)
 	}
@@ -296,17 +286,17 @@ func (r *run) random(a *arguments, fallback tensor.DType, draw func(*rand.Rand) 
 
 func (r *run) drawn(dev tensor.Device, d tensor.DType, seed uint64, draw func(*rand.Rand) Value, shape []int) (Value, error) {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	n := tensor.Count(shape)
-	var x numbers
-	for range n {
-		switch v := draw(rng).(type) {
-		case int64:
-			x.ints = append(x.ints, v)
-		case float64:
-			x.floats = append(x.floats, v)
+	return r.generate(dev, d, func(lo, hi int) (x numbers) {
+		for range hi - lo {
+			switch v := draw(rng).(type) {
+			case int64:
+				x.ints = append(x.ints, v)
+			case float64:
+				x.floats = append(x.floats, v)
+			}
 		}
-	}
-	return r.place(dev, d, x, shape...)
+		return x
+	}, shape...)
 }
 
 func randint(r *run, a *arguments) (Value, error) {

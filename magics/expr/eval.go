@@ -9,6 +9,7 @@
 package expr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ func (e *Env) Run(ctx context.Context, p *Program, show func(v Value, result, la
 	defer e.Sweep()
 	for i, s := range p.stmts {
 		if err := r.statement(s, i == len(p.stmts)-1, show); err != nil {
+			r.sync() // or the streams would tell this error again
 			return err
 		}
 		e.Sweep()
@@ -63,7 +65,11 @@ func (e *Env) Eval(ctx context.Context, src string) (Value, error) {
 		return nil, errorAt(src, 0, "%q is not one expression", src)
 	}
 	r := &run{Env: e, ctx: ctx, src: src}
-	return r.eval(p.stmts[0].x)
+	v, err := r.eval(p.stmts[0].x)
+	if err != nil {
+		r.sync()
+	}
+	return v, err
 }
 
 // Sweep frees the memory of tensors that no variable leads to.
@@ -146,7 +152,7 @@ func (r *run) statement(s stmt, last bool, show func(v Value, result, last bool)
 		if d := r.device(s.name); d != nil {
 			return errorAt(r.src, s.at(), "%s is a device; choose another name", s.name)
 		}
-		if err := r.sync(); err != nil {
+		if err := cmp.Or(r.sync(), r.ctx.Err()); err != nil {
 			return r.wrap(err, s.x)
 		}
 		r.Vars.Set(s.name, v)

@@ -90,6 +90,16 @@ var values = []struct{ src, want string }{
 	{"arange(6).reshape((3, 2))[1]", "tensor([2, 3])"},
 	{"arange(6).reshape(3, 2)[-1, 0]", "tensor(4)"},
 	{"arange(12).reshape(3, 4)[:, 1]", "tensor([1, 5, 9])"},
+	{"arange(10)[::3]", "tensor([0, 3, 6, 9])"},
+	{"arange(10)[1:8:2]", "tensor([1, 3, 5, 7])"},
+	{"arange(10)[-3::2]", "tensor([7, 9])"},
+	{"arange(10)[::100]", "tensor([0])"},
+	{"arange(10)[5:2:2]", "tensor([], dtype=i64)"},
+	{"arange(12).reshape(3, 4)[::2, 1::2]", "tensor([[ 1,  3],\n        [ 9, 11]])"},
+	{"arange(12).reshape(3, 4)[1, ::3]", "tensor([4, 7])"},
+	{"arange(12).reshape(3, 4)[::2]", "tensor([[ 0,  1,  2,  3],\n        [ 8,  9, 10, 11]])"},
+	{"arange(12).reshape(3, 4).T[::2, 0]", "tensor([0, 2])"},
+	{"[1, 2, 3, 4][::3]", "[1, 4]"},
 	{"arange(12).reshape(3, 4)[1:, 1:3]", "tensor([[ 5,  6],\n        [ 9, 10]])"},
 	{"arange(12).reshape(3, 4)[1, 1:3]", "tensor([5, 6])"},
 	{"arange(12).reshape(3, 4)[0:1]", "tensor([[0, 1, 2, 3]])"},
@@ -252,7 +262,8 @@ var mistakes = []struct {
 	{"zeros(2) @ 3", 10, "to scale write *"},
 	{"zeros(2)[2]", 10, "index 2 is out of range: dimension 0 has 2 entries"},
 	{"zeros(2)[0, 1]", 9, "2 indices for shape (2,)"},
-	{"zeros(2)[0:2:1]", 13, "slices have no step"},
+	{"zeros(2)[::-1]", 12, "a slice with step -1: steps are 1 or more"},
+	{"zeros(2)[::0]", 12, "a slice with step 0"},
 	{"zeros(2)[1.5]", 10, "an index is an integer"},
 	{"zeros(1000000, 1000000)", 1, "takes 4 TB, and cpu has"},
 	{"zeros(4000000000, 4000000000, 4000000000)", 1, "free of"},
@@ -370,6 +381,47 @@ func TestMemoryIsFreed(t *testing.T) {
 	}
 }
 
+// An error of a device belongs to its statement: the next one starts afresh.
+func TestErrorDoesNotStay(t *testing.T) {
+	e := newTestEnv()
+	for range 2 {
+		if _, err := show(e, "tensor([1, 2]) // 0"); err == nil || !strings.Contains(err.Error(), "division by zero") {
+			t.Fatalf("got %v, want a division by zero", err)
+		}
+		if got, err := show(e, "tensor([1, 2]) + 1"); got != "tensor([2, 3])" || err != nil {
+			t.Fatalf("got %q, %v after a failed statement", got, err)
+		}
+		if _, err := e.Eval(context.Background(), "tensor([1, 2]) // 0"); err == nil {
+			t.Fatal("no error")
+		}
+	}
+}
+
+// A promiser has the same memory free however much it gave away, as a system
+// does that hands out memory only when it is written.
+type promiser struct{ small }
+
+func (p promiser) New(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	t, err := p.Device.New(d, shape...)
+	if err == nil {
+		t.Device = p
+	}
+	return t, err
+}
+
+func TestPromisedMemoryCounts(t *testing.T) {
+	e := NewEnv(NewVars(), promiser{small{cpu.New(1)}})
+	if _, err := show(e, "A = zeros(100000); B = zeros(100000)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := show(e, "C = zeros(100000)"); err == nil || !strings.Contains(err.Error(), "cpu has 249 kB free of 1.05 MB") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if _, err := show(e, "del A\nC = zeros(100000)"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -379,6 +431,56 @@ func TestInterrupt(t *testing.T) {
 	}
 	if err := newTestEnv().Run(ctx, p, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// A countdown is cancelled when it was asked n times.
+type countdown struct {
+	context.Context
+	n int
+}
+
+func (c *countdown) Err() error {
+	if c.n--; c.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Long statements hear an interrupt in their middle, and then assign nothing.
+func TestInterruptInAStatement(t *testing.T) {
+	const many = 1000
+	for _, c := range []struct{ short, long string }{
+		{"A = arange(10)", "A = arange(200000)"},
+		{"A = rand(10)", "A = rand(200000)"},
+		{"A = linspace(0, 1, 10)", "A = linspace(0, 1, 200000)"},
+		{"A = eye(10)", "A = eye(400)"},
+		{"A = ones(4, 2) @ ones(2, 3)", "A = ones(200, 2000) @ ones(2000, 3000)"},
+	} {
+		e := newTestEnv()
+		run := func(src string, n int) (asked int, err error) {
+			p, err := Parse(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := &countdown{context.Background(), n}
+			err = e.Run(ctx, p, nil)
+			return n - ctx.n, err
+		}
+		short, err1 := run(c.short, many)
+		long, err2 := run(c.long, many)
+		if err1 != nil || err2 != nil || long <= short {
+			t.Errorf("%s: asked %d times, %v; want more than %d, %v", c.long, long, err2, short, err1)
+		}
+		for n := range long {
+			e.Vars.Clear()
+			if _, err := run(c.long, n); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s, interrupted at %d of %d: got %v", c.long, n, long, err)
+			}
+			if names := e.Vars.Names(); len(names) > 0 || e.Bytes(e.Devices[0]) != 0 {
+				t.Errorf("%s, interrupted at %d of %d: left %q and %d bytes", c.long, n, long, names, e.Bytes(e.Devices[0]))
+			}
+		}
 	}
 }
 

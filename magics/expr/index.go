@@ -7,11 +7,13 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// A part is what an index takes of one dimension.
+// A part is what an index takes of one dimension: every step-th entry.
 type part struct {
-	lo, hi int
-	drop   bool // a single entry: the dimension leaves
+	lo, hi, step int
+	drop         bool // a single entry: the dimension leaves
 }
+
+func (p part) len() int { return (p.hi - p.lo + p.step - 1) / p.step }
 
 // index is x[1], x[1:3], x[:, 0]: of tensors and of lists.
 func (r *run) index(n *index) (Value, error) {
@@ -31,7 +33,11 @@ func (r *run) index(n *index) (Value, error) {
 		if p.drop {
 			return x.Items[p.lo], nil
 		}
-		return List{x.Items[p.lo:p.hi], x.Tuple}, nil
+		l := List{Tuple: x.Tuple}
+		for i := p.lo; i < p.hi; i += p.step {
+			l.Items = append(l.Items, x.Items[i])
+		}
+		return l, nil
 	case *Array:
 		shape := x.Shape()
 		if len(n.items) > len(shape) {
@@ -39,7 +45,7 @@ func (r *run) index(n *index) (Value, error) {
 		}
 		parts := make([]part, len(shape))
 		for i, d := range shape {
-			parts[i] = part{0, d, false}
+			parts[i] = part{0, d, 1, false}
 			if i < len(n.items) {
 				if parts[i], err = r.part(n.items[i], d, i); err != nil {
 					return nil, err
@@ -66,7 +72,7 @@ func (r *run) part(n node, size, dim int) (part, error) {
 		if i < 0 {
 			i += int64(size)
 		}
-		return part{int(i), int(i) + 1, true}, nil
+		return part{int(i), int(i) + 1, 1, true}, nil
 	}
 	ends := [2]int64{0, int64(size)}
 	for i, x := range []node{s.lo, s.hi} {
@@ -82,7 +88,17 @@ func (r *run) part(n node, size, dim int) (part, error) {
 		}
 		ends[i] = min(max(v, 0), int64(size))
 	}
-	return part{int(ends[0]), int(max(ends[0], ends[1])), false}, nil
+	step := int64(1)
+	if s.step != nil {
+		var err error
+		if step, err = r.intValue(s.step); err != nil {
+			return part{}, err
+		}
+		if step < 1 {
+			return part{}, r.wrap(fmt.Errorf("a slice with step %d: steps are 1 or more, as in PyTorch", step), s.step)
+		}
+	}
+	return part{int(ends[0]), int(max(ends[0], ends[1])), int(min(step, int64(max(size, 1)))), false}, nil
 }
 
 func (r *run) intValue(n node) (int64, error) {
@@ -106,16 +122,16 @@ func (r *run) slice(a *Array, parts []part) (*Array, error) {
 	shape := []int{}
 	for _, p := range parts {
 		if !p.drop {
-			shape = append(shape, p.hi-p.lo)
+			shape = append(shape, p.len())
 		}
 	}
 	t := a.t
 	for i, p := range parts { // a single entry, then a range, then all: one run of memory
 		whole := true
 		for j, q := range parts[i+1:] {
-			whole = whole && q.lo == 0 && q.hi == a.t.Shape[i+1+j]
+			whole = whole && q.step == 1 && q.lo == 0 && q.hi == a.t.Shape[i+1+j]
 		}
-		if p.hi-p.lo != 1 && !whole {
+		if p.step != 1 || p.hi-p.lo != 1 && !whole {
 			return r.gather(a, parts, shape)
 		}
 		if l := t.DType.BlockLen(); i == len(parts)-1 && (p.lo%l != 0 || p.hi%l != 0) {
@@ -152,10 +168,10 @@ func cut(dst, src []byte, shape []int, parts []part, item int) []byte {
 		return append(dst, src...)
 	}
 	step := item * tensor.Count(shape[1:])
-	if !slices.ContainsFunc(parts[1:], func(p part) bool { return p.drop }) && covers(parts[1:], shape[1:]) {
+	if parts[0].step == 1 && !slices.ContainsFunc(parts[1:], func(p part) bool { return p.drop }) && covers(parts[1:], shape[1:]) {
 		return append(dst, src[parts[0].lo*step:parts[0].hi*step]...)
 	}
-	for i := parts[0].lo; i < parts[0].hi; i++ {
+	for i := parts[0].lo; i < parts[0].hi; i += parts[0].step {
 		dst = cut(dst, src[i*step:(i+1)*step], shape[1:], parts[1:], item)
 	}
 	return dst
@@ -163,7 +179,7 @@ func cut(dst, src []byte, shape []int, parts []part, item int) []byte {
 
 func covers(parts []part, shape []int) bool {
 	for i, p := range parts {
-		if p.lo != 0 || p.hi != shape[i] {
+		if p.step != 1 || p.lo != 0 || p.hi != shape[i] {
 			return false
 		}
 	}

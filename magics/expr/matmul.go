@@ -144,7 +144,15 @@ func (r *run) product2(x, w *Array, d tensor.DType) (*Array, error) {
 		return out, err
 	}
 	s := r.stream(x.Device())
-	s.MatMul(out.t, w.t, x.t)
+	// In pieces of some 10⁹ products, between which an interrupt is heard.
+	step := max(64, 1<<30/inner/cols)
+	for i := 0; i < rows; i += step {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		j := min(i+step, rows)
+		s.MatMul(out.t.Slice(i, j), w.t, x.t.Slice(i, j))
+	}
 	return out, s.Err()
 }
 
@@ -152,7 +160,7 @@ func (r *run) product2(x, w *Array, d tensor.DType) (*Array, error) {
 // products of the shorter floats only.
 func (r *run) exactProduct(x, w *Array, d tensor.DType) (*Array, error) {
 	n, k, m := x.Shape()[0], x.Shape()[1], w.Shape()[1]
-	if err := fits(x.Device(), d, []int{n, m}); err != nil {
+	if err := r.fits(x.Device(), d, []int{n, m}); err != nil {
 		return nil, err
 	}
 	a, err := r.hostNumbers(x, d)

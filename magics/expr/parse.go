@@ -292,10 +292,13 @@ func (p *parser) subscript() (node, error) {
 			return nil, err
 		}
 	}
-	if p.is(":") {
-		return nil, errorAt(p.src, p.tok.pos, "slices have no step; A[1:3] takes the entries 1 and 2")
+	if ok, err := p.accept(":"); !ok || err != nil {
+		return s, err
 	}
-	return s, nil
+	if !p.is("]") && !p.is(",") {
+		s.step, err = p.expr(0)
+	}
+	return s, err
 }
 
 // number reads an int64 or a float64.
