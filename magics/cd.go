@@ -18,23 +18,17 @@ func init() {
 }
 
 func cd(_ context.Context, c *Call) error {
-	if err := c.atMost(1); err != nil {
-		return err
+	dir := "~"
+	if len(c.Args) > 0 {
+		dir = strings.Join(c.Args, " ") // %cd /content/drive/My Drive
 	}
-	home, _ := os.UserHomeDir()
-	dir := home
-	if len(c.Args) == 1 {
-		dir = c.Args[0]
-	}
-	switch rest, ok := strings.CutPrefix(dir, "~"); {
-	case ok && (rest == "" || rest[0] == '/'):
-		dir = home + rest
-	case dir == "-":
+	if dir == "-" {
 		if c.formerFolder == "" {
 			return c.usage("there is no former folder yet")
 		}
 		dir = c.formerFolder
 	}
+	dir = inHome(dir)
 	former, _ := os.Getwd()
 	if err := os.Chdir(dir); err != nil {
 		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, pathCause(err))}

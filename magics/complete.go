@@ -170,11 +170,7 @@ func (c Completing) files(suffix string) []string { return files(c.Word, suffix)
 
 func files(word, suffix string) (matches []string) {
 	dir, base := filepath.Split(strings.ReplaceAll(word, `\ `, " "))
-	look := dir
-	if rest, ok := strings.CutPrefix(dir, "~/"); ok {
-		home, _ := os.UserHomeDir()
-		look = filepath.Join(home, rest)
-	}
+	look := inHome(dir)
 	if look == "" {
 		look = "."
 	}

@@ -82,12 +82,7 @@ func FindModel(name string) (string, error) {
 	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 		return "", modelError("%s: endpoints come with a later version; today a model is a .gguf file, a short name (%%models lists them) or demo", name)
 	}
-	path := name
-	if rest, ok := strings.CutPrefix(name, "~/"); ok {
-		if home, err := os.UserHomeDir(); err == nil {
-			path = filepath.Join(home, rest)
-		}
-	}
+	path := inHome(name)
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
@@ -107,6 +102,15 @@ func FindModel(name string) (string, error) {
 		return "", notFound(name)
 	}
 	return "", modelError("%s: no such file; repositories of Hugging Face come with a later version: download the .gguf file and give its path, or take %%load demo", name)
+}
+
+// inHome is a path with the home folder for its leading ~.
+func inHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~")
+	if home, err := os.UserHomeDir(); ok && err == nil && (rest == "" || rest[0] == '/') {
+		return home + rest
+	}
+	return path
 }
 
 func pathCause(err error) error {

@@ -45,6 +45,7 @@ func inferFlags(f *pflag.FlagSet) {
 type inference struct {
 	prompt string
 	o      engine.GenerateOptions
+	fresh  bool // the seed was chosen here, and matters
 	json   bool
 	toVar  string
 }
@@ -106,7 +107,8 @@ func readInference(c *Call) (inference, error) {
 	s.RepeatPenalty, _ = f.GetFloat32("repeat-penalty")
 	s.Seed, _ = f.GetUint64("seed")
 	if !f.Changed("seed") {
-		s.Seed = rand.Uint64() >> 11 // JSON readers keep 53 bits
+		s.Seed = uint64(rand.Uint32()) // short enough to be typed again
+		q.fresh = s.Temperature > 0
 	}
 	stops, _ := f.GetStringArray("stop")
 	for _, t := range stops {
@@ -130,7 +132,7 @@ func readInference(c *Call) (inference, error) {
 	case !(s.RepeatPenalty > 0):
 		return q, c.usage("--repeat-penalty %g: want more than 0; 1 is off", s.RepeatPenalty)
 	case q.toVar != "" && !expr.IsName(q.toVar):
-		return q, c.usage("--var %s: want a name of letters and digits", q.toVar)
+		return q, c.usage("--var %s: want a name of letters and digits that is no word of %%tensor", q.toVar)
 	}
 	return q, nil
 }
@@ -167,19 +169,23 @@ func (q *inference) report(c *Call, l *loaded, promptTokens int, text string) er
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(c.Display.Stdout())
 	}
-	line := summary(*s, promptTokens)
+	line := q.summary(promptTokens)
 	c.Display.Show(jupyter.Bundle{"text/plain": line, "text/html": renderHTML(noteHTML, line)})
 	return nil
 }
 
 // summary is the one line of figures below a text.
-func summary(s engine.Stats, promptTokens int) string {
+func (q *inference) summary(promptTokens int) string {
+	s := q.o.Stats
 	parts := []string{count(promptTokens, "prompt token"), count(s.NewTokens, "new token")}
 	if s.NewTokens > 1 {
 		parts = append([]string{fmt.Sprintf("%.1f tokens/s", s.TokensPerSecond())}, parts...)
 	}
 	if s.NewTokens > 0 {
 		parts = append(parts, "first token after "+secondsText(s.FirstToken.Round(time.Millisecond/10)))
+	}
+	if q.fresh {
+		parts = append(parts, fmt.Sprintf("seed %d", q.o.Sampler.Seed))
 	}
 	return strings.Join(append(parts, "stop: "+stopText(s.StopReason)), " · ")
 }

@@ -3,6 +3,7 @@ package magics
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/gguf"
 )
 
 func TestTakeFlags(t *testing.T) {
@@ -33,12 +35,15 @@ func TestTakeFlags(t *testing.T) {
 		{`say "hello" twice`, `say "hello" twice`, ""},
 		{`"one" and "two"`, `"one" and "two"`, ""},
 		{"-- git commit --amend", "git commit --amend", ""},
+		{"--json -- --seed 1", "--seed 1", "json=true"},
+		{"Tell me -- please --json", "Tell me -- please", "json=true"},
+		{"Tell me --", "Tell me --", ""},
 		{"a-b --- c", "", "unknown"},
 		{"git commit --amend", "", "unknown"},
 		{"x --stop 'a b' --stop \\n", "x", "stop=[a b,n]"},
 		{`x --stop "\n"`, "x", `stop=[\n]`},
 		{"x --top-k", "", "needs a value"},
-		{"x --top-k many", "", "invalid"},
+		{"x --top-k many", "", "--top-k many: want a whole number"},
 		{"-5 degrees", "-5 degrees", ""},
 		{"", "", ""},
 	} {
@@ -148,6 +153,62 @@ func TestInferSameSeedSameText(t *testing.T) {
 	y, _ := in.vars.Get("b")
 	if x != y || x == "" || x == nil {
 		t.Errorf("got %q, then %q\n%s", x, y, a)
+	}
+}
+
+// A text whose seed was not asked for can be had again: the summary names it.
+func TestInferNamesItsSeed(t *testing.T) {
+	in := newTestInterpreter(t)
+	run(in, "%load demo")
+	const code = "%infer Once upon a time --max-tokens 20 --temperature 1"
+	first := run(in, code)
+	seed := regexp.MustCompile(` · seed (\d+) · stop: `).FindStringSubmatch(first)
+	if seed == nil {
+		t.Fatalf("no seed in %q", first)
+	}
+	again := run(in, code+" --seed "+seed[1])
+	text, _, _ := strings.Cut(first, "display_data")
+	if !strings.HasPrefix(again, text) || strings.Contains(again, " seed ") {
+		t.Errorf("got %q with the seed of %q", again, first)
+	}
+	if got := run(in, code+" --temperature 0"); strings.Contains(got, " seed ") {
+		t.Errorf("the likeliest text needs no seed, got %q", got)
+	}
+}
+
+func TestLoadTellsTokenizerWarnings(t *testing.T) {
+	f, err := demo.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	path := filepath.Join(t.TempDir(), "odd.gguf")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := gguf.NewWriter(file)
+	for _, kv := range f.Meta {
+		if kv.Key != "tokenizer.ggml.pre" {
+			w.Add(kv.Key, kv.Value)
+		}
+	}
+	for _, x := range f.Tensors {
+		w.AddTensor(x.Name, x.DType, x.Shape, x.Data)
+	}
+	if err := errors.Join(w.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	in := newTestInterpreter(t)
+	const want = "tokenizer: the file names no pre-tokenizer"
+	if got := run(in, "%load "+path); strings.Count(got, want) != 1 || !strings.Contains(got, "stderr: "+want) {
+		t.Errorf("got %q, want %q once", got, want)
+	}
+	if got := run(in, "%load --silent "+path); got != "" {
+		t.Errorf("--silent shows %q", got)
+	}
+	if got := run(in, "%load demo"); strings.Contains(got, "tokenizer:") {
+		t.Errorf("the demo: got %q", got)
 	}
 }
 

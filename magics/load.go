@@ -42,8 +42,11 @@ func init() {
 }
 
 func load(ctx context.Context, c *Call) error {
-	if len(c.Args) != 1 {
-		return c.usage("want one model, got %d", len(c.Args))
+	switch {
+	case len(c.Args) > 1:
+		return c.usage("want one model, got %d; a path with blanks stands in quotes", len(c.Args))
+	case len(c.Args) == 0 || c.Args[0] == "":
+		return c.usage("the model is missing; demo is always there")
 	}
 	var o engine.Options
 	o.Device = c.o.Devices[0]
@@ -81,6 +84,9 @@ func load(ctx context.Context, c *Call) error {
 	}
 	if !silent {
 		bar.done(loadedText(l.name, l.model.Info(), time.Since(bar.start)))
+		for _, w := range l.model.Tokenizer().Warnings() {
+			fmt.Fprintf(c.Display.Stderr(), "tokenizer: %s\n", w)
+		}
 	}
 	return nil
 }

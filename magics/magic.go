@@ -1,7 +1,9 @@
 package magics
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -130,6 +132,12 @@ func (c *Call) parse(args string) error {
 
 // flagError is pflag's error, with the flag that may have been meant.
 func flagError(f *pflag.FlagSet, err error) string {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		flag := invalid.GetFlag()
+		kind := map[string]string{"int": "a whole number", "uint64": "a whole number from 0", "float32": "a number"}[flag.Value.Type()]
+		return fmt.Sprintf("--%s %s: want %s", flag.Name, invalid.GetValue(), cmp.Or(kind, "another value"))
+	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return err.Error()
@@ -162,7 +170,7 @@ func (c *Call) atMost(n int) error {
 
 // takeFlags reads the flags of f out of running text, before or behind it, and
 // returns the text as it was typed. A text in quotes is taken out of them, and
-// -- ends the flags.
+// a -- before the text ends the flags.
 func takeFlags(f *pflag.FlagSet, args string) (string, error) {
 	type piece struct{ start, end int }
 	var prose []piece
@@ -175,10 +183,10 @@ func takeFlags(f *pflag.FlagSet, args string) (string, error) {
 		}
 		rest := args[i:]
 		switch {
-		case rest == "--" || strings.HasPrefix(rest, "-- "):
+		case len(prose) == 0 && (rest == "--" || strings.HasPrefix(rest, "-- ")):
 			prose = append(prose, piece{i + 2, len(args)})
 			i = len(args)
-		case strings.HasPrefix(rest, "--"):
+		case strings.HasPrefix(rest, "--") && proseWord(rest) > 2: // a lone -- is a dash
 			word, n, err := nextWord(rest)
 			if err != nil {
 				return "", err
@@ -210,7 +218,7 @@ func takeFlags(f *pflag.FlagSet, args string) (string, error) {
 		}
 	}
 	if err := f.Parse(flags); err != nil {
-		return "", err
+		return "", errors.New(flagError(f, err))
 	}
 	if len(prose) == 1 {
 		text := args[prose[0].start:prose[0].end]

@@ -90,7 +90,7 @@ func (in *Interpreter) execute(ctx context.Context, c jupyter.Cell, d *jupyter.D
 	steps := parseCell(c.Code)
 	for _, s := range steps {
 		if s.kind == stepGo {
-			return goError(s)
+			return shown(ctx, goError(s), s, false)
 		}
 	}
 	for i, s := range steps {

@@ -97,6 +97,7 @@ func runWith(ctx context.Context, in *Interpreter, r *recorder, code string) str
 }
 
 func TestCells(t *testing.T) {
+	t.Chdir(t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("LLCUDA_TEST", "value")
 	t.Setenv("MY_TOKEN", "hush")
@@ -136,6 +137,10 @@ func TestCells(t *testing.T) {
 		{"env, secret", "%env MY_TOKEN=x", "stdout: MY_TOKEN=<hidden>\n"},
 		{"env, unset", "%env NOT_THERE", "error: NameError: NOT_THERE is not set; %env NOT_THERE=VALUE sets it"},
 		{"cd", "%cd /\n!pwd\n%cd -\n", "stdout: /\n/\n" + wd(t) + "\n"},
+		{"cd, blanks", "!mkdir 'a b'\n%cd a b\n%cd -", "stdout: " + filepath.Join(wd(t), "a b") + "\n" + wd(t) + "\n"},
+		{"load, blanks", "%load a b.gguf", "error: UsageError: %load: want one model, got 2; a path with blanks stands in quotes; usage: %load [flags] MODEL; %load? says more"},
+		{"load, home", "%load ~", "error: ModelError: " + os.Getenv("HOME") + " is a folder without .gguf files; give the file's path"},
+		{"unload, nothing there", "%unload --all", "stdout: no model was loaded\n"},
 		{"cd, no folder", "%cd /no/such", "error: FileError: /no/such: no such file or directory; !ls shows what is here"},
 		{"reset", "%tensor A = zeros(3)\n%reset\n%tensor list", "stdout: forgot 1 variable\n\ndisplay_data: no variables yet; make one with %tensor A = randn(2, 3)"},
 		{"no model", "%infer hello", "error: ModelError: no model loaded; try %load demo"},
@@ -143,9 +148,9 @@ func TestCells(t *testing.T) {
 		{"near demo", "%load demp", "error: ModelError: no model demp; did you mean demo?"},
 		{"repository", "%load unsloth/gemma-3-1b-it-GGUF", "error: ModelError: unsloth/gemma-3-1b-it-GGUF: no such file; repositories of Hugging Face come with a later version: download the .gguf file and give its path, or take %load demo"},
 		{"endpoint", "%load http://localhost:8000/v1", "error: ModelError: http://localhost:8000/v1: endpoints come with a later version; today a model is a .gguf file, a short name (%models lists them) or demo"},
-		{"missing argument", "%load", "error: UsageError: %load: want one model, got 0; usage: %load [flags] MODEL; %load? says more"},
+		{"missing argument", "%load", "error: UsageError: %load: the model is missing; demo is always there; usage: %load [flags] MODEL; %load? says more"},
 		{"unknown flag", "%load demo --ctxx 3", "error: UsageError: %load: unknown flag --ctxx; did you mean --ctx?; usage: %load [flags] MODEL; %load? says more"},
-		{"bad flag", "%load demo --ctx x", "error: UsageError: %load: invalid argument \"x\" for \"--ctx\" flag: strconv.ParseInt: parsing \"x\": invalid syntax; usage: %load [flags] MODEL; %load? says more"},
+		{"bad flag", "%load demo --ctx x", "error: UsageError: %load: --ctx x: want a whole number; usage: %load [flags] MODEL; %load? says more"},
 		{"open quote", "%load 'demo", "error: UsageError: %load: a ' opens and does not close; quote it as \"'\"; usage: %load [flags] MODEL; %load? says more"},
 		{"line for a cell magic", "%bash ls", "error: UsageError: %bash: it takes the whole cell: write %%bash on the first line; usage: %%bash; %bash? says more"},
 		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags]; %gpu? says more"},
@@ -194,6 +199,10 @@ func TestFailingLineIsNamed(t *testing.T) {
 	want := []string{"line 3: %lod x", "UnknownMagic: no magic %lod; did you mean %load?"}
 	if d := cmp.Diff(want, e.Traceback); d != "" {
 		t.Error(d)
+	}
+	err = newTestInterpreter(t).Execute(context.Background(), jupyter.Cell{Code: "%tensor 1\nx := 1"}, d)
+	if !errors.As(err, &e) || len(e.Traceback) != 1 || e.Traceback[0] != e.Error() {
+		t.Errorf("Go code: got %#v, want its one line", err)
 	}
 }
 

@@ -154,7 +154,9 @@ func unload(_ context.Context, c *Call) error {
 		if len(names) > 0 {
 			return c.usage("--all takes no names")
 		}
-		names = c.models.names()
+		if names = c.models.names(); len(names) == 0 {
+			fmt.Fprintln(c.Display.Stdout(), "no model was loaded")
+		}
 	} else if len(names) == 0 {
 		names = []string{""}
 	}

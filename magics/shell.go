@@ -23,8 +23,8 @@ func init() {
 		}})
 }
 
-// shellGrace is how long an interrupted command has to leave by itself, and
-// how long the output of what it left in the background is waited for.
+// shellGrace is how long the output of what a command left in the background
+// is waited for.
 const shellGrace = time.Second
 
 // shell runs a command in the user's shell and streams its output. An

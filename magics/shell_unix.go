@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// killDelay is how long an interrupted command has to leave by itself: less
+// than jupyter.Serve waits for a cell at its end, so that none outlives us.
+const killDelay = 300 * time.Millisecond
+
 // shellCommand puts the command into a process group of its own, so that an
 // interrupt reaches all of it: SIGINT first, SIGKILL for what stays.
 func shellCommand(ctx context.Context, command string) *exec.Cmd {
@@ -25,7 +29,7 @@ func shellCommand(ctx context.Context, command string) *exec.Cmd {
 			return os.ErrProcessDone
 		}
 		// Loops of the shell itself outlive a SIGINT that a child took.
-		time.AfterFunc(shellGrace/2, func() { syscall.Kill(group, syscall.SIGKILL) })
+		time.AfterFunc(killDelay, func() { syscall.Kill(group, syscall.SIGKILL) })
 		return nil
 	}
 	return cmd
