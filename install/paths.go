@@ -62,8 +62,11 @@ func SysPrefix() (string, error) {
 func DataDirs() []string {
 	var dirs []string
 	add := func(dir string) {
-		if dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, filepath.Clean(dir))
+		if dir == "" {
+			return
+		}
+		if dir = filepath.Clean(dir); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
 		}
 	}
 	for _, dir := range filepath.SplitList(os.Getenv("JUPYTER_PATH")) {

@@ -16,7 +16,6 @@ type step struct {
 	late   bool   // %%name that something stands before
 	body   string // of a %%name cell
 	offset int    // byte offset of args in the cell
-	detail int    // of help: 0 for ?, 1 for ??
 }
 
 type stepKind uint8
@@ -30,8 +29,8 @@ const (
 
 var (
 	magicForm  = regexp.MustCompile(`^(%%?)([\pL_][\pL\pN_.-]*)`)
-	helpBefore = regexp.MustCompile(`^(\?\??)\s*(%{0,2}[\pL_][\pL\pN_.-]*)$`)
-	helpBehind = regexp.MustCompile(`^(%{0,2}[\pL_][\pL\pN_.-]*)(\?\??)$`)
+	helpBefore = regexp.MustCompile(`^\?\??\s*(%{0,2}[\pL_][\pL\pN_.-]*)$`)
+	helpBehind = regexp.MustCompile(`^(%{0,2}[\pL_][\pL\pN_.-]*)\?\??$`)
 )
 
 // parseCell cuts a cell into steps. A cell that starts with %%name is one
@@ -79,11 +78,11 @@ func logicalLine(code string) string {
 // parse fills s from its text, which starts at a byte offset of the cell.
 func (s *step) parse(start int) {
 	if m := helpBefore.FindStringSubmatch(s.text); m != nil {
-		s.kind, s.name, s.detail = stepHelp, m[2], len(m[1])-1
+		s.kind, s.name = stepHelp, m[1]
 		return
 	}
 	if m := helpBehind.FindStringSubmatch(s.text); m != nil {
-		s.kind, s.name, s.detail = stepHelp, m[1], len(m[2])-1
+		s.kind, s.name = stepHelp, m[1]
 		return
 	}
 	if cmd, ok := strings.CutPrefix(s.text, "!"); ok {

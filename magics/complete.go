@@ -242,7 +242,7 @@ func (in *Interpreter) kind(match string) string {
 }
 
 // Inspect explains what is at the cursor, or the magic of its line.
-func (in *Interpreter) Inspect(_ context.Context, code string, cursor, detail int) jupyter.Bundle {
+func (in *Interpreter) Inspect(_ context.Context, code string, cursor, _ int) jupyter.Bundle {
 	runes := []rune(code)
 	cursor = min(max(cursor, 0), len(runes))
 	part := func(r rune) bool { return isNameRune(r) || r == '%' || r == '-' }
@@ -275,7 +275,7 @@ func (in *Interpreter) Inspect(_ context.Context, code string, cursor, detail in
 		}
 	}
 	for _, id := range []string{word, strings.Trim(word, "%-")} {
-		if b := in.describe(id, detail); id != "" && b != nil {
+		if b := in.describe(id); id != "" && b != nil {
 			return b
 		}
 	}
@@ -294,6 +294,6 @@ func describeFlag(m *Magic, word string) jupyter.Bundle {
 	if f == nil {
 		return nil
 	}
-	kind, usage := pflag.UnquoteUsage(f)
+	kind, usage := flagUsage(f)
 	return page(strings.TrimSpace("--"+f.Name+" "+kind), usage, "")
 }

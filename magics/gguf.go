@@ -31,12 +31,12 @@ func init() {
 		}})
 }
 
-func ggufMagic(_ context.Context, c *Call) error {
+func ggufMagic(ctx context.Context, c *Call) error {
 	want := map[string]int{"show": 2, "check": 2, "get": 3, "tensor": 3}
 	if len(c.Args) == 0 || want[c.Args[0]] != len(c.Args) {
 		return c.usage("want show, check, get or tensor, and a model")
 	}
-	f, err := c.openFile(c.Args[1])
+	f, err := c.openFile(ctx, c.Args[1])
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func ggufMagic(_ context.Context, c *Call) error {
 	return takeTensor(c, f, c.Args[2])
 }
 
-func (in *Interpreter) openFile(name string) (*gguf.File, error) {
+func (in *Interpreter) openFile(ctx context.Context, name string) (*gguf.File, error) {
 	l, err := in.open(name, "")
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (in *Interpreter) openFile(name string) (*gguf.File, error) {
 	}
 	f, err := gguf.Open(l.path)
 	if err != nil {
-		return nil, modelError("%v; %%models lists the models here", err)
+		return nil, loadError(ctx, name, err)
 	}
 	return f, nil
 }

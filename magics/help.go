@@ -68,7 +68,7 @@ func helpMagic(ctx context.Context, c *Call) error {
 	if len(c.Args) == 0 {
 		return lsmagic(ctx, c)
 	}
-	b := c.describe(c.Args[0], 0)
+	b := c.describe(c.Args[0])
 	if b == nil {
 		return unknownName(c.Args[0], c.Interpreter)
 	}
@@ -78,7 +78,7 @@ func helpMagic(ctx context.Context, c *Call) error {
 
 // help answers name?.
 func (in *Interpreter) help(s step, d *jupyter.Display) error {
-	b := in.describe(s.name, s.detail)
+	b := in.describe(s.name)
 	if b == nil {
 		return unknownName(s.name, in)
 	}
@@ -96,7 +96,7 @@ func unknownName(id string, in *Interpreter) error {
 }
 
 // describe explains a magic, a variable, a function of %tensor; nil: unknown.
-func (in *Interpreter) describe(id string, _ int) jupyter.Bundle {
+func (in *Interpreter) describe(id string) jupyter.Bundle {
 	name := strings.TrimLeft(id, "%")
 	if v, ok := in.vars.Get(name); ok && name == id {
 		return describeVariable(name, v)
@@ -139,7 +139,7 @@ func describeVariable(name string, v expr.Value) jupyter.Bundle {
 func (m *Magic) describe() jupyter.Bundle {
 	var flags [][]string
 	m.flagSet().VisitAll(func(f *pflag.Flag) {
-		kind, usage := pflag.UnquoteUsage(f)
+		kind, usage := flagUsage(f)
 		left := "--" + f.Name
 		if kind != "" {
 			left += " " + kind
@@ -159,6 +159,15 @@ func (m *Magic) describe() jupyter.Bundle {
 		more += m.Help
 	}
 	return page(m.Usage(), m.Doc, more)
+}
+
+// flagUsage is what a flag takes, for people, and its explanation.
+func flagUsage(f *pflag.Flag) (kind, usage string) {
+	kind, usage = pflag.UnquoteUsage(f)
+	if kind == "float32" {
+		kind = "number"
+	}
+	return kind, usage
 }
 
 var pageHTML = template.Must(template.New("page").Parse(

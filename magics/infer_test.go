@@ -299,8 +299,14 @@ func TestLoadMistakes(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("no model at all, only text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(in, "%load "+broken); !strings.Contains(got, "error: ModelError: ") || !strings.Contains(got, "the file is damaged or no model") {
-		t.Errorf("got %q", got)
+	for _, code := range []string{"%load " + broken, "%gguf show " + broken} {
+		got := run(in, code)
+		if !strings.Contains(got, "error: ModelError: gguf: ") || !strings.Contains(got, "the file is damaged or no model") {
+			t.Errorf("%s: got %q", code, got)
+		}
+		if strings.Count(got, broken) != 1 {
+			t.Errorf("%s: got %q, want the file named once", code, got)
+		}
 	}
 	if got := run(in, "%load demo --ctx 100000000"); !strings.Contains(got, "error: ModelError: ") {
 		t.Errorf("a context of 100 million tokens: got %q", got)

@@ -128,7 +128,9 @@ func loadError(ctx context.Context, name string, err error) error {
 		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
 	case errors.Is(err, engine.ErrArch):
 		return modelError("%s: %v; take another model: %%models lists those here", name, err)
-	case errors.As(err, &format), errors.Is(err, engine.ErrModel):
+	case errors.As(err, &format): // names the file itself
+		return modelError("%v; the file is damaged or no model: download it again", err)
+	case errors.Is(err, engine.ErrModel):
 		return modelError("%s: %v; the file is damaged or no model: download it again", name, err)
 	}
 	return modelError("%s: %v; %%models lists the models here", name, err)
