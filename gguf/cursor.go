@@ -125,7 +125,9 @@ func (c *cursor) bytes() []byte {
 
 func (c *cursor) string() string { return string(c.bytes()) }
 
-// strings reads n strings into one allocation of text.
+// strings reads n strings into one allocation of text. A file that somebody
+// writes to meanwhile may have other lengths in the second pass: they only
+// cost another allocation.
 func (c *cursor) strings(n int) []string {
 	start, size := c.pos, 0
 	for range n {
@@ -137,26 +139,26 @@ func (c *cursor) strings(n int) []string {
 	c.pos = start
 	var text strings.Builder
 	text.Grow(size)
-	for range n {
-		text.Write(c.bytes())
-	}
-	c.pos = start
-	all, rest := make([]string, n), text.String()
+	all := make([]string, n)
 	for i := range all {
-		k := len(c.bytes())
-		all[i], rest = rest[:k], rest[k:]
+		all[i] = c.keep(&text)
 	}
 	return all
+}
+
+// keep is the string that follows, copied to the end of text.
+func (c *cursor) keep(text *strings.Builder) string {
+	b := c.bytes()
+	text.Write(b)
+	s := text.String()
+	return s[len(s)-len(b):]
 }
 
 // name reads the name of a key or tensor, which is some text, and makes it the
 // site of what follows.
 func (c *cursor) name() string {
 	pos := c.pos
-	b := c.bytes()
-	c.text.Write(b)
-	s := c.text.String()
-	s = s[len(s)-len(b):]
+	s := c.keep(&c.text)
 	switch {
 	case c.err != nil:
 	case s == "":

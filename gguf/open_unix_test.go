@@ -4,6 +4,7 @@ package gguf
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,9 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if err := f.Write(io.Discard); !errors.Is(err, ErrFileChanged) {
+		t.Error("Write: ", err)
+	}
 	problems := Check(f)
 	if len(problems) == 0 || !strings.Contains(problems[len(problems)-1].What, "changed") {
 		t.Error("Check: ", problems)
@@ -78,4 +82,42 @@ func TestGuard(t *testing.T) {
 		}
 	}()
 	Guard(func() error { panic("mine") })
+}
+
+// TestOpenChanging writes lengths of strings while they are read: whatever
+// Open makes of it, it does not panic.
+func TestOpenChanging(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	const n = 1999 // odd: each length changes from round to round
+	b := file(0, 1).list("k", typeString, 2*n)
+	at := int64(b.Len())
+	for range n { // 8 bytes of text that are as well an empty string
+		b.put(uint64(8), uint64(0))
+	}
+	b.data(8 * n)
+	put(t, path, b.Bytes())
+	w, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				w.WriteAt([]byte{byte(i % 2 * 8)}, at+int64(i%n)*16)
+			}
+		}
+	}()
+	for range 500 {
+		if f, err := Open(path); err == nil {
+			f.Close()
+		}
+	}
+	close(stop)
+	<-stopped
 }
