@@ -42,7 +42,8 @@ func typeName(v any) string {
 // of a list the first entries are shown.
 func Brief(v any, width int) string {
 	if s, ok := v.(string); ok {
-		return cut(fmt.Sprintf("%q", s), width)
+		// No more than width characters are shown, of 4 bytes at most each.
+		return cut(fmt.Sprintf("%q", s[:min(len(s), 4*width)]), width)
 	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice {
