@@ -108,6 +108,14 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckOnce: a block count that is missing is one problem.
+func TestCheckOnce(t *testing.T) {
+	p := Check(network(t, map[string]any{"llama.block_count": nil}))
+	if len(p) != 1 || p[0].String() != "bad: llama.block_count: no such key" {
+		t.Error(p)
+	}
+}
+
 // TestCheckNumbers: a scale that is infinite, in the last block of a tensor.
 func TestCheckNumbers(t *testing.T) {
 	x := source{Tensor: Tensor{Name: "x", DType: tensor.Q8_0, Shape: []int{1000, 32}, Data: make([]byte, 34000)}}

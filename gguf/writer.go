@@ -46,8 +46,13 @@ func NewWriter(dst io.Writer) *Writer {
 
 // Write writes the file as one, without the keys of shards where it had some.
 // Parse and Write give the same bytes, unless there were bytes after the last
-// tensor or padding that was not zero; Check reports both.
+// tensor or padding that was not zero; Check reports both. A map that became
+// shorter is ErrFileChanged.
 func (f *File) Write(dst io.Writer) error {
+	return Guard(func() error { return f.write(dst) })
+}
+
+func (f *File) write(dst io.Writer) error {
 	w := NewWriter(dst)
 	w.Version = f.Version
 	w.open = len(f.shards) == 1 && !f.shards[0].padded
@@ -132,6 +137,9 @@ func (w *Writer) name(kind, name string, most int) error {
 func (w *Writer) Close() error {
 	if w.err != nil {
 		return w.err
+	}
+	if w.Version != 2 && w.Version != 3 {
+		return w.fail("version %d, want 2 or 3", w.Version)
 	}
 	w.header()
 	for i := range w.tensors {
