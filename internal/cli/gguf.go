@@ -47,7 +47,7 @@ func newGGUFShow() *cobra.Command {
 func describe(f *gguf.File) map[string]any {
 	meta := make(map[string]any, len(f.Meta))
 	for _, kv := range f.Meta {
-		meta[kv.Key] = kv.Value
+		meta[kv.Key] = jsonValue(kv.Value)
 	}
 	tensors := make([]map[string]any, len(f.Tensors))
 	for i := range f.Tensors {
@@ -55,6 +55,39 @@ func describe(f *gguf.File) map[string]any {
 		tensors[i] = map[string]any{"name": t.Name, "type": t.DType.String(), "shape": t.Shape, "bytes": len(t.Data)}
 	}
 	return map[string]any{"version": f.Version, "bytes": f.Size(), "params": f.Params(), "metadata": meta, "tensors": tensors}
+}
+
+// jsonValue is a value that JSON can hold: bytes as a list, as of the other
+// widths, and floats that are NaN or infinite as text.
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case float32:
+		return jsonFloat(v)
+	case float64:
+		return jsonFloat(v)
+	case []float32:
+		return jsonList(v, jsonFloat)
+	case []float64:
+		return jsonList(v, jsonFloat)
+	case []uint8:
+		return jsonList(v, func(b uint8) any { return b })
+	}
+	return v
+}
+
+func jsonFloat[T float32 | float64](v T) any {
+	if v-v != 0 {
+		return fmt.Sprint(v)
+	}
+	return v
+}
+
+func jsonList[T any](list []T, as func(T) any) []any {
+	all := make([]any, len(list))
+	for i, v := range list {
+		all[i] = as(v)
+	}
+	return all
 }
 
 func newGGUFCheck() *cobra.Command {
