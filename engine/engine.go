@@ -47,6 +47,7 @@ type Info struct {
 	FileType        string // the type that most weights have: "q4_k"
 	Params          int64  // numbers in all tensors
 	WeightBytes     int64  // bytes of all tensors
+	TokenBytes      int64  // bytes of weights that one token reads: of an embedding that is not the output too, a row
 	Layers          int
 	EmbeddingLength int
 	Vocab           int    // entries of the vocabulary

@@ -153,8 +153,9 @@ func (g *generation) choose() (t Token, err error) {
 		return t, err
 	}
 	sum := logSumExp(s.logits)
-	for _, c := range g.chooser.best(s.logits, g.o.Logprobs) {
-		t.Top = append(t.Top, TokenProb{c.id, s.text(c.id), float32(float64(c.logit) - sum)})
+	t.Top = g.chooser.top(s.logits, g.o.Logprobs, sum)
+	for i := range t.Top {
+		t.Top[i].Text = s.text(t.Top[i].ID)
 	}
 	raw := slices.Clone(s.logits) // choose changes them
 	t.ID, err = g.chooser.choose(s.logits, s.tokens)

@@ -112,7 +112,7 @@ func (o *Options) defaults() error {
 	case o.CacheType == 0:
 		o.CacheType = tensor.F16
 	case o.CacheType != tensor.F16 && o.CacheType != tensor.BF16 && o.CacheType != tensor.Q8_0:
-		return fmt.Errorf("engine: cache type %s: want f16, bf16 or q8_0", o.CacheType)
+		return fmt.Errorf("engine: cache type %s: want f16, f32, bf16 or q8_0", o.CacheType)
 	}
 	if o.Context < 0 || o.Context > maxContext {
 		return fmt.Errorf("engine: context %d: want 1 to %d tokens, or 0 for the default", o.Context, maxContext)
@@ -144,7 +144,12 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
 		CacheType: m.cacheType.String(), Device: m.dev.Name()}
 	for _, w := range weights {
-		info.WeightBytes += int64(len(w.data))
+		bytes := int64(len(w.data))
+		info.WeightBytes += bytes
+		if len(w.dst) == 1 && w.dst[0] == &n.embed { // looked up, not multiplied
+			bytes /= int64(n.vocab)
+		}
+		info.TokenBytes += bytes
 	}
 	info.CacheBytes, info.ScratchBytes = n.memory(m.batch, m.cacheType)
 	return info, nil

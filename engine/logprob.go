@@ -26,6 +26,25 @@ func logSumExp(x []float32) float64 {
 	return top + math.Log(sum)
 }
 
+// Top returns the k likeliest tokens, best first, the lower id first among
+// equals. Their Text is left empty: logits know no vocabulary.
+func Top(logits []float32, k int) []TokenProb {
+	return new(chooser).top(logits, k, logSumExp(logits))
+}
+
+// top is Top where the sum is known already.
+func (c *chooser) top(logits []float32, k int, sum float64) []TokenProb {
+	if k < 1 {
+		return nil
+	}
+	best := c.best(logits, k)
+	top := make([]TokenProb, len(best))
+	for i, b := range best {
+		top[i] = TokenProb{ID: b.id, Logprob: float32(float64(b.logit) - sum)}
+	}
+	return top
+}
+
 // text shows a token by itself.
 func (s *Session) text(id int32) string {
 	return strings.ToValidUTF8(string(s.m.tokenizer.Piece(id)), "\uFFFD")

@@ -25,8 +25,10 @@ func Perplexity(ctx context.Context, s *Session, ids []int32, window int, progre
 		total = len(ids) / window
 	}
 	switch {
-	case window < 4 || window > s.m.net.context:
-		return PerplexityResult{}, fmt.Errorf("engine: perplexity: windows of %d tokens: want 4 to %d, the context", window, s.m.net.context)
+	case window < 4:
+		return PerplexityResult{}, fmt.Errorf("engine: perplexity: windows of %d tokens: want at least 4", window)
+	case window > s.m.net.context:
+		return PerplexityResult{}, fmt.Errorf("engine: perplexity: windows of %d tokens: the context has %d", window, s.m.net.context)
 	case total == 0:
 		return PerplexityResult{}, fmt.Errorf("engine: perplexity: %d tokens are less than one window of %d; take a longer text or a smaller window", len(ids), window)
 	}
