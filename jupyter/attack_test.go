@@ -363,6 +363,20 @@ var attacks = []struct {
 			t.Errorf("%d MiB more memory", grown>>10)
 		}
 	}},
+	{"a subscriber that pauses", func(t *testing.T, k *testKernel) {
+		c := k.client(t)
+		id := c.shell.request("execute_request", map[string]any{"code": "blob 90"})
+		time.Sleep(2 * time.Second) // a busy machine, a garbage collection
+		got := 0
+		for _, r := range c.output(id) {
+			if r.msgType == "stream" {
+				got += len(r.content["text"].(string))
+			}
+		}
+		if want := 90 << 20; got != want {
+			t.Errorf("got %d bytes, want %d", got, want)
+		}
+	}},
 	{"a subscriber that never reads", func(t *testing.T, k *testKernel) {
 		stuck := k.peer(t, "iopub", "SUB", "")
 		stuck.Write(wire([]byte{1}))

@@ -20,15 +20,15 @@ import (
 // Limits of every socket. They are far above what Jupyter clients need.
 const (
 	handshakeTime = 5 * time.Second
-	maxPending    = 128       // connections in the handshake; the oldest gives way
-	maxPeers      = 128       // connections past it; further ones are refused
-	maxParts      = 1024      // frames of one message
-	maxTopics     = 256       // subscriptions of one peer
-	maxQueued     = 64 << 20  // bytes waiting for one peer; over it the peer is dropped
-	maxQueuedAll  = 128 << 20 // bytes waiting for all peers; over it the slowest is dropped
-	maxPartial    = 256 << 20 // bytes announced in messages that are not whole yet, all peers
-	congestion    = 4 << 20   // bytes waiting for one peer from which on the publisher waits
-	stalled       = time.Second
+	maxPending    = 128             // connections in the handshake; the oldest gives way
+	maxPeers      = 128             // connections past it; further ones are refused
+	maxParts      = 1024            // frames of one message
+	maxTopics     = 256             // subscriptions of one peer
+	maxQueued     = 64 << 20        // bytes waiting for one peer; over it the peer is dropped
+	maxQueuedAll  = 128 << 20       // bytes waiting for all peers; over it the slowest is dropped
+	maxPartial    = 256 << 20       // bytes announced in messages that are not whole yet, all peers
+	congestion    = 4 << 20         // bytes waiting for one peer from which on the publisher waits
+	stalled       = 5 * time.Second // without reading, and the publisher waits no more
 	linger        = time.Second
 )
 
