@@ -114,6 +114,10 @@ func (r *run) to(a *Array, what Value) (*Array, error) {
 		return r.convert(a, what)
 	case tensor.Device:
 		return r.move(a, what)
+	case string:
+		if isCard(what) {
+			return nil, r.noDevice(what)
+		}
 	}
 	return nil, fmt.Errorf("to: %s is neither a type (%s) nor a device (%s)", r.brief(what), "f32, f16, q4_k, …", r.deviceNames())
 }

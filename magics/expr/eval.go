@@ -246,6 +246,9 @@ func (r *run) name(n name) (Value, error) {
 	if v, ok := constants[n.id]; ok {
 		return v, nil
 	}
+	if isCard(n.id) {
+		return nil, r.noDevice(n.id)
+	}
 	if f := functions[n.id]; f != nil {
 		return nil, errorAt(r.src, n.at(), "%s is a function: %s", n.id, f.Usage)
 	}
@@ -273,6 +276,16 @@ func (r *run) device(id string) tensor.Device {
 		}
 	}
 	return nil
+}
+
+// isCard says whether id names a GPU, here or not.
+func isCard(id string) bool {
+	id, _, _ = strings.Cut(id, ":")
+	return id == "cuda" || id == "gpu"
+}
+
+func (r *run) noDevice(id string) error {
+	return fmt.Errorf("no device %s here, only %s; %%gpu says why", id, r.deviceNames())
 }
 
 func (r *run) stream(d tensor.Device) *tensor.Stream {

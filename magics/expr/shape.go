@@ -211,7 +211,7 @@ func toDevice(id string) func(r *run, a *arguments) (Value, error) {
 		}
 		dev := r.device(id)
 		if dev == nil {
-			return nil, fmt.Errorf("no device %s here, only %s; %%gpu says why", id, r.deviceNames())
+			return nil, r.noDevice(id)
 		}
 		return r.move(x, dev)
 	}
