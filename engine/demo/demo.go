@@ -1,4 +1,4 @@
-// Package demo is the model that llcuda carries inside itself: a llama of 5.5
+// Package demo is the model that llcuda carries inside itself: a llama of 3.9
 // million parameters that answers a prompt with a short story, so that the
 // first cell of a notebook works without a download. README.md, beside it, is
 // its data card; train makes it anew.
