@@ -231,6 +231,12 @@ func (c *checker) vocabulary() {
 		return
 	}
 	c.tokens(pre+"tokens", tokens)
+	if _, err := c.f.Floats(pre + "scores"); err != nil && c.has(pre+"scores") {
+		c.bad(pre+"scores", "%s", reason(err, ""))
+	}
+	if _, err := c.f.Ints(pre + "token_type"); err != nil && c.has(pre+"token_type") {
+		c.bad(pre+"token_type", "%s", reason(err, ""))
+	}
 	c.ids(pre, len(tokens))
 	c.merges(pre+"merges", tokens)
 	c.charsMap(pre + "precompiled_charsmap")

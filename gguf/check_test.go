@@ -83,6 +83,8 @@ func TestCheck(t *testing.T) {
 		"no tokens":               {set{"tokenizer.ggml.tokens": nil}, "bad: tokenizer.ggml.tokens: no such key"},
 		"tokens no strings":       {set{"tokenizer.ggml.tokens": []uint32{1}}, "tokens: is []uint32, want []string"},
 		"tokens, but other rows":  {set{"tokenizer.ggml.tokens": []string{"a", "b", "ab", "c"}}, "has 3 rows for 4 tokens"},
+		"scores no numbers":       {set{"tokenizer.ggml.scores": []string{"1", "2", "3"}}, "bad: tokenizer.ggml.scores: is []string, want a list of floats"},
+		"types no integers":       {set{"tokenizer.ggml.token_type": []float32{1, 2, 3}}, "bad: tokenizer.ggml.token_type: is []float32, want a list of integers"},
 		"empty token":             {set{"tokenizer.ggml.tokens": []string{"a", "b", ""}}, "element 2 is empty"},
 		"token twice":             {set{"tokenizer.ggml.tokens": []string{"a", "a", "a"}}, "2 elements are there before, the first is 1"},
 		"token not UTF-8":         {set{"tokenizer.ggml.tokens": []string{"a", "b", "\xff"}}, "element 2 is not UTF-8"},

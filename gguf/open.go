@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,7 +63,7 @@ func mapFile(path string) (mmap.MMap, error) {
 		return &FormatError{Path: path, Offset: -1, Err: fmt.Errorf(format, args...)}
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fault("is no regular file but %s", info.Mode().Type())
+		return nil, fault("is %s, want a file", kind(info.Mode()))
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -73,7 +74,7 @@ func mapFile(path string) (mmap.MMap, error) {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fault("is no regular file but %s", info.Mode().Type())
+		return nil, fault("is %s, want a file", kind(info.Mode()))
 	}
 	if info.Size() == 0 {
 		return nil, fault("is empty")
@@ -83,6 +84,21 @@ func mapFile(path string) (mmap.MMap, error) {
 		return nil, fmt.Errorf("gguf: map %s: %w", path, err)
 	}
 	return data, nil
+}
+
+// kind is what a path is that is no regular file.
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "no regular file"
 }
 
 var shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)

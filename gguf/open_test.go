@@ -122,7 +122,7 @@ func TestOpenRefuses(t *testing.T) {
 		at("none"):   "no such file",
 		at("empty"):  "empty: is empty",
 		at("broken"): "broken: header: ",
-		dir:          "is no regular file but d",
+		dir:          "is a folder, want a file",
 	} {
 		if runtime.GOOS == "windows" && path == at("none") {
 			continue // says it in other words

@@ -23,8 +23,8 @@ func TestOpenSpecialFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		fifo:        "is no regular file but p",
-		"/dev/zero": "is no regular file but D",
+		fifo:        "is a pipe, want a file",
+		"/dev/zero": "is a device, want a file",
 		loop:        "too many",
 	} {
 		if f, err := Open(path); f != nil || err == nil || !strings.Contains(err.Error(), want) {

@@ -131,8 +131,12 @@ func (f *File) checkLists(c *cursor) {
 	}
 	for _, key := range []string{"tokenizer.ggml.scores", "tokenizer.ggml.token_type"} {
 		v, ok := f.Value(key)
-		if n := length(v); ok && n != len(tokens) {
-			c.at = site{kind: "key", name: key}
+		c.at = site{kind: "key", name: key}
+		switch n := length(v); {
+		case !ok || n == len(tokens):
+		case n < 0:
+			c.fail(-1, "is %s, want a list", show(v))
+		default:
 			c.fail(-1, "has %d elements, tokenizer.ggml.tokens has %d", n, len(tokens))
 		}
 	}

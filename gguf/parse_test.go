@@ -149,7 +149,7 @@ func refused() map[string]struct {
 		"scores too short": {vocab().list("tokenizer.ggml.scores", typeFloat32, 1).put(float32(1)).Bytes(),
 			`key "tokenizer.ggml.scores": has 1 elements, tokenizer.ggml.tokens has 2`},
 		"types too long":                  {vocab().list("tokenizer.ggml.token_type", typeInt32, 3).put([]int32{1, 1, 1}).Bytes(), "has 3 elements"},
-		"scores not a list":               {vocab().key("tokenizer.ggml.scores", typeFloat32).put(float32(1)).Bytes(), "has -1 elements"},
+		"scores not a list":               {vocab().key("tokenizer.ggml.scores", typeFloat32).put(float32(1)).Bytes(), "is float32, want a list"},
 		"token of 2^31":                   {file(0, 1).list("tokenizer.ggml.tokens", typeString, 1).put(uint64(1<<31 + 1)).data(32).Bytes(), "2147483649 bytes of a string"},
 		"tensor name empty":               {file(1, 0).tensor("", 0, 0, 32).pad(32).data(128).Bytes(), "the name is empty"},
 		"tensor name 64":                  {file(1, 0).tensor(strings.Repeat("n", 64), 0, 0, 32).pad(32).data(128).Bytes(), "name of 64 bytes, at most 63 allowed"},
