@@ -1,10 +1,11 @@
 package cli
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -14,21 +15,29 @@ import (
 	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
-// newInfer streams a completion to standard output.
+// newInfer streams a completion to standard output, with the sampler that
+// %infer has.
 func newInfer() *cobra.Command {
 	var mf modelFlags
-	o := engine.GenerateOptions{}
+	o := engine.GenerateOptions{Sampler: engine.DefaultSampler()}
 	var file string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "infer MODEL [PROMPT…]",
 		Short: "Stream a completion",
 		Long: `Infer loads a model and streams the completion of a prompt, given as arguments, by
---file, or on standard input; the speed follows on standard error.`,
-		Args: cobra.MinimumNArgs(1),
+--file, or on standard input; the speed follows on standard error, with the seed
+that --seed repeats the text with. --temperature 0 always takes the likeliest token.`,
+		Args: between(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 && file != "" {
 				return usageError{errors.New("infer: want one of PROMPT and --file")}
+			}
+			if !cmd.Flags().Changed("seed") {
+				o.Sampler.Seed = engine.RandomSeed()
+			}
+			if err := checkGenerate(&o); err != nil {
+				return usageError{err}
 			}
 			var prompt []string
 			if len(args) > 1 {
@@ -47,24 +56,40 @@ func newInfer() *cobra.Command {
 		},
 	}
 	mf.add(cmd)
-	f := cmd.Flags()
+	f, s := cmd.Flags(), &o.Sampler
 	f.StringVar(&file, "file", "", "read the prompt from this file")
-	f.IntVar(&o.MaxTokens, "max-tokens", 256, "tokens to generate at most")
-	f.Float32Var(&o.Sampler.Temperature, "temperature", 0, "0 is greedy")
-	f.IntVar(&o.Sampler.TopK, "top-k", 0, "sample from the K likeliest tokens")
-	f.Float32Var(&o.Sampler.TopP, "top-p", 0, "sample from the likeliest tokens of this total probability")
-	f.Float32Var(&o.Sampler.MinP, "min-p", 0, "drop tokens less likely than this share of the likeliest")
-	f.Float32Var(&o.Sampler.RepeatPenalty, "repeat-penalty", 0, "divide the logits of recent tokens by this")
-	f.Uint64Var(&o.Sampler.Seed, "seed", 0, "same seed, same text")
-	f.StringArrayVar(&o.Stop, "stop", nil, "end before this text; may be given more than once")
+	f.IntVar(&o.MaxTokens, "max-tokens", 256, "at most so many new `tokens`; 0 is as many as the context holds")
+	f.Float32Var(&s.Temperature, "temperature", s.Temperature, "0 takes the likeliest token, more is more varied")
+	f.IntVar(&s.TopK, "top-k", s.TopK, "only the `k` likeliest tokens; 0 is off")
+	f.Float32Var(&s.TopP, "top-p", s.TopP, "only the likeliest tokens that have this probability together; 1 is off")
+	f.Float32Var(&s.MinP, "min-p", s.MinP, "only tokens with this share of the likeliest one's probability; 0 is off")
+	f.Float32Var(&s.RepeatPenalty, "repeat-penalty", s.RepeatPenalty, "above 1 makes repetition less likely")
+	f.Uint64Var(&s.Seed, "seed", 0, "the same `seed` gives the same text (default: another each time)")
+	f.StringArrayVar(&o.Stop, "stop", nil, "a `text` that ends the generation; may be given several times; \\n is a line break")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
+}
+
+// checkGenerate refuses options before a model is loaded for them, and reads
+// the escapes of stop texts.
+func checkGenerate(o *engine.GenerateOptions) error {
+	if o.MaxTokens < 0 {
+		return fmt.Errorf("infer: --max-tokens %d: want 0 or more", o.MaxTokens)
+	}
+	for i, s := range o.Stop {
+		if s == "" {
+			return errors.New("infer: --stop: want a text")
+		}
+		o.Stop[i] = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\\`, `\`).Replace(s)
+	}
+	return o.Sampler.Check(0)
 }
 
 // inferResult is what --json prints.
 type inferResult struct {
 	Text                  string  `json:"text"`
 	Tokens                []int32 `json:"tokens"`
+	Seed                  uint64  `json:"seed"`
 	PromptTokens          int     `json:"prompt_tokens"`
 	NewTokens             int     `json:"new_tokens"`
 	TokensPerSecond       float64 `json:"tokens_per_second"`
@@ -73,6 +98,8 @@ type inferResult struct {
 	StopReason            string  `json:"stop_reason"`
 }
 
+// infer generates and reports. A text that an interrupt or the end of the
+// context cut short is reported too.
 func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.GenerateOptions, asJSON bool) error {
 	s, err := m.NewSession()
 	if err != nil {
@@ -81,31 +108,52 @@ func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.Generate
 	defer s.Close()
 	var stats engine.Stats
 	o.Stats = &stats
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	var text strings.Builder
-	ids := []int32{}
-	for tok, err := range s.Generate(cmd.Context(), m.Tokenizer().Encode(prompt, tokenizer.Options{}), o) {
-		if err != nil {
-			return err
-		}
-		ids = append(ids, tok.ID)
-		text.WriteString(tok.Text)
-		if !asJSON {
-			out.WriteString(tok.Text)
-			out.Flush()
-		}
+	stream := cmd.OutOrStdout()
+	if asJSON {
+		stream = io.Discard
+	}
+	text, ids, err := complete(cmd.Context(), s, m.Tokenizer().Encode(prompt, tokenizer.Options{NoEOS: true}), o, stream)
+	if err != nil && (stats.NewTokens == 0 || cmd.Context().Err() == nil && !errors.Is(err, engine.ErrContextFull)) {
+		return err
+	}
+	if errors.Is(err, engine.ErrContextFull) {
+		stats.StopReason, err = "context full", nil
 	}
 	if asJSON {
-		return encodeJSON(cmd.OutOrStdout(), inferResult{text.String(), ids, stats.PromptTokens, stats.NewTokens,
-			stats.TokensPerSecond(), stats.PromptTokensPerSecond(), stats.FirstToken.Seconds(), stats.StopReason})
+		return errors.Join(err, encodeJSON(cmd.OutOrStdout(), inferResult{text, ids, o.Sampler.Seed, stats.PromptTokens, stats.NewTokens,
+			stats.TokensPerSecond(), stats.PromptTokensPerSecond(), stats.FirstToken.Seconds(), stats.StopReason}))
 	}
-	fmt.Fprintln(out)
-	out.Flush()
-	return printStats(cmd.ErrOrStderr(), stats)
+	if !strings.HasSuffix(text, "\n") {
+		fmt.Fprintln(stream)
+	}
+	return errors.Join(err, printStats(cmd.ErrOrStderr(), stats, o.Sampler))
 }
 
-func printStats(w io.Writer, s engine.Stats) error {
-	_, err := fmt.Fprintf(w, "%d tokens at %.1f tokens/s; first token after %s; prompt %d tokens at %.1f tokens/s; %s\n",
-		s.NewTokens, s.TokensPerSecond(), s.FirstToken.Round(time.Millisecond/10), s.PromptTokens, s.PromptTokensPerSecond(), s.StopReason)
+// complete writes the text to w as it comes.
+func complete(ctx context.Context, s *engine.Session, prompt []int32, o engine.GenerateOptions, w io.Writer) (string, []int32, error) {
+	var text strings.Builder
+	ids := []int32{}
+	for tok, err := range s.Generate(ctx, prompt, o) {
+		if err != nil {
+			return text.String(), ids, err
+		}
+		if tok.ID >= 0 {
+			ids = append(ids, tok.ID)
+		}
+		text.WriteString(tok.Text)
+		if _, err := io.WriteString(w, tok.Text); err != nil {
+			return text.String(), ids, err
+		}
+	}
+	return text.String(), ids, nil
+}
+
+func printStats(w io.Writer, s engine.Stats, p engine.Sampler) error {
+	seed := ""
+	if p.Temperature > 0 {
+		seed = fmt.Sprintf("; seed %d", p.Seed)
+	}
+	_, err := fmt.Fprintf(w, "%d tokens at %.1f tokens/s; first token after %s; prompt %d tokens at %.1f tokens/s; stop: %s%s\n",
+		s.NewTokens, s.TokensPerSecond(), s.FirstToken.Round(time.Millisecond/10), s.PromptTokens, s.PromptTokensPerSecond(), s.StopReason, seed)
 	return err
 }

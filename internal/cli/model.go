@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics"
 	"github.com/llcuda/llcuda/tensor"
 	"github.com/llcuda/llcuda/tensor/cpu"
@@ -31,7 +35,7 @@ func (mf *modelFlags) add(cmd *cobra.Command) {
 	f.IntVarP(&mf.threads, "threads", "t", 0, "CPU threads (default: all cores)")
 	f.IntVarP(&mf.batch, "batch", "b", 0, "tokens of a prompt computed together (default 512)")
 	f.IntVar(&mf.gpuLayers, "gpu-layers", 0, "layers to put on the GPU")
-	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, q8_0 or f32")
+	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, bf16, q8_0 or f32")
 }
 
 func (mf *modelFlags) threadCount() int {
@@ -43,7 +47,7 @@ func (mf *modelFlags) threadCount() int {
 
 // open loads a model by what a user calls it: a file, a short name, or demo.
 func (mf *modelFlags) open(ctx context.Context, name string) (*engine.Model, error) {
-	cache, err := tensor.ParseDType(mf.cacheType)
+	cache, err := mf.check()
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -56,11 +60,38 @@ func (mf *modelFlags) open(ctx context.Context, name string) (*engine.Model, err
 		}
 		return engine.LoadFile(ctx, f, o)
 	}
-	path, err := magics.FindModel(name)
+	path, err := findModel(name)
 	if err != nil {
 		return nil, err
 	}
 	return engine.Load(ctx, path, o)
+}
+
+// check refuses flags that no model could be loaded with.
+func (mf *modelFlags) check() (cache tensor.DType, err error) {
+	switch {
+	case mf.context < 0:
+		return 0, fmt.Errorf("--ctx %d: want 1 or more tokens, or 0 for the default", mf.context)
+	case mf.threads < 0:
+		return 0, fmt.Errorf("--threads %d: want 1 or more, or 0 for all cores", mf.threads)
+	case mf.batch < 0:
+		return 0, fmt.Errorf("--batch %d: want 1 or more tokens, or 0 for the default", mf.batch)
+	}
+	cache, err = tensor.ParseDType(mf.cacheType)
+	if err != nil || !slices.Contains([]tensor.DType{tensor.F16, tensor.BF16, tensor.Q8_0, tensor.F32}, cache) {
+		return 0, fmt.Errorf("--cache-type %q: want f16, bf16, q8_0 or f32", mf.cacheType)
+	}
+	return cache, nil
+}
+
+// findModel is magics.FindModel in the words of the command line.
+func findModel(name string) (string, error) {
+	path, err := magics.FindModel(name)
+	var e *jupyter.Error
+	if errors.As(err, &e) {
+		err = errors.New(strings.NewReplacer("%models", "llcuda models", "%load demo", "demo").Replace(e.Value))
+	}
+	return path, err
 }
 
 // openGGUF maps a model's file without loading it.
@@ -68,7 +99,7 @@ func openGGUF(name string) (*gguf.File, error) {
 	if name == "demo" {
 		return demo.Open()
 	}
-	path, err := magics.FindModel(name)
+	path, err := findModel(name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ piece. Without TEXT, --file or --jsonl it reads standard input.
 With --jsonl every line of F is a JSON string, and every line printed is the list
 of its ids. With --decode the input holds ids (separated by spaces or commas, or a
 JSON list) and the text is printed; with --jsonl, a list in and a string out.`,
-		Args: cobra.MatchAll(between(1, 2)),
+		Args: between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 && (file != "" || jsonl != "") || file != "" && jsonl != "" {
 				return usageError{errors.New("tokenize: want one of TEXT, --file and --jsonl")}
@@ -71,9 +72,27 @@ func inputText(cmd *cobra.Command, args []string, file string) (string, error) {
 	case file != "":
 		b, err = os.ReadFile(file)
 	default:
-		b, err = io.ReadAll(cmd.InOrStdin())
+		return readAll(cmd.Context(), cmd.InOrStdin())
 	}
 	return string(b), err
+}
+
+// readAll reads r to its end, unless ctx is cancelled before: a terminal waits
+// for its user.
+func readAll(ctx context.Context, r io.Reader) (string, error) {
+	done := make(chan struct{})
+	var b []byte
+	var failed error
+	go func() {
+		defer close(done)
+		b, failed = io.ReadAll(r)
+	}()
+	select {
+	case <-done:
+		return string(b), failed
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 func printTokens(w io.Writer, t *tokenizer.Tokenizer, ids []int32, asJSON bool) error {
@@ -81,11 +100,15 @@ func printTokens(w io.Writer, t *tokenizer.Tokenizer, ids []int32, asJSON bool) 
 		if ids == nil {
 			ids = []int32{}
 		}
-		return json.NewEncoder(w).Encode(ids)
+		return encodeJSON(w, ids)
 	}
 	b := bufio.NewWriter(w)
 	for _, id := range ids {
-		fmt.Fprintf(b, "%7d  %q\n", id, t.Text(id))
+		piece := string(t.Piece(id))
+		if piece == "" { // control tokens have no text
+			piece = t.Text(id)
+		}
+		fmt.Fprintf(b, "%7d  %q\n", id, piece)
 	}
 	fmt.Fprintf(b, "%d tokens\n", len(ids))
 	return b.Flush()
@@ -158,7 +181,7 @@ func tokenizeLine(w io.Writer, t *tokenizer.Tokenizer, o tokenizer.Options, line
 	if ids == nil {
 		ids = []int32{}
 	}
-	return json.NewEncoder(w).Encode(ids)
+	return encodeJSON(w, ids)
 }
 
 // encodeJSON writes a value on one line, leaving <, > and & readable.
