@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -24,7 +23,7 @@ type benchResult struct {
 	Test            string    `json:"test"`
 	TokensPerSecond float64   `json:"tokens_per_second"`
 	StdDev          float64   `json:"stddev"`
-	GBPerSecond     float64   `json:"gb_per_second,omitempty"` // weights read, decode only
+	GBPerSecond     float64   `json:"gb_per_second,omitempty"` // weights that tokens read, decode only
 	Samples         []float64 `json:"samples"`
 }
 
@@ -44,7 +43,7 @@ warm-up, and prints the table of llama-bench.`,
 			if prompt < 0 || gen < 0 || depth < 0 || repeat < 1 || prompt+gen == 0 {
 				return usageError{fmt.Errorf("bench: -p %d -n %d -d %d -r %d: want positive counts", prompt, gen, depth, repeat)}
 			}
-			mf.context = max(mf.context, depth+max(prompt, gen)+1)
+			mf.context = max(mf.context, depth+max(prompt, gen))
 			m, err := mf.open(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -68,7 +67,7 @@ warm-up, and prints the table of llama-bench.`,
 				results = append(results, r)
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(results)
+				return encodeJSON(cmd.OutOrStdout(), results)
 			}
 			return printBench(cmd.OutOrStdout(), results)
 		},
@@ -92,7 +91,7 @@ func newResult(m *engine.Model, test string, n, depth int, samples []float64) be
 		r.Test += fmt.Sprintf(" @ d%d", depth)
 	}
 	if test == "tg" {
-		r.GBPerSecond = mean * float64(info.WeightBytes) / 1e9
+		r.GBPerSecond = mean * float64(info.TokenBytes) / 1e9
 	}
 	return r
 }

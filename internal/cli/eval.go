@@ -3,10 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +29,10 @@ ids with their log probabilities.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if ids == "" || (logits == "") == (top == 0) {
-				return usageError{fmt.Errorf("eval: want --ids and one of --logits and --top")}
+				return usageError{errors.New("eval: want --ids and one of --logits and --top")}
+			}
+			if top < 0 {
+				return usageError{fmt.Errorf("eval: --top %d: want 1 or more", top)}
 			}
 			windows, err := readWindows(ids)
 			if err != nil {
@@ -118,44 +120,20 @@ func evalLogits(ctx context.Context, m *engine.Model, windows [][]int32, path st
 // topToken is one of the likeliest tokens of a position.
 type topToken struct {
 	ID      int32   `json:"id"`
-	LogProb float64 `json:"logprob"`
+	LogProb float32 `json:"logprob"`
 }
 
 func evalTop(cmd *cobra.Command, m *engine.Model, windows [][]int32, k int) error {
 	out := make([][][]topToken, len(windows))
 	err := evalAll(cmd.Context(), m, windows, func(w int, logits []float32) {
-		out[w] = append(out[w], likeliest(logits, k))
+		top := []topToken{}
+		for _, p := range engine.Top(logits, k) {
+			top = append(top, topToken{p.ID, p.Logprob})
+		}
+		out[w] = append(out[w], top)
 	})
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(cmd.OutOrStdout()).Encode(out)
-}
-
-// likeliest is the k largest of a softmax, largest first, ties by id.
-func likeliest(logits []float32, k int) []topToken {
-	peak := float64(slices.Max(logits))
-	sum := 0.0
-	for _, l := range logits {
-		sum += math.Exp(float64(l) - peak)
-	}
-	norm := peak + math.Log(sum)
-	ids := make([]int32, len(logits))
-	for i := range ids {
-		ids[i] = int32(i)
-	}
-	slices.SortStableFunc(ids, func(a, b int32) int {
-		switch {
-		case logits[a] > logits[b]:
-			return -1
-		case logits[a] < logits[b]:
-			return 1
-		}
-		return 0
-	})
-	top := make([]topToken, min(k, len(ids)))
-	for i := range top {
-		top[i] = topToken{ids[i], float64(logits[ids[i]]) - norm}
-	}
-	return top
+	return encodeJSON(cmd.OutOrStdout(), out)
 }

@@ -111,9 +111,9 @@ func newGGUFCheck() *cobra.Command {
 
 // printProblems fails when a problem is serious: the others are for the eye.
 func printProblems(w io.Writer, f *gguf.File, name string, asJSON bool) error {
-	problems := append([]gguf.Problem{}, gguf.Check(f)...)
-	serious := 0
+	problems, serious, out := gguf.Check(f), 0, []map[string]any{}
 	for _, p := range problems {
+		out = append(out, map[string]any{"where": p.Where, "what": p.What, "serious": p.Serious})
 		if p.Serious {
 			serious++
 		}
@@ -122,7 +122,7 @@ func printProblems(w io.Writer, f *gguf.File, name string, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		if err := encodeJSON(w, problems); err != nil {
+		if err := encodeJSON(w, out); err != nil {
 			return err
 		}
 	}

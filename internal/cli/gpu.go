@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ func newGPU() *cobra.Command {
 				}
 				return encodeJSON(cmd.OutOrStdout(), out)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), magics.GPUText(cards, err))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(magics.GPUText(cards, err), "\n"))
 			return err
 		},
 	}

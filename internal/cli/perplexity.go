@@ -22,6 +22,9 @@ func newPerplexity() *cobra.Command {
 the second half of each, as llama-perplexity does.`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if chunks < 0 {
+				return usageError{fmt.Errorf("perplexity: --chunks %d: want 1 or more, or 0 for all", chunks)}
+			}
 			text, err := os.ReadFile(args[1])
 			if err != nil {
 				return err
@@ -65,7 +68,7 @@ the second half of each, as llama-perplexity does.`,
 		},
 	}
 	mf.add(cmd)
-	cmd.Flags().IntVar(&chunks, "chunks", 0, "use only so many windows")
+	cmd.Flags().IntVar(&chunks, "chunks", 0, "use only so many windows (default: all)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
