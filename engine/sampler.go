@@ -29,9 +29,8 @@ func DefaultSampler() Sampler {
 	return Sampler{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
 }
 
-// RandomSeed is a seed for who names none. It has the 53 bits that every
-// reader of JSON keeps.
-func RandomSeed() uint64 { return rand.Uint64() >> 11 }
+// RandomSeed is a seed for who names none, short enough to be typed again.
+func RandomSeed() uint64 { return uint64(rand.Uint32()) }
 
 // Check says what is wrong with p for a vocabulary of so many entries.
 func (p *Sampler) Check(vocab int) error {
