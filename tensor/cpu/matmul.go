@@ -21,7 +21,7 @@ func (p *program) matMul(op *tensor.Op) error {
 		return nil
 	}
 	kernel := simd.For(w.DType)
-	role := preparedBuffer + int(kernel.Form())
+	role := preparedBuffer + int(kernel.Form(n))
 	p.prepare(op, kernel, role)
 	out, result := func() []float32 { return f32s(op.Dst) }, writes(op.Dst.Data)
 	if op.Dst.DType != tensor.F32 {

@@ -20,13 +20,22 @@ const (
 	// 16383·4096·32 < 2³¹: words of weights may go to ±4096 (Q6_K's scale
 	// times integer) and sums of 32 products stay exact.
 	FormInt
+
+	// FormBytes is integers of at most ±127 with a scale for each 32 columns,
+	// for one row of activations and formats with blocks of 256. A row is
+	// records of 384 bytes: 256 columns as bytes; for each 32 of them float32
+	// scale and scale·Σ; for each 16 float32 scale·Σ.
+	FormBytes
 )
 
 // rowBytes is the size of one prepared row: an odd number of cache lines, so
 // that equal columns of several rows do not compete for one set of the cache.
 func (f Form) rowBytes(cols int) int {
-	if f == FormInt {
+	switch f {
+	case FormInt:
 		return (cols*2+cols/32*8+63)&^63 | 64
+	case FormBytes:
+		return cols / 256 * 384
 	}
 	return (4*cols+63)&^63 | 64
 }
@@ -40,8 +49,12 @@ func (f Form) groupCols() int {
 }
 
 func (f Form) prepare(s *set, dst []byte, x []float32) {
-	if f == FormInt {
+	switch f {
+	case FormInt:
 		s.quantise(&dst[0], &x[0], len(x)/32)
+		return
+	case FormBytes:
+		s.quantiseBytes(&dst[0], &x[0], len(x)/256)
 		return
 	}
 	clear(dst[copy(dst, bytesOf(x)):])

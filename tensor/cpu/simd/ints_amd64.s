@@ -115,6 +115,86 @@ DATA least<>+16(SB)/8, $0x0da242600da24260
 DATA least<>+24(SB)/8, $0x0da242600da24260
 GLOBL least<>(SB), RODATA|NOPTR, $32
 
+// func quantiseBytesAVX2(dst *byte, x *float32, records int)
+// Requires: AVX, AVX2
+TEXT ·quantiseBytesAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    records+16(FP), DX
+	VMOVDQU abs<>+0(SB), Y0
+	VMOVDQU weave<>+0(SB), Y1
+	VMOVSS  most8<>+0(SB), X2
+	VMOVSS  least<>+0(SB), X3
+
+record:
+	MOVQ AX, SI
+	XORQ BX, BX
+
+group:
+	VMOVUPS      (CX), Y5
+	VANDPS       Y0, Y5, Y4
+	VMOVUPS      32(CX), Y6
+	VANDPS       Y0, Y6, Y7
+	VPMAXSD      Y7, Y4, Y4
+	VMOVUPS      64(CX), Y7
+	VANDPS       Y0, Y7, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VMOVUPS      96(CX), Y8
+	VANDPS       Y0, Y8, Y9
+	VPMAXSD      Y9, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X9
+	VPMAXSD      X9, X4, X4
+	VMOVHLPS     X4, X4, X9
+	VPMAXSD      X9, X4, X4
+	VMOVSHDUP    X4, X9
+	VPMAXSD      X9, X4, X4
+	VPMAXSD      X3, X4, X4
+	VDIVSS       X2, X4, X9
+	VDIVSS       X4, X2, X4
+	VBROADCASTSS X4, Y4
+	VMULPS       Y4, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       Y4, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPADDD       Y6, Y5, Y4
+	VPADDD       Y8, Y7, Y10
+	VPHADDD      Y10, Y4, Y4
+	VPHADDD      Y4, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VCVTDQ2PS    X4, X4
+	VBROADCASTSS X9, X10
+	VMULPS       X10, X4, X4
+	VMOVQ        X4, 320(AX)(BX*8)
+	VHADDPS      X4, X4, X4
+	VUNPCKLPS    X4, X9, X4
+	VMOVQ        X4, 256(AX)(BX*8)
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSDW    Y8, Y7, Y7
+	VPACKSSWB    Y7, Y5, Y5
+	VPERMD       Y5, Y1, Y5
+	VMOVDQU      Y5, (SI)
+	ADDQ         $+32, SI
+	ADDQ         $+128, CX
+	INCQ         BX
+	CMPQ         BX, $0x08
+	JNE          group
+	ADDQ         $+384, AX
+	DECQ         DX
+	JNZ          record
+	VZEROUPPER
+	RET
+
+DATA most8<>+0(SB)/8, $0x42fe000042fe0000
+DATA most8<>+8(SB)/8, $0x42fe000042fe0000
+DATA most8<>+16(SB)/8, $0x42fe000042fe0000
+DATA most8<>+24(SB)/8, $0x42fe000042fe0000
+GLOBL most8<>(SB), RODATA|NOPTR, $32
+
 // func dotQ40AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·dotQ40AVX2x1(SB), NOSPLIT, $0-56
@@ -11207,31 +11287,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R9
-	MOVL         8(AX), R10
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
 	MOVL         12(AX), R11
-	MOVL         R11, R13
-	ANDL         $0x0f0f0f0f, R13
-	MOVL         R9, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R13
-	ANDL         $0x3f3f3f3f, R9
-	SHLQ         $0x20, R13
-	ORQ          R9, R13
-	VMOVQ        R13, X4
-	MOVL         R11, R9
-	SHRL         $0x04, R9
-	ANDL         $0x0f0f0f0f, R9
-	MOVL         R10, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R9
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R9
-	ORQ          R10, R9
-	VMOVQ        R9, X5
-	VPUNPCKLBW   X5, X4, X4
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X4
+	VPINSRQ      $0x01, R10, X4, X4
+	VPSHUFB      weave4<>+0(SB), X4, X4
 	VPBROADCASTD (AX), X5
 	VCVTPH2PS    X5, Y5
 	VXORPS       negodd<>+0(SB), Y5, Y5
@@ -11347,6 +11420,12 @@ block:
 	VZEROUPPER
 	RET
 
+DATA weave4<>+0(SB)/8, $0x0703060205010400
+DATA weave4<>+8(SB)/8, $0x0f0b0e0a0d090c08
+DATA weave4<>+16(SB)/8, $0x0703060205010400
+DATA weave4<>+24(SB)/8, $0x0f0b0e0a0d090c08
+GLOBL weave4<>(SB), RODATA|NOPTR, $32
+
 DATA negodd<>+0(SB)/8, $0x8000000000000000
 DATA negodd<>+8(SB)/8, $0x8000000000000000
 DATA negodd<>+16(SB)/8, $0x8000000000000000
@@ -11383,31 +11462,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
+	MOVQ         4(AX), R10
+	MOVQ         R10, R11
+	SHRQ         $0x02, R11
+	MOVQ         $0x3030303030303030, R13
+	ANDQ         R13, R11
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R13
+	ANDQ         R13, R10
 	MOVL         12(AX), R12
-	MOVL         R12, R14
-	ANDL         $0x0f0f0f0f, R14
-	MOVL         R10, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R14
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R14
-	ORQ          R10, R14
-	VMOVQ        R14, X5
-	MOVL         R12, R10
-	SHRL         $0x04, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         R11, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R10
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R10
-	ORQ          R11, R10
-	VMOVQ        R10, X6
-	VPUNPCKLBW   X6, X5, X5
+	MOVL         R12, R13
+	SHRL         $0x04, R13
+	SHLQ         $0x20, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R13
+	ANDQ         R13, R12
+	ORQ          R12, R11
+	VMOVQ        R10, X5
+	VPINSRQ      $0x01, R11, X5, X5
+	VPSHUFB      weave4<>+0(SB), X5, X5
 	VPBROADCASTD (AX), X6
 	VCVTPH2PS    X6, Y6
 	VXORPS       negodd<>+0(SB), Y6, Y6
@@ -11614,31 +11686,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R11
-	MOVL         8(AX), R12
+	MOVQ         4(AX), R11
+	MOVQ         R11, R12
+	SHRQ         $0x02, R12
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
 	MOVL         12(AX), R13
-	MOVL         R13, R15
-	ANDL         $0x0f0f0f0f, R15
-	MOVL         R11, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R15
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R15
-	ORQ          R11, R15
-	VMOVQ        R15, X8
-	MOVL         R13, R11
-	SHRL         $0x04, R11
-	ANDL         $0x0f0f0f0f, R11
-	MOVL         R12, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R11
-	ANDL         $0x3f3f3f3f, R12
-	SHLQ         $0x20, R11
-	ORQ          R12, R11
-	VMOVQ        R11, X9
-	VPUNPCKLBW   X9, X8, X8
+	MOVL         R13, R14
+	SHRL         $0x04, R14
+	SHLQ         $0x20, R14
+	ORQ          R14, R13
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	VMOVQ        R11, X8
+	VPINSRQ      $0x01, R12, X8, X8
+	VPSHUFB      weave4<>+0(SB), X8, X8
 	VPBROADCASTD (AX), X9
 	VCVTPH2PS    X9, Y9
 	VXORPS       negodd<>+0(SB), Y9, Y9
@@ -11968,31 +12033,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R9
-	MOVL         8(AX), R10
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
 	MOVL         12(AX), R11
-	MOVL         R11, R13
-	ANDL         $0x0f0f0f0f, R13
-	MOVL         R9, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R13
-	ANDL         $0x3f3f3f3f, R9
-	SHLQ         $0x20, R13
-	ORQ          R9, R13
-	VMOVQ        R13, X4
-	MOVL         R11, R9
-	SHRL         $0x04, R9
-	ANDL         $0x0f0f0f0f, R9
-	MOVL         R10, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R9
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R9
-	ORQ          R10, R9
-	VMOVQ        R9, X5
-	VPUNPCKLBW   X5, X4, X4
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X4
+	VPINSRQ      $0x01, R10, X4, X4
+	VPSHUFB      weave4<>+0(SB), X4, X4
 	VPBROADCASTD (AX), X5
 	VCVTPH2PS    X5, Y5
 	VXORPS       negodd<>+0(SB), Y5, Y5
@@ -12124,31 +12182,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
+	MOVQ         4(AX), R10
+	MOVQ         R10, R11
+	SHRQ         $0x02, R11
+	MOVQ         $0x3030303030303030, R13
+	ANDQ         R13, R11
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R13
+	ANDQ         R13, R10
 	MOVL         12(AX), R12
-	MOVL         R12, R14
-	ANDL         $0x0f0f0f0f, R14
-	MOVL         R10, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R14
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R14
-	ORQ          R10, R14
-	VMOVQ        R14, X5
-	MOVL         R12, R10
-	SHRL         $0x04, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         R11, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R10
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R10
-	ORQ          R11, R10
-	VMOVQ        R10, X6
-	VPUNPCKLBW   X6, X5, X5
+	MOVL         R12, R13
+	SHRL         $0x04, R13
+	SHLQ         $0x20, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R13
+	ANDQ         R13, R12
+	ORQ          R12, R11
+	VMOVQ        R10, X5
+	VPINSRQ      $0x01, R11, X5, X5
+	VPSHUFB      weave4<>+0(SB), X5, X5
 	VPBROADCASTD (AX), X6
 	VCVTPH2PS    X6, Y6
 	VXORPS       negodd<>+0(SB), Y6, Y6
@@ -12339,31 +12390,24 @@ block:
 	PREFETCHT0   3072(AX)
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
-	MOVL         4(AX), R11
-	MOVL         8(AX), R12
+	MOVQ         4(AX), R11
+	MOVQ         R11, R12
+	SHRQ         $0x02, R12
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
 	MOVL         12(AX), R13
-	MOVL         R13, R15
-	ANDL         $0x0f0f0f0f, R15
-	MOVL         R11, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R15
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R15
-	ORQ          R11, R15
-	VMOVQ        R15, X8
-	MOVL         R13, R11
-	SHRL         $0x04, R11
-	ANDL         $0x0f0f0f0f, R11
-	MOVL         R12, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R11
-	ANDL         $0x3f3f3f3f, R12
-	SHLQ         $0x20, R11
-	ORQ          R12, R11
-	VMOVQ        R11, X9
-	VPUNPCKLBW   X9, X8, X8
+	MOVL         R13, R14
+	SHRL         $0x04, R14
+	SHLQ         $0x20, R14
+	ORQ          R14, R13
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	VMOVQ        R11, X8
+	VPINSRQ      $0x01, R12, X8, X8
+	VPSHUFB      weave4<>+0(SB), X8, X8
 	VPBROADCASTD (AX), X9
 	VCVTPH2PS    X9, Y9
 	VXORPS       negodd<>+0(SB), Y9, Y9
@@ -12663,31 +12707,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y5
-	MOVL         4(AX), R9
-	MOVL         8(AX), R10
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
 	MOVL         12(AX), R11
-	MOVL         R11, R13
-	ANDL         $0x0f0f0f0f, R13
-	MOVL         R9, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R13
-	ANDL         $0x3f3f3f3f, R9
-	SHLQ         $0x20, R13
-	ORQ          R9, R13
-	VMOVQ        R13, X6
-	MOVL         R11, R9
-	SHRL         $0x04, R9
-	ANDL         $0x0f0f0f0f, R9
-	MOVL         R10, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R9
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R9
-	ORQ          R10, R9
-	VMOVQ        R9, X7
-	VPUNPCKLBW   X7, X6, X6
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X6
+	VPINSRQ      $0x01, R10, X6, X6
+	VPSHUFB      weave4<>+0(SB), X6, X6
 	VPBROADCASTD (AX), X7
 	VCVTPH2PS    X7, Y7
 	VXORPS       negodd<>+0(SB), Y7, Y7
@@ -12877,31 +12914,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y6
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
+	MOVQ         4(AX), R10
+	MOVQ         R10, R11
+	SHRQ         $0x02, R11
+	MOVQ         $0x3030303030303030, R13
+	ANDQ         R13, R11
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R13
+	ANDQ         R13, R10
 	MOVL         12(AX), R12
-	MOVL         R12, R14
-	ANDL         $0x0f0f0f0f, R14
-	MOVL         R10, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R14
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R14
-	ORQ          R10, R14
-	VMOVQ        R14, X7
-	MOVL         R12, R10
-	SHRL         $0x04, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         R11, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R10
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R10
-	ORQ          R11, R10
-	VMOVQ        R10, X8
-	VPUNPCKLBW   X8, X7, X7
+	MOVL         R12, R13
+	SHRL         $0x04, R13
+	SHLQ         $0x20, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R13
+	ANDQ         R13, R12
+	ORQ          R12, R11
+	VMOVQ        R10, X7
+	VPINSRQ      $0x01, R11, X7, X7
+	VPSHUFB      weave4<>+0(SB), X7, X7
 	VPBROADCASTD (AX), X8
 	VCVTPH2PS    X8, Y8
 	VXORPS       negodd<>+0(SB), Y8, Y8
@@ -13157,31 +13187,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y8
-	MOVL         4(AX), R11
-	MOVL         8(AX), R12
+	MOVQ         4(AX), R11
+	MOVQ         R11, R12
+	SHRQ         $0x02, R12
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
 	MOVL         12(AX), R13
-	MOVL         R13, R15
-	ANDL         $0x0f0f0f0f, R15
-	MOVL         R11, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R15
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R15
-	ORQ          R11, R15
-	VMOVQ        R15, X9
-	MOVL         R13, R11
-	SHRL         $0x04, R11
-	ANDL         $0x0f0f0f0f, R11
-	MOVL         R12, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R11
-	ANDL         $0x3f3f3f3f, R12
-	SHLQ         $0x20, R11
-	ORQ          R12, R11
-	VMOVQ        R11, X10
-	VPUNPCKLBW   X10, X9, X9
+	MOVL         R13, R14
+	SHRL         $0x04, R14
+	SHLQ         $0x20, R14
+	ORQ          R14, R13
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	VMOVQ        R11, X9
+	VPINSRQ      $0x01, R12, X9, X9
+	VPSHUFB      weave4<>+0(SB), X9, X9
 	VPBROADCASTD (AX), X10
 	VCVTPH2PS    X10, Y10
 	VXORPS       negodd<>+0(SB), Y10, Y10
@@ -13561,31 +13584,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y5
-	MOVL         4(AX), R9
-	MOVL         8(AX), R10
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
 	MOVL         12(AX), R11
-	MOVL         R11, R13
-	ANDL         $0x0f0f0f0f, R13
-	MOVL         R9, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R13
-	ANDL         $0x3f3f3f3f, R9
-	SHLQ         $0x20, R13
-	ORQ          R9, R13
-	VMOVQ        R13, X6
-	MOVL         R11, R9
-	SHRL         $0x04, R9
-	ANDL         $0x0f0f0f0f, R9
-	MOVL         R10, R12
-	SHRL         $0x02, R12
-	ANDL         $0x30303030, R12
-	ORL          R12, R9
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R9
-	ORQ          R10, R9
-	VMOVQ        R9, X7
-	VPUNPCKLBW   X7, X6, X6
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X6
+	VPINSRQ      $0x01, R10, X6, X6
+	VPSHUFB      weave4<>+0(SB), X6, X6
 	VPBROADCASTD (AX), X7
 	VCVTPH2PS    X7, Y7
 	VXORPS       negodd<>+0(SB), Y7, Y7
@@ -13767,31 +13783,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y6
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
+	MOVQ         4(AX), R10
+	MOVQ         R10, R11
+	SHRQ         $0x02, R11
+	MOVQ         $0x3030303030303030, R13
+	ANDQ         R13, R11
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R13
+	ANDQ         R13, R10
 	MOVL         12(AX), R12
-	MOVL         R12, R14
-	ANDL         $0x0f0f0f0f, R14
-	MOVL         R10, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R14
-	ANDL         $0x3f3f3f3f, R10
-	SHLQ         $0x20, R14
-	ORQ          R10, R14
-	VMOVQ        R14, X7
-	MOVL         R12, R10
-	SHRL         $0x04, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         R11, R13
-	SHRL         $0x02, R13
-	ANDL         $0x30303030, R13
-	ORL          R13, R10
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R10
-	ORQ          R11, R10
-	VMOVQ        R10, X8
-	VPUNPCKLBW   X8, X7, X7
+	MOVL         R12, R13
+	SHRL         $0x04, R13
+	SHLQ         $0x20, R13
+	ORQ          R13, R12
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R13
+	ANDQ         R13, R12
+	ORQ          R12, R11
+	VMOVQ        R10, X7
+	VPINSRQ      $0x01, R11, X7, X7
+	VPSHUFB      weave4<>+0(SB), X7, X7
 	VPBROADCASTD (AX), X8
 	VCVTPH2PS    X8, Y8
 	VXORPS       negodd<>+0(SB), Y8, Y8
@@ -14031,31 +14040,24 @@ block:
 	PREFETCHT0   3136(AX)
 	PREFETCHT0   3200(AX)
 	VMOVDQU      16(AX), Y8
-	MOVL         4(AX), R11
-	MOVL         8(AX), R12
+	MOVQ         4(AX), R11
+	MOVQ         R11, R12
+	SHRQ         $0x02, R12
+	MOVQ         $0x3030303030303030, R14
+	ANDQ         R14, R12
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R14
+	ANDQ         R14, R11
 	MOVL         12(AX), R13
-	MOVL         R13, R15
-	ANDL         $0x0f0f0f0f, R15
-	MOVL         R11, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R15
-	ANDL         $0x3f3f3f3f, R11
-	SHLQ         $0x20, R15
-	ORQ          R11, R15
-	VMOVQ        R15, X9
-	MOVL         R13, R11
-	SHRL         $0x04, R11
-	ANDL         $0x0f0f0f0f, R11
-	MOVL         R12, R14
-	SHRL         $0x02, R14
-	ANDL         $0x30303030, R14
-	ORL          R14, R11
-	ANDL         $0x3f3f3f3f, R12
-	SHLQ         $0x20, R11
-	ORQ          R12, R11
-	VMOVQ        R11, X10
-	VPUNPCKLBW   X10, X9, X9
+	MOVL         R13, R14
+	SHRL         $0x04, R14
+	SHLQ         $0x20, R14
+	ORQ          R14, R13
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R14
+	ANDQ         R14, R13
+	ORQ          R13, R12
+	VMOVQ        R11, X9
+	VPINSRQ      $0x01, R12, X9, X9
+	VPSHUFB      weave4<>+0(SB), X9, X9
 	VPBROADCASTD (AX), X10
 	VCVTPH2PS    X10, Y10
 	VXORPS       negodd<>+0(SB), Y10, Y10
@@ -16139,3 +16141,452 @@ block:
 	JNZ          row
 	VZEROUPPER
 	RET
+
+// func dotQ4KBytes(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·dotQ4KBytes(SB), NOSPLIT, $64-56
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    blocks+48(FP), DX
+	MOVQ    rows+24(FP), BX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU nibbles<>+0(SB), Y0
+
+row:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+
+block:
+	PREFETCHT0   3072(AX)
+	PREFETCHT0   3136(AX)
+	PREFETCHT0   3200(AX)
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
+	MOVL         12(AX), R11
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X4
+	VPINSRQ      $0x01, R10, X4, X4
+	VPSHUFB      weave4<>+0(SB), X4, X4
+	VPBROADCASTD (AX), X5
+	VCVTPH2PS    X5, Y5
+	VXORPS       negodd<>+0(SB), Y5, Y5
+	VPMOVZXBD    X4, Y6
+	VPSRLDQ      $0x08, X4, X4
+	VPMOVZXBD    X4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y5, Y4, Y4
+	VMULPS       256(DI), Y6, Y5
+	VADDPS       Y5, Y3, Y3
+	VMOVUPS      Y5, (SP)
+	VMULPS       288(DI), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      Y4, 32(SP)
+	VMOVDQU      16(AX), Y5
+	VPAND        Y0, Y5, Y4
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     (DI), Y4, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS (SP), Y4
+	VFMADD231PS  Y4, Y6, Y1
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     32(DI), Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 8(SP), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVDQU      48(AX), Y5
+	VPAND        Y0, Y5, Y4
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     64(DI), Y4, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 16(SP), Y4
+	VFMADD231PS  Y4, Y6, Y1
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     96(DI), Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 24(SP), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVDQU      80(AX), Y5
+	VPAND        Y0, Y5, Y4
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     128(DI), Y4, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(SP), Y4
+	VFMADD231PS  Y4, Y6, Y1
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     160(DI), Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 40(SP), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVDQU      112(AX), Y5
+	VPAND        Y0, Y5, Y4
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     192(DI), Y4, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 48(SP), Y4
+	VFMADD231PS  Y4, Y6, Y1
+	VPSRLW       $0x04, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     224(DI), Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 56(SP), Y4
+	VFMADD231PS  Y4, Y5, Y2
+	ADDQ         $+144, AX
+	ADDQ         $+384, DI
+	DECQ         R8
+	JNZ          block
+	VADDPS       Y2, Y1, Y1
+	VANDPS       oddlanes<>+0(SB), Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (SI)
+	ADDQ         $+4, SI
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotQ5KBytes(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·dotQ5KBytes(SB), NOSPLIT, $64-56
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    blocks+48(FP), DX
+	MOVQ    rows+24(FP), BX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU byte16<>+0(SB), Y1
+
+row:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+
+block:
+	PREFETCHT0   3072(AX)
+	PREFETCHT0   3136(AX)
+	PREFETCHT0   3200(AX)
+	VMOVDQU      16(AX), Y5
+	MOVQ         4(AX), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	MOVQ         $0x3030303030303030, R12
+	ANDQ         R12, R10
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	ANDQ         R12, R9
+	MOVL         12(AX), R11
+	MOVL         R11, R12
+	SHRL         $0x04, R12
+	SHLQ         $0x20, R12
+	ORQ          R12, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R11
+	ORQ          R11, R10
+	VMOVQ        R9, X6
+	VPINSRQ      $0x01, R10, X6, X6
+	VPSHUFB      weave4<>+0(SB), X6, X6
+	VPBROADCASTD (AX), X7
+	VCVTPH2PS    X7, Y7
+	VXORPS       negodd<>+0(SB), Y7, Y7
+	VPMOVZXBD    X6, Y8
+	VPSRLDQ      $0x08, X6, X6
+	VPMOVZXBD    X6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMULPS       256(DI), Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      Y7, (SP)
+	VMULPS       288(DI), Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      48(AX), Y7
+	VPAND        Y0, Y7, Y6
+	VPSLLW       $0x04, Y5, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     (DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS (SP), Y6
+	VFMADD231PS  Y6, Y8, Y2
+	VPSRLW       $0x04, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPSLLW       $0x03, Y5, Y7
+	VPTERNLOGD   $0xf8, Y1, Y7, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     32(DI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 8(SP), Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      80(AX), Y7
+	VPAND        Y0, Y7, Y6
+	VPSLLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     64(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 16(SP), Y6
+	VFMADD231PS  Y6, Y8, Y2
+	VPSRLW       $0x04, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPSLLW       $0x01, Y5, Y7
+	VPTERNLOGD   $0xf8, Y1, Y7, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     96(DI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 24(SP), Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      112(AX), Y7
+	VPAND        Y0, Y7, Y6
+	VMOVDQA      Y5, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     128(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 32(SP), Y6
+	VFMADD231PS  Y6, Y8, Y2
+	VPSRLW       $0x04, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPSRLW       $0x01, Y5, Y7
+	VPTERNLOGD   $0xf8, Y1, Y7, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     160(DI), Y6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 40(SP), Y6
+	VFMADD231PS  Y6, Y7, Y3
+	VMOVDQU      144(AX), Y7
+	VPAND        Y0, Y7, Y6
+	VPSRLW       $0x02, Y5, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     192(DI), Y6, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 48(SP), Y6
+	VFMADD231PS  Y6, Y8, Y2
+	VPSRLW       $0x04, Y7, Y6
+	VPAND        Y0, Y6, Y6
+	VPSRLW       $0x03, Y5, Y5
+	VPTERNLOGD   $0xf8, Y1, Y5, Y6
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     224(DI), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 56(SP), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         $+176, AX
+	ADDQ         $+384, DI
+	DECQ         R8
+	JNZ          block
+	VADDPS       Y3, Y2, Y2
+	VANDPS       oddlanes<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X2
+	VMOVSS       X2, (SI)
+	ADDQ         $+4, SI
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+DATA byte16<>+0(SB)/8, $0x1010101010101010
+DATA byte16<>+8(SB)/8, $0x1010101010101010
+DATA byte16<>+16(SB)/8, $0x1010101010101010
+DATA byte16<>+24(SB)/8, $0x1010101010101010
+GLOBL byte16<>(SB), RODATA|NOPTR, $32
+
+// func dotQ6KBytes(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+TEXT ·dotQ6KBytes(SB), NOSPLIT, $64-56
+	MOVQ    w+16(FP), AX
+	MOVQ    x+32(FP), CX
+	MOVQ    blocks+48(FP), DX
+	MOVQ    rows+24(FP), BX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU nibbles<>+0(SB), Y0
+	VMOVDQU byte48<>+0(SB), Y1
+	VMOVDQU halves<>+0(SB), Y2
+
+row:
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+
+block:
+	PREFETCHT0   3072(AX)
+	PREFETCHT0   3136(AX)
+	PREFETCHT0   3200(AX)
+	PREFETCHT0   3264(AX)
+	VMOVDQU      192(AX), X6
+	VPBROADCASTW 208(AX), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVSXBD    X6, Y8
+	VPSRLDQ      $0x08, X6, X6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VMOVUPS      Y8, (SP)
+	VPMOVSXBD    X6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
+	VMOVUPS      (SP), Y7
+	VFMADD231PS  320(DI), Y7, Y5
+	VMOVSLDUP    256(DI), Y6
+	VMULPS       Y7, Y6, Y6
+	VMOVUPS      Y6, (SP)
+	VMOVUPS      32(SP), Y7
+	VFMADD231PS  352(DI), Y7, Y5
+	VMOVSLDUP    288(DI), Y6
+	VMULPS       Y7, Y6, Y6
+	VMOVUPS      Y6, 32(SP)
+	VMOVDQU      128(AX), Y6
+	VMOVDQU      Y0, Y7
+	VPAND        (AX), Y7, Y7
+	VPSLLW       $0x04, Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     (DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD (SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVDQU      Y0, Y7
+	VPAND        32(AX), Y7, Y7
+	VPSLLW       $0x02, Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     32(DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD 8(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y4
+	VMOVDQU      (AX), Y7
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VMOVDQA      Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     64(DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD 16(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVDQU      32(AX), Y7
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPTERNLOGD   $0xf8, Y1, Y6, Y7
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     96(DI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSD 24(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VMOVDQU      160(AX), Y6
+	VMOVDQU      Y0, Y7
+	VPAND        64(AX), Y7, Y7
+	VPSLLW       $0x04, Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     128(DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD 32(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVDQU      Y0, Y7
+	VPAND        96(AX), Y7, Y7
+	VPSLLW       $0x02, Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     160(DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD 40(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y4
+	VMOVDQU      64(AX), Y7
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VMOVDQA      Y6, Y8
+	VPTERNLOGD   $0xf8, Y1, Y8, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     192(DI), Y7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSD 48(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVDQU      96(AX), Y7
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPSRLW       $0x02, Y6, Y6
+	VPTERNLOGD   $0xf8, Y1, Y6, Y7
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     224(DI), Y7, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSD 56(SP), Y7
+	VPERMILPS    Y2, Y7, Y7
+	VFMADD231PS  Y7, Y6, Y4
+	ADDQ         $+210, AX
+	ADDQ         $+384, DI
+	DECQ         R8
+	JNZ          block
+	VADDPS       Y4, Y3, Y3
+	VFNMADD231PS add32<>+0(SB), Y5, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VMOVHLPS     X3, X3, X4
+	VADDPS       X4, X3, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X3
+	VMOVSS       X3, (SI)
+	ADDQ         $+4, SI
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+DATA byte48<>+0(SB)/8, $0x3030303030303030
+DATA byte48<>+8(SB)/8, $0x3030303030303030
+DATA byte48<>+16(SB)/8, $0x3030303030303030
+DATA byte48<>+24(SB)/8, $0x3030303030303030
+GLOBL byte48<>(SB), RODATA|NOPTR, $32
+
+DATA add32<>+0(SB)/8, $0x4200000042000000
+DATA add32<>+8(SB)/8, $0x4200000042000000
+DATA add32<>+16(SB)/8, $0x4200000042000000
+DATA add32<>+24(SB)/8, $0x4200000042000000
+GLOBL add32<>(SB), RODATA|NOPTR, $32

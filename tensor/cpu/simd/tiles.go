@@ -52,7 +52,7 @@ func (k *Kernel) tileScratch(n int) int {
 
 // tileArgs are the parts of the scratch memory.
 type tileArgs struct {
-	*args
+	args
 	band, dwords []byte
 	row          []float32
 	cut          []float32 // (n, tileRows)
@@ -61,7 +61,7 @@ type tileArgs struct {
 // mulTiled goes over the weights band by band, over a band pass by pass.
 func (k *Kernel) mulTiled(a *args) {
 	const pass = tileGroups * tileRecord
-	t := tileArgs{args: a, band: a.scratch[:tileBand*pass]}
+	t := tileArgs{args: *a, band: a.scratch[:tileBand*pass]}
 	t.dwords = a.scratch[len(t.band):][:tileGroups*tileDwords]
 	t.row = floatsOf(a.scratch[len(t.band)+len(t.dwords):], tileGroups*16)
 	t.cut = floatsOf(a.scratch[len(t.band)+len(t.dwords)+tileGroups*64:], a.n*tileRows)

@@ -659,31 +659,24 @@ TEXT ·unpackQ4K(SB), NOSPLIT, $64-32
 	MOVQ blocks+24(FP), BX
 
 block:
-	MOVL         4(DX), SI
-	MOVL         8(DX), DI
+	MOVQ         4(DX), SI
+	MOVQ         SI, DI
+	SHRQ         $0x02, DI
+	MOVQ         $0x3030303030303030, R9
+	ANDQ         R9, DI
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R9
+	ANDQ         R9, SI
 	MOVL         12(DX), R8
-	MOVL         R8, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         SI, R9
-	SHRL         $0x02, R9
-	ANDL         $0x30303030, R9
-	ORL          R9, R10
-	ANDL         $0x3f3f3f3f, SI
-	SHLQ         $0x20, R10
-	ORQ          SI, R10
-	VMOVQ        R10, X0
-	MOVL         R8, SI
-	SHRL         $0x04, SI
-	ANDL         $0x0f0f0f0f, SI
-	MOVL         DI, R9
-	SHRL         $0x02, R9
-	ANDL         $0x30303030, R9
-	ORL          R9, SI
-	ANDL         $0x3f3f3f3f, DI
-	SHLQ         $0x20, SI
-	ORQ          DI, SI
-	VMOVQ        SI, X1
-	VPUNPCKLBW   X1, X0, X0
+	MOVL         R8, R9
+	SHRL         $0x04, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R9
+	ANDQ         R9, R8
+	ORQ          R8, DI
+	VMOVQ        SI, X0
+	VPINSRQ      $0x01, DI, X0, X0
+	VPSHUFB      weave4<>+0(SB), X0, X0
 	VPBROADCASTD (DX), X1
 	VCVTPH2PS    X1, Y1
 	VXORPS       negodd<>+0(SB), Y1, Y1
@@ -780,6 +773,12 @@ block:
 	VZEROUPPER
 	RET
 
+DATA weave4<>+0(SB)/8, $0x0703060205010400
+DATA weave4<>+8(SB)/8, $0x0f0b0e0a0d090c08
+DATA weave4<>+16(SB)/8, $0x0703060205010400
+DATA weave4<>+24(SB)/8, $0x0f0b0e0a0d090c08
+GLOBL weave4<>(SB), RODATA|NOPTR, $32
+
 DATA negodd<>+0(SB)/8, $0x8000000000000000
 DATA negodd<>+8(SB)/8, $0x8000000000000000
 DATA negodd<>+16(SB)/8, $0x8000000000000000
@@ -796,31 +795,24 @@ TEXT ·unpackQ5K(SB), NOSPLIT, $64-32
 
 block:
 	VMOVDQU      16(DX), Y0
-	MOVL         4(DX), SI
-	MOVL         8(DX), DI
+	MOVQ         4(DX), SI
+	MOVQ         SI, DI
+	SHRQ         $0x02, DI
+	MOVQ         $0x3030303030303030, R9
+	ANDQ         R9, DI
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R9
+	ANDQ         R9, SI
 	MOVL         12(DX), R8
-	MOVL         R8, R10
-	ANDL         $0x0f0f0f0f, R10
-	MOVL         SI, R9
-	SHRL         $0x02, R9
-	ANDL         $0x30303030, R9
-	ORL          R9, R10
-	ANDL         $0x3f3f3f3f, SI
-	SHLQ         $0x20, R10
-	ORQ          SI, R10
-	VMOVQ        R10, X1
-	MOVL         R8, SI
-	SHRL         $0x04, SI
-	ANDL         $0x0f0f0f0f, SI
-	MOVL         DI, R9
-	SHRL         $0x02, R9
-	ANDL         $0x30303030, R9
-	ORL          R9, SI
-	ANDL         $0x3f3f3f3f, DI
-	SHLQ         $0x20, SI
-	ORQ          DI, SI
-	VMOVQ        SI, X2
-	VPUNPCKLBW   X2, X1, X1
+	MOVL         R8, R9
+	SHRL         $0x04, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R9
+	ANDQ         R9, R8
+	ORQ          R8, DI
+	VMOVQ        SI, X1
+	VPINSRQ      $0x01, DI, X1, X1
+	VPSHUFB      weave4<>+0(SB), X1, X1
 	VPBROADCASTD (DX), X2
 	VCVTPH2PS    X2, Y2
 	VXORPS       negodd<>+0(SB), Y2, Y2

@@ -46,6 +46,11 @@ var constants = map[string]func(i int) uint16{
 	"lane1":    func(i int) uint16 { return []uint16{0, 0xffff, 0, 0, 0, 0, 0, 0}[i/2] },
 	"negodd":   func(i int) uint16 { return []uint16{0, 0, 0, 0x8000}[i%4] },
 	"abs":      func(i int) uint16 { return []uint16{0xffff, 0x7fff}[i%2] },
+	"weave4":   func(i int) uint16 { return uint16(i%8+i%8/4*4) | uint16(i%8+i%8/4*4+4)<<8 }, // bytes: 0 4 1 5 … 8 12 9 13 …
+	"byte16":   func(int) uint16 { return 0x1010 },
+	"byte48":   func(int) uint16 { return 0x3030 },
+	"add32":    float(32),
+	"most8":    float(127),
 	"ones":     func(int) uint16 { return 1 },
 	"most":     float(16383),
 	"least":    float(1e-30),

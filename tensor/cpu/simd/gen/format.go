@@ -411,35 +411,29 @@ func openPair(b *block) []VecVirtual {
 // openK: {half d, half dmin, 12 bytes of 6-bit scales and mins}; group g has
 // scale d·sc[g] and min -dmin·m[g]. The 12 bytes are u0, u1, u2: the low six
 // bits of u0 and u1 are sc and m of groups 0 to 3; the nibbles of u2, with the
-// upper two bits of u0 and u1 above them, those of groups 4 to 7.
+// upper two bits of u0 and u1 above them, those of groups 4 to 7. Eight of
+// them at a time in a general register: vector units have enough to do.
 func openK(b *block) []VecVirtual {
-	u0, u1, u2, t := GP64(), GP64(), GP64(), GP64()
-	lo6, lo4, hi2 := U32(0x3f3f3f3f), U32(0x0f0f0f0f), U32(0x30303030)
-	MOVL(b.at(4), u0.As32())
-	MOVL(b.at(8), u1.As32())
+	low, high, u2, mask := GP64(), GP64(), GP64(), GP64()
+	MOVQ(b.at(4), low)
+	MOVQ(low, high)
+	SHRQ(U8(2), high)
+	MOVQ(U64(0x3030303030303030), mask)
+	ANDQ(mask, high)
+	MOVQ(U64(0x3f3f3f3f3f3f3f3f), mask)
+	ANDQ(mask, low) // sc0 sc1 sc2 sc3 m0 m1 m2 m3
 	MOVL(b.at(12), u2.As32())
-	sc, m := XMM(), XMM()
-	for _, v := range []struct {
-		u     GPVirtual
-		shift int
-		x     VecVirtual
-	}{{u0, 0, sc}, {u1, 4, m}} {
-		hi := GP64()
-		MOVL(u2.As32(), hi.As32())
-		if v.shift > 0 {
-			SHRL(U8(v.shift), hi.As32())
-		}
-		ANDL(lo4, hi.As32())
-		MOVL(v.u.As32(), t.As32())
-		SHRL(U8(2), t.As32())
-		ANDL(hi2, t.As32())
-		ORL(t.As32(), hi.As32())
-		ANDL(lo6, v.u.As32())
-		SHLQ(U8(32), hi)
-		ORQ(v.u, hi)
-		VMOVQ(hi, v.x)
-	}
-	VPUNPCKLBW(m, sc, sc) // sc0 m0 sc1 m1 …
+	MOVL(u2.As32(), mask.As32())
+	SHRL(U8(4), mask.As32())
+	SHLQ(U8(32), mask)
+	ORQ(mask, u2)
+	MOVQ(U64(0x0f0f0f0f0f0f0f0f), mask)
+	ANDQ(mask, u2)
+	ORQ(u2, high) // sc4 … m7
+	sc, t := XMM(), XMM()
+	VMOVQ(low, sc)
+	VPINSRQ(U8(1), high, sc, sc)
+	VPSHUFB(constant("weave4"), sc, sc) // sc0 m0 sc1 m1 …
 	d := YMM()
 	x := XMM()
 	VPBROADCASTD(b.at(0), x)
@@ -447,8 +441,8 @@ func openK(b *block) []VecVirtual {
 	VXORPS(b.konst("negodd"), d, d)
 	lo, hi := YMM(), YMM()
 	VPMOVZXBD(sc, lo)
-	VPSRLDQ(U8(8), sc, sc)
-	VPMOVZXBD(sc, hi)
+	VPSRLDQ(U8(8), sc, t)
+	VPMOVZXBD(t, hi)
 	for _, y := range []VecVirtual{lo, hi} {
 		VCVTDQ2PS(y, y)
 		VMULPS(d, y, y)

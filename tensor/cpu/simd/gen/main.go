@@ -16,12 +16,16 @@ func main() {
 	switch *part {
 	case "ints":
 		quantise()
+		quantiseBytes()
 		for _, f := range formats {
 			for _, vnni := range []bool{false, true} {
 				for _, n := range []int{1, 2, 4} {
 					dot(f, n, vnni)
 				}
 			}
+		}
+		for i := range wholes {
+			dotBytes(i)
 		}
 	case "tiles":
 		for _, f := range formats {

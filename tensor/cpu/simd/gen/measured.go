@@ -8,19 +8,22 @@ import "fmt"
 // thread streams 16 GB/s there and two 23: products with one row of activations
 // are bound by that.
 var measured = map[string]struct{ one, four [2]float64 }{ // GB/s of weights, GOP/s; AVX2, VNNI
-	"Q40":   {[2]float64{14.8, 15.6}, [2]float64{86, 93}},
-	"Q41":   {[2]float64{16.5, 17.1}, [2]float64{80, 87}},
-	"Q50":   {[2]float64{11.3, 13.6}, [2]float64{65, 82}},
-	"Q51":   {[2]float64{12.0, 14.2}, [2]float64{60, 72}},
-	"Q80":   {[2]float64{32.7, 32.8}, [2]float64{97, 101}},
-	"IQ4NL": {[2]float64{14.1, 14.8}, [2]float64{81, 87}},
-	"IQ4XS": {[2]float64{12.3, 12.8}, [2]float64{73, 75}},
-	"Q3K":   {[2]float64{8.0, 8.7}, [2]float64{75, 80}},
-	"Q4K":   {[2]float64{16.5, 17.6}, [2]float64{93, 94}},
-	"Q5K":   {[2]float64{15.2, 15.8}, [2]float64{81, 84}},
-	"Q6K":   {[2]float64{15.8, 17.7}, [2]float64{75, 82}},
-	"F16":   {[2]float64{50, 50}, [2]float64{58, 58}},
-	"BF16":  {[2]float64{50, 50}, [2]float64{58, 58}},
+	"Q40":      {[2]float64{14.8, 15.6}, [2]float64{86, 93}},
+	"Q41":      {[2]float64{16.5, 17.1}, [2]float64{80, 87}},
+	"Q50":      {[2]float64{11.3, 13.6}, [2]float64{65, 82}},
+	"Q51":      {[2]float64{12.0, 14.2}, [2]float64{60, 72}},
+	"Q80":      {[2]float64{32.7, 32.8}, [2]float64{97, 101}},
+	"IQ4NL":    {[2]float64{14.1, 14.8}, [2]float64{81, 87}},
+	"IQ4XS":    {[2]float64{12.3, 12.8}, [2]float64{73, 75}},
+	"Q3K":      {[2]float64{8.0, 8.7}, [2]float64{75, 80}},
+	"Q4KBytes": {one: [2]float64{1: 20.6}},
+	"Q5KBytes": {one: [2]float64{1: 22.1}},
+	"Q6KBytes": {one: [2]float64{1: 22.6}},
+	"Q4K":      {[2]float64{16.5, 17.6}, [2]float64{93, 94}},
+	"Q5K":      {[2]float64{15.2, 15.8}, [2]float64{81, 84}},
+	"Q6K":      {[2]float64{15.8, 17.7}, [2]float64{75, 82}},
+	"F16":      {[2]float64{50, 50}, [2]float64{58, 58}},
+	"BF16":     {[2]float64{50, 50}, [2]float64{58, 58}},
 }
 
 const machine = "one thread of EPYC (Zen 4), weights in cache, 2026-11-23"

@@ -28,31 +28,7 @@ func quantise() {
 	VMOVSS(constant("least"), least)
 
 	Label("group")
-	var v [4]VecVirtual
-	top := YMM()
-	for i := range v {
-		v[i] = YMM()
-		VMOVUPS(Mem{Base: x, Disp: 32 * i}, v[i])
-		if i == 0 {
-			VANDPS(abs, v[i], top)
-			continue
-		}
-		t := YMM()
-		VANDPS(abs, v[i], t)
-		VPMAXSD(t, top, top)
-	}
-	m, t := top.AsX(), XMM() // as integers, so that NaN is the largest and spoils the scale
-	VEXTRACTF128(U8(1), top, t)
-	VPMAXSD(t, m, m)
-	VMOVHLPS(m, m, t)
-	VPMAXSD(t, m, m)
-	VMOVSHDUP(m, t)
-	VPMAXSD(t, m, m)
-	VPMAXSD(least, m, m) // no division by zero
-	scale, inverse, inv := XMM(), XMM(), YMM()
-	VDIVSS(most, m, scale)
-	VDIVSS(m, most, inverse)
-	VBROADCASTSS(inverse, inv)
+	v, scale, inv := scaled32(x, abs, most, least)
 	for i := range v {
 		VMULPS(inv, v[i], v[i])
 		VCVTPS2DQ(v[i], v[i])
@@ -92,4 +68,35 @@ func quantise() {
 	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
+}
+
+// scaled32 loads 32 numbers, and finds the scale that makes the largest most,
+// and its inverse.
+func scaled32(x Register, abs VecVirtual, most, least VecVirtual) (v [4]VecVirtual, scale, inv VecVirtual) {
+	top := YMM()
+	for i := range v {
+		v[i] = YMM()
+		VMOVUPS(Mem{Base: x, Disp: 32 * i}, v[i])
+		if i == 0 {
+			VANDPS(abs, v[i], top)
+			continue
+		}
+		t := YMM()
+		VANDPS(abs, v[i], t)
+		VPMAXSD(t, top, top)
+	}
+	m, t := top.AsX(), XMM() // as integers, so that NaN is the largest and spoils the scale
+	VEXTRACTF128(U8(1), top, t)
+	VPMAXSD(t, m, m)
+	VMOVHLPS(m, m, t)
+	VPMAXSD(t, m, m)
+	VMOVSHDUP(m, t)
+	VPMAXSD(t, m, m)
+	VPMAXSD(least, m, m) // no division by zero
+	scale, inv = XMM(), YMM()
+	inverse := XMM()
+	VDIVSS(most, m, scale)
+	VDIVSS(m, most, inverse)
+	VBROADCASTSS(inverse, inv)
+	return v, scale, inv
 }
