@@ -37,7 +37,7 @@ func (p *program) matMul(op *tensor.Op) error {
 	const least, most = 16 << 10, 64 // bytes of weights; rows of weights
 	step := max(1, kernel.RowAlign(n))
 	pieces := (m + step - 1) / step
-	chunk := max(pieces/(8*p.dev.Threads()), least/(step*w.RowBytes()), 1)
+	chunk := max(pieces/(3*p.dev.Threads()), least/(step*w.RowBytes()), 1)
 	if step > 1 {
 		chunk = min(max(pieces/(4*p.dev.Threads()), 1), max(most/step, 1))
 	}
