@@ -7,7 +7,9 @@ VENV    := .venv/bin
 export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 export LLCUDA_MODELS ?= $(CURDIR)/.models
 
-.PHONY: help build demo lab test bench compare lint testdata clean
+FUZZTIME ?= 10m
+
+.PHONY: help build demo lab test bench compare demo-model fuzz lint testdata clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +48,16 @@ bench: build testdata ## speed of the kernel and of the engine on this machine
 
 compare: build testdata ## numerics and speed beside llama.cpp (builds it: ten minutes)
 	internal/peers/compare.sh
+
+demo-model: ## train the embedded model anew: an hour on two cores
+	python3 -m venv .peers/train
+	.peers/train/bin/pip install -q -r engine/demo/train/requirements.txt
+	.peers/train/bin/python engine/demo/train/train.py --out dist/demo --minutes 60
+	.peers/train/bin/python engine/demo/train/export.py dist/demo engine/demo/demo.gguf
+
+fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
+	go test ./gguf -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
+	go test ./tensor -run xxx -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
 
 lint: ## formatting, vet, and builds without cgo and for other systems
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
