@@ -23,7 +23,7 @@ demo: build ## run the quickstart notebook on the embedded model, headless
 
 lab: build .venv/stamp ## JupyterLab with the llcuda kernel selected
 	./llcuda install --prefix .venv
-	$(VENV)/jupyter lab notebooks/quickstart.ipynb
+	$(VENV)/jupyter lab notebooks/quickstart.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: build testdata ## set up what the tests need, and run everything
 	go vet ./...
