@@ -18,6 +18,7 @@ import (
 	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 func TestTakeFlags(t *testing.T) {
@@ -224,9 +225,41 @@ func TestInferStop(t *testing.T) {
 	}
 }
 
+// slow is a device whose tokens take longer than text waits in a stream: the
+// demo has told its story before that.
+type slow struct{ tensor.Device }
+
+func (s *slow) New(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	return s.own(s.Device.New(d, shape...))
+}
+
+func (s *slow) Place(name string, d tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
+	return s.own(s.Device.Place(name, d, shape, data))
+}
+
+func (s *slow) own(t *tensor.Tensor, err error) (*tensor.Tensor, error) {
+	if t != nil {
+		t.Device = s
+	}
+	return t, err
+}
+
+func (s *slow) Compile(ops []tensor.Op) (tensor.Program, error) {
+	p, err := s.Device.Compile(ops)
+	return slowProgram{p}, err
+}
+
+type slowProgram struct{ tensor.Program }
+
+func (p slowProgram) Run() error {
+	time.Sleep(5 * time.Millisecond)
+	return p.Program.Run()
+}
+
 // An interrupt keeps what was produced, within one token.
 func TestInferInterrupt(t *testing.T) {
 	in := newTestInterpreter(t)
+	in.o.LoadOptions = func(o *engine.Options) { o.Device = &slow{o.Device} }
 	run(in, "%load demo")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
