@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -107,7 +106,7 @@ func readInference(c *Call) (inference, error) {
 	s.RepeatPenalty, _ = f.GetFloat32("repeat-penalty")
 	s.Seed, _ = f.GetUint64("seed")
 	if !f.Changed("seed") {
-		s.Seed = uint64(rand.Uint32()) // short enough to be typed again
+		s.Seed = engine.RandomSeed()
 		q.fresh = s.Temperature > 0
 	}
 	stops, _ := f.GetStringArray("stop")
