@@ -47,6 +47,11 @@ type Device interface {
 // A Program is one recorded step, for instance one token through a model. The
 // operands are fixed: what changes from run to run (token ids, positions) lies
 // in tensors that the operations read.
+//
+// A device may fuse operations, and so leave a tensor unwritten that one
+// operation of the list writes and a later one reads. After Run there are the
+// results that no later operation reads, and all that ArgMax, TopK, Convert
+// and Store write.
 type Program interface {
 	// Run issues the step, like Do.
 	Run() error

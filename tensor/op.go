@@ -9,7 +9,7 @@ type Op struct {
 	Kind OpKind
 	Dst  *Tensor
 	A    *Tensor // first operand
-	B    *Tensor // second operand, or nil
+	B    *Tensor // second operand, or nil; TopK: the indices, which it writes too
 	C    *Tensor // third operand, or nil
 	Pos  *Tensor // (n) i32: positions of the n rows, for RoPE, Store, Attention
 
@@ -48,12 +48,13 @@ const (
 	OpTranspose
 	OpFill
 	OpRandom
+	OpTopK
 )
 
 var opNames = [...]string{OpMatMul: "matmul", OpRows: "rows", OpRMSNorm: "rms_norm", OpLayerNorm: "layer_norm",
 	OpRoPE: "rope", OpStore: "store", OpAttention: "attention", OpGLU: "glu", OpUnary: "unary", OpBinary: "binary",
 	OpScale: "scale", OpSoftmax: "softmax", OpReduce: "reduce", OpArgMax: "arg_max", OpConvert: "convert",
-	OpTranspose: "transpose", OpFill: "fill", OpRandom: "random"}
+	OpTranspose: "transpose", OpFill: "fill", OpRandom: "random", OpTopK: "top_k"}
 
 func (k OpKind) String() string {
 	if int(k) < len(opNames) && opNames[k] != "" {

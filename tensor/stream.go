@@ -215,6 +215,19 @@ func (s *Stream) ArgMax(dst, x *Tensor) {
 	s.issue(Op{Kind: OpArgMax, Dst: dst, A: x})
 }
 
+// MaxTopK is how many numbers of a row TopK finds at most.
+const MaxTopK = 256
+
+// TopK: vals (rows, k) f32 and ids (rows, k) i32 = the k largest numbers of
+// each row of x f32, largest first, the lower index first among equals, and
+// their indices. NaN counts as -Inf. k is at most MaxTopK and x's columns.
+func (s *Stream) TopK(vals, ids, x *Tensor) {
+	s.check("top_k", vals, ids, x)
+	s.want(s.err != nil || x.DType == F32 && vals.DType == F32 && ids.DType == I32 && vals.Rows() == x.Rows() && ids.Rows() == x.Rows() &&
+		vals.Cols() == ids.Cols() && vals.Cols() > 0 && vals.Cols() <= min(x.Cols(), MaxTopK), "top_k: %s and %s of %s", vals, ids, x)
+	s.issue(Op{Kind: OpTopK, Dst: vals, A: x, B: ids})
+}
+
 // Convert: dst = x in dst's type, of one shape; types that are the same make
 // it a copy. dst's type must have an encoder.
 func (s *Stream) Convert(dst, x *Tensor) {

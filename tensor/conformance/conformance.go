@@ -33,7 +33,7 @@ type Case struct {
 func Cases() []Case {
 	var all []Case
 	for _, group := range []func() []Case{matMul, rows, norms, ropes, caches, attentions, glus, unaries, binaries,
-		scales, softmaxes, reductions, argMaxes, conversions, transposes, fills, randoms, refusals, programs} {
+		scales, softmaxes, reductions, argMaxes, topKs, conversions, transposes, fills, randoms, refusals, programs} {
 		all = append(all, group()...)
 	}
 	return all

@@ -113,3 +113,48 @@ func argMaxes() []Case {
 	}})
 	return all
 }
+
+// topKs: values and indices of the largest, in order.
+func topKs() []Case {
+	sorted := func(x []float64, cols, k int) (vals, ids []float64) {
+		for row := range slices.Chunk(x, cols) {
+			order := numbers(count(0, cols))
+			slices.SortStableFunc(order, func(a, b float64) int { return cmp.Compare(row[int(b)], row[int(a)]) })
+			for _, i := range order[:k] {
+				vals, ids = append(vals, row[int(i)]), append(ids, i)
+			}
+		}
+		return vals, ids
+	}
+	check := func(e *env, x operand, k int) (got, want []float64) {
+		vals, ids := e.empty(tensor.F32, x.Rows(), k), e.empty(tensor.I32, x.Rows(), k)
+		e.s.TopK(vals, ids, x.Tensor)
+		wantVals, wantIDs := sorted(x.x, x.Cols(), k)
+		return append(e.read(vals), e.read(ids)...), append(wantVals, wantIDs...)
+	}
+	var all []Case
+	for _, s := range [][3]int{{1, 1, 1}, {2, 7, 7}, {7, 33, 5}, {1, 1000, 64}, {3, 4097, 256}, {1, 32000, 40}, {1, 151936, 128}, {1, 262144, 256}} {
+		all = append(all, Case{"top_k", fmt.Sprintf("%d of [%d %d]", s[2], s[0], s[1]), 0, func(e *env) (got, want []float64) {
+			return check(e, e.normal(tensor.F32, 3, s[0], s[1]), s[2])
+		}})
+	}
+	all = append(all, Case{"top_k", "the first of equals", 0, func(e *env) (got, want []float64) {
+		x := make([]float64, 5000)
+		for i := range x {
+			x[i] = float64(e.rng.IntN(20))
+		}
+		return check(e, e.given(tensor.F32, x, 1, len(x)), 200)
+	}}, Case{"top_k", "all equal", 0, func(e *env) (got, want []float64) {
+		return check(e, e.given(tensor.F32, make([]float64, 3000), 1, 3000), 100)
+	}}, Case{"top_k", "rising", 0, func(e *env) (got, want []float64) {
+		return check(e, e.given(tensor.F32, numbers(count(-9000, 20000)), 1, 20000), 256)
+	}}, Case{"top_k", "infinities", 0, func(e *env) (got, want []float64) {
+		x := []float64{1, math.Inf(-1), 2, math.Inf(1), math.Inf(-1), 0.5}
+		return check(e, e.given(tensor.F32, x, 1, 6), 5)
+	}}, Case{"top_k", "no numbers", 0, func(e *env) (got, want []float64) {
+		x := e.given(tensor.F32, []float64{math.NaN(), 3, math.NaN(), -1, 7}, 1, 5)
+		x.x[0], x.x[2] = math.Inf(-1), math.Inf(-1)
+		return check(e, x, 4)
+	}})
+	return all
+}

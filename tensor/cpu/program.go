@@ -263,6 +263,8 @@ func (p *program) add(op *tensor.Op) error {
 		return p.reduce(op)
 	case tensor.OpArgMax:
 		return p.argMax(op)
+	case tensor.OpTopK:
+		return p.topK(op)
 	case tensor.OpConvert:
 		return p.convert(op)
 	case tensor.OpTranspose:
