@@ -6,16 +6,27 @@ VENV    := .venv/bin
 # go-nvml wraps functions that NVIDIA has deprecated; that is its business.
 export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 export LLCUDA_MODELS ?= $(CURDIR)/.models
+export LLCUDA_NVRTC  ?= $(CURDIR)/.cuda
 
 FUZZTIME ?= 10m
 
-.PHONY: help build demo lab test bench compare demo-model fuzz lint testdata clean
+.PHONY: help build kernels kernels-report demo lab test bench compare demo-model fuzz lint testdata clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 build: ## the one binary, ./llcuda
 	go build -trimpath -ldflags '$(LDFLAGS)' -o llcuda .
+
+kernels: .cuda/stamp ## compile the CUDA kernels whose sources have changed (needs no GPU)
+	@go run ./kernels/build
+
+kernels-report: .cuda/stamp ## what the kernels take of a T4: registers, spills, shared memory
+	@go run ./kernels/build -report
+
+.cuda/stamp: kernels/build/requirements.txt
+	python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade --target .cuda -r $<
+	@touch $@
 
 demo: build ## run the quickstart notebook on the embedded model, headless
 	@mkdir -p dist
@@ -25,7 +36,7 @@ lab: build .venv/stamp ## JupyterLab with the llcuda kernel selected
 	./llcuda install --prefix .venv
 	$(VENV)/jupyter lab notebooks/quickstart.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: build testdata ## set up what the tests need, and run everything
+test: build testdata .cuda/stamp ## set up what the tests need, and run everything
 	go vet ./...
 	LLCUDA_BINARY=$(CURDIR)/llcuda go test ./...
 	LLCUDA_KERNEL=./llcuda go test -run JupyterClients ./jupyter
@@ -67,4 +78,4 @@ lint: ## formatting, vet, and builds without cgo and for other systems
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null .
 
 clean: ## what the targets above made
-	rm -rf llcuda dist .venv .models .peers
+	rm -rf llcuda dist .venv .models .peers .cuda

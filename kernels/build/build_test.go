@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The committed images say which sources they were made of.
+func TestImagesAreOfTheSources(t *testing.T) {
+	all, err := modules("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if !m.current("../image") {
+			t.Errorf("the images of %s.cu are not of this source; run make kernels", m.name)
+		}
+	}
+}
+
+// The committed images are what NVRTC makes of the sources, byte for byte.
+func TestImagesComeOutTheSame(t *testing.T) {
+	if _, err := open(os.Getenv("LLCUDA_NVRTC")); err != nil {
+		t.Skip(err)
+	}
+	program, out := filepath.Join(t.TempDir(), "build"), t.TempDir()
+	for _, args := range [][]string{{"go", "build", "-o", program, "."}, {program, "-dir", "..", "-out", out, "-force"}} {
+		if text, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, text)
+		}
+	}
+	got, want := files(t, out), files(t, "../image")
+	for name, data := range got {
+		if !bytes.Equal(want[name], data) {
+			t.Errorf("%s differs from what its source gives; run make kernels", name)
+		}
+	}
+	for name := range want {
+		if _, ok := got[name]; !ok {
+			t.Errorf("%s has no source; run make kernels", name)
+		}
+	}
+}
+
+func files(t *testing.T, dir string) map[string][]byte {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	for _, path := range paths {
+		if all[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// A source that is wrong is reported once, by the compiler's own words, and
+// does not keep the others from being built.
+func TestWrongSource(t *testing.T) {
+	if _, err := open(os.Getenv("LLCUDA_NVRTC")); err != nil {
+		t.Skip(err)
+	}
+	program, dir := filepath.Join(t.TempDir(), "build"), t.TempDir()
+	if text, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "image"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	write("right.cu", "#include \"seven.cuh\"\nextern \"C\" __global__ void right(int *p) { *p = seven; }\n")
+	write("seven.cuh", "#define seven 7\n")
+	write("wrong.cu", "extern \"C\" __global__ void wrong(int *p) { *q = 7; }\n")
+	text, err := exec.Command(program, "-dir", dir).CombinedOutput()
+	if err == nil || bytes.Count(text, []byte(`identifier "q" is undefined`)) != 1 {
+		t.Errorf("got %v\n%s", err, text)
+	}
+	got := files(t, filepath.Join(dir, "image"))
+	if string(got["index.txt"]) != "right right\n" || len(got) != 6 || !bytes.HasPrefix(got["right.sm_90.cubin"], []byte("\x7fELF")) {
+		t.Errorf("index %q, %d files", got["index.txt"], len(got))
+	}
+	write("wrong.cu", "extern \"C\" __global__ void wrong(int *p) { *p = 7; }\n")
+	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || string(text) != "compiled: wrong\n" {
+		t.Errorf("after the repair: %v\n%s", err, text)
+	}
+	write("seven.cuh", "#define seven 8\n")
+	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || string(text) != "compiled: right\n" {
+		t.Errorf("after a header has changed: %v\n%s", err, text)
+	}
+	for _, name := range []string{"wrong.cu", "right.cu"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || len(files(t, filepath.Join(dir, "image"))) != 1 {
+		t.Errorf("without sources: %v\n%s", err, text)
+	}
+}

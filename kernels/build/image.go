@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// architectures are those that get machine code; base is written as PTX, too,
+// which drivers translate for every card from it on.
+var architectures = []struct{ machine, base string }{
+	{"sm_75", "compute_75"}, // the T4, and cards of its generation
+	{"sm_80", "compute_80"}, // Ampere, and whatever comes after Hopper
+	{"sm_90", ""},           // Hopper
+}
+
+// options are those of every compilation. Line numbers are left out: with them
+// come time stamps.
+var options = []string{"--std=c++17", "--diag-suppress=177"} // 177: a function of a header is not used
+
+// A module is one source and what it is compiled to.
+type module struct {
+	name    string            // of the file, without .cu
+	source  string            // its text
+	headers map[string]string // the texts of all headers that it includes
+}
+
+// modules reads the sources of a folder, in the order of their names.
+func modules(dir string) ([]module, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.cu"))
+	if err != nil {
+		return nil, err
+	}
+	var all []module
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		m := module{strings.TrimSuffix(filepath.Base(path), ".cu"), string(text), map[string]string{}}
+		if err := m.include(dir, m.source); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+var includes = regexp.MustCompile(`(?m)^\s*#\s*include\s+"([^"]+)"`)
+
+// include reads the headers that a text asks for. The emulator's are not
+// there: only the host's compiler sees them.
+func (m *module) include(dir, text string) error {
+	for _, match := range includes.FindAllStringSubmatch(text, -1) {
+		name := match[1]
+		if _, known := m.headers[name]; known || name == "emulate.h" {
+			continue
+		}
+		header, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		m.headers[name] = string(header)
+		if err := m.include(dir, string(header)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hash changes with everything that the images depend on.
+func (m *module) hash() string {
+	h := sha256.New()
+	fmt.Fprintln(h, version, options, architectures, m.name, m.source)
+	for _, name := range slices.Sorted(maps.Keys(m.headers)) {
+		fmt.Fprintln(h, name, m.headers[name])
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// compile writes a module's images for one architecture into a folder. The PTX
+// begins with the hash of what it was made of.
+func (m *module) compile(c *compiler, machine, dir string) error {
+	o, err := c.compile(m.name+".cu", m.source, m.headers, append(options, "--gpu-architecture="+machine)...)
+	if err != nil {
+		return err
+	}
+	if o.log != "" {
+		return fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, o.log)
+	}
+	if err := os.WriteFile(filepath.Join(dir, m.name+"."+machine+".cubin"), o.cubin, 0o644); err != nil {
+		return err
+	}
+	for _, arch := range architectures {
+		if arch.machine == machine && arch.base != "" {
+			ptx := append([]byte(mark+m.hash()+"\n"), o.ptx...)
+			return os.WriteFile(filepath.Join(dir, m.name+"."+arch.base+".ptx"), ptx, 0o644)
+		}
+	}
+	return nil
+}
+
+const mark = "// made of "
+
+// current says whether a folder holds a module's images as they should be.
+func (m *module) current(dir string) bool {
+	for _, arch := range architectures {
+		if _, err := os.Stat(filepath.Join(dir, m.name+"."+arch.machine+".cubin")); err != nil {
+			return false
+		}
+		if arch.base == "" {
+			continue
+		}
+		ptx, err := os.ReadFile(filepath.Join(dir, m.name+"."+arch.base+".ptx"))
+		if err != nil || !bytes.HasPrefix(ptx, []byte(mark+m.hash()+"\n")) {
+			return false
+		}
+	}
+	return true
+}
+
+// build brings the images of all modules up to date, removes those of sources
+// that are gone, and writes the index. One source that is wrong does not keep
+// the others from being built. It returns the names of what it has compiled.
+//
+// Every compilation is a process of its own, run by compile: NVRTC numbers the
+// calls in PTX through all compilations of a process.
+func build(sources, dir string, force bool, workers int, compile func(module, machine, out string) error) (built []string, err error) {
+	all, err := modules(sources)
+	if err != nil {
+		return nil, err
+	}
+	part, err := os.MkdirTemp(sources, ".build-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(part)
+	var wg sync.WaitGroup
+	free := make(chan bool, workers)
+	errs := make([][]error, len(all))
+	for i, m := range all {
+		if !force && m.current(dir) {
+			continue
+		}
+		built = append(built, m.name)
+		errs[i] = make([]error, len(architectures))
+		for j, arch := range architectures {
+			free <- true
+			wg.Go(func() {
+				errs[i][j] = compile(m.name, arch.machine, part)
+				<-free
+			})
+		}
+	}
+	wg.Wait()
+	for i, m := range all {
+		wrong := slices.DeleteFunc(errs[i], func(err error) bool { return err == nil })
+		if len(wrong) > 0 { // one architecture's is enough to see
+			err = errors.Join(err, wrong[0])
+			built = slices.DeleteFunc(built, func(name string) bool { return name == m.name })
+		} else if slices.Contains(built, m.name) {
+			err = errors.Join(err, m.move(part, dir))
+		}
+	}
+	return built, errors.Join(err, tidy(all, dir), writeIndex(part, dir))
+}
+
+// move puts the images of a module in place, the PTX that says what they were
+// made of last.
+func (m *module) move(from, to string) error {
+	for _, pattern := range []string{"*.cubin", "*.ptx"} {
+		paths, _ := filepath.Glob(filepath.Join(from, m.name+"."+pattern))
+		for _, path := range paths {
+			if err := os.Rename(path, filepath.Join(to, filepath.Base(path))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tidy removes the images of sources that are gone.
+func tidy(all []module, dir string) error {
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		name, _, _ := strings.Cut(f.Name(), ".")
+		image := strings.HasSuffix(f.Name(), ".cubin") || strings.HasSuffix(f.Name(), ".ptx")
+		if image && !slices.ContainsFunc(all, func(m module) bool { return m.name == name }) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+		}
+	}
+	return err
+}
+
+var entries = regexp.MustCompile(`(?m)^\.visible \.entry (\w+)\(`)
+
+// index lists the kernels of all modules of a folder, "kernel module" a line,
+// sorted.
+func index(dir string) (string, error) {
+	base := "." + architectures[0].base + ".ptx"
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+base))
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, path := range paths {
+		ptx, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		for _, match := range entries.FindAllSubmatch(ptx, -1) {
+			lines = append(lines, string(match[1])+" "+strings.TrimSuffix(filepath.Base(path), base)+"\n")
+		}
+	}
+	slices.Sort(lines)
+	for i := range len(lines) - 1 {
+		kernel, _, _ := strings.Cut(lines[i], " ")
+		if next, _, _ := strings.Cut(lines[i+1], " "); next == kernel {
+			return "", fmt.Errorf("two kernels have the name %s:\n%s%s", kernel, lines[i], lines[i+1])
+		}
+	}
+	return strings.Join(lines, ""), nil
+}
+
+func writeIndex(part, dir string) error {
+	text, err := index(dir)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(part, "index.txt")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path, filepath.Join(dir, "index.txt"))
+}

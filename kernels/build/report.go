@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// A usage is what one kernel takes of a multiprocessor.
+type usage struct {
+	kernel                string
+	threads, blocks       int // launch bounds
+	registers             int // of a thread
+	stack, stored, loaded int // bytes: local arrays, spills
+	shared                int // bytes of a block, static
+	warps                 int // that are resident, as far as the above limits them
+}
+
+// Multiprocessor of sm_75 (CUDA C++ Programming Guide, table 21).
+const (
+	maxWarps    = 32
+	maxBlocks   = 16
+	maxShared   = 64 << 10
+	registers   = 64 << 10
+	granularity = 256 // registers are given to warps in pieces
+)
+
+var (
+	function = regexp.MustCompile(`Compiling entry function '(\w+)'`)
+	frame    = regexp.MustCompile(`(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads`)
+	used     = regexp.MustCompile(`Used (\d+) registers`)
+	static   = regexp.MustCompile(`(\d+) bytes smem`)
+	bounds   = regexp.MustCompile(`(?s)\.visible \.entry (\w+)\(.*?\)\s*(.*?)\{`)
+	maxntid  = regexp.MustCompile(`\.maxntid (\d+)`)
+	minnctas = regexp.MustCompile(`\.minnctapersm (\d+)`)
+	cold     = regexp.MustCompile(`(?m)^// cold: (\w+)`)
+)
+
+// report prints what the kernels take, and fails if one spills registers that
+// its source does not excuse by a line "// cold: KERNEL why".
+func report(c *compiler, dir string, w io.Writer) error {
+	all, err := modules(dir)
+	if err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(out, "threads\tregisters\tstack\tspills\tshared\toccupancy\t  kernel")
+	var spilled []string
+	for _, m := range all {
+		excused := map[string]bool{}
+		for _, match := range cold.FindAllStringSubmatch(m.source, -1) {
+			excused[match[1]] = true
+		}
+		o, err := c.compile(m.name+".cu", m.source, m.headers, append(options, "--gpu-architecture=sm_75", "--ptxas-options=-v")...)
+		if err != nil {
+			return err
+		}
+		for _, u := range usages(o) {
+			fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%d\t%d %%\t  %s\n", u.threads, u.registers, u.stack, u.stored+u.loaded, u.shared,
+				100*u.warps/maxWarps, u.kernel)
+			if u.stored+u.loaded > 0 && !excused[u.kernel] {
+				spilled = append(spilled, u.kernel)
+			}
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if len(spilled) > 0 {
+		return fmt.Errorf("registers are spilled by %s", strings.Join(spilled, ", "))
+	}
+	return nil
+}
+
+// usages reads the assembler's remarks.
+func usages(o *object) []usage {
+	limits := map[string][2]int{}
+	for _, m := range bounds.FindAllStringSubmatch(string(o.ptx), -1) {
+		limits[m[1]] = [2]int{number(maxntid, m[2], 1), number(minnctas, m[2], 1)}
+	}
+	var all []usage
+	for line := range strings.Lines(o.log) {
+		if m := function.FindStringSubmatch(line); m != nil {
+			all = append(all, usage{kernel: m[1], threads: limits[m[1]][0], blocks: limits[m[1]][1]})
+		}
+		if len(all) == 0 {
+			continue
+		}
+		u := &all[len(all)-1]
+		if frame.MatchString(line) {
+			u.stack, u.stored, u.loaded = number(frame, line, 1), number(frame, line, 2), number(frame, line, 3)
+		}
+		if used.MatchString(line) {
+			u.registers, u.shared = number(used, line, 1), number(static, line, 1)
+			u.warps = u.resident()
+		}
+	}
+	return all
+}
+
+// number is what a group of an expression matches, 0 for nothing.
+func number(re *regexp.Regexp, text string, group int) int {
+	m := re.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[group])
+	return n
+}
+
+// resident counts the warps on a multiprocessor of sm_75.
+func (u *usage) resident() int {
+	warps := (u.threads + 31) / 32
+	if warps == 0 || u.registers == 0 {
+		return 0
+	}
+	perWarp := (32*u.registers + granularity - 1) / granularity * granularity
+	blocks := min(maxBlocks, maxWarps/warps, registers/perWarp/warps)
+	if u.shared > 0 {
+		blocks = min(blocks, maxShared/u.shared)
+	}
+	return blocks * warps
+}
+
+// disassemble shows the machine code of a kernel.
+func disassemble(wheels, dir, kernel, arch string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "index.txt"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		name, module, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name != kernel {
+			continue
+		}
+		cmd := exec.Command(filepath.Join(wheels, "nvidia/cu13/bin/cuobjdump"), "-sass", "-fun", kernel,
+			filepath.Join(dir, module+"."+arch+".cubin"))
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Join(wheels, "nvidia/cu13/bin")+":"+os.Getenv("PATH"))
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Run()
+	}
+	return fmt.Errorf("no kernel %s in %s", kernel, dir)
+}
