@@ -37,7 +37,7 @@ func findArchitecture(name string) (architecture, error) {
 }
 
 // A network is the hyper-parameters and the weights of a model. Weights lie on
-// the device once the model is loaded; biases and norms are f32.
+// the devices once the model is loaded; biases and norms are f32.
 type network struct {
 	hyper
 	embed      *tensor.Tensor // (vocab, dim)
@@ -71,14 +71,17 @@ type layer struct {
 	attend  tensor.Attend
 }
 
-// forward issues the way from the tokens b.ids at b.pos to the residual stream
-// b.x after the last layer. It asks stop before each layer.
-func (n *network) forward(a architecture, s *tensor.Stream, b *batch, stop func() error) error {
-	s.Rows(b.x, n.embed, b.ids)
-	if n.embedScale != 1 {
-		s.Scale(b.x, b.x, n.embedScale)
+// forward issues the way through the layers lo to hi, from the tokens b.ids at
+// b.pos if lo is 0, and else from b.x, to the residual stream b.x after them.
+// It asks stop before each layer.
+func (n *network) forward(a architecture, s *tensor.Stream, b *batch, lo, hi int, stop func() error) error {
+	if lo == 0 {
+		s.Rows(b.x, n.embed, b.ids)
+		if n.embedScale != 1 {
+			s.Scale(b.x, b.x, n.embedScale)
+		}
 	}
-	for i := range n.layers {
+	for i := lo; i < hi; i++ {
 		if err := stop(); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ type batch struct {
 	gate, up *tensor.Tensor // (n, ffn)
 	qHeads   *tensor.Tensor // q as (n, heads, headDim)
 	kHeads   *tensor.Tensor // k as (n, kvHeads, headDim)
-	cache    []cache        // one a layer
+	cache    []cache        // one a layer; of layers on another device empty
 }
 
 // A cache holds the keys and values of one layer, each (rows, kvHeads*headDim).
@@ -30,28 +30,19 @@ func cacheRows(l *layer, context, batch int) int {
 	return context
 }
 
-// memory is what a session takes of a device, in bytes: caches, and the rest.
-// The logits of one token are counted twice: the host has them too.
-func (n *network) memory(batch int, cacheType tensor.DType) (caches, scratch int64) {
-	for i := range n.layers {
-		caches += 2 * int64(cacheRows(&n.layers[i], n.context, batch)) * int64(cacheType.Bytes(n.kvDim()))
-	}
-	row := 2 + 2*n.dim + 2*n.qDim() + 2*n.kvDim() + 2*n.ffn
-	return caches, 4 * (int64(batch)*int64(row) + 2*int64(n.vocab))
-}
-
-// newBatch allocates caches and working memory from a, which remembers errors.
-func newBatch(a *allocator, n *network, rows int, cacheType tensor.DType) *batch {
-	b := &batch{eps: n.eps,
+// newBatch allocates working memory, and the caches of the layers lo to hi,
+// from a, which remembers errors.
+func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType) *batch {
+	b := &batch{eps: n.eps, cache: make([]cache, len(n.layers)),
 		ids: a.new(tensor.I32, rows), pos: a.new(tensor.I32, rows),
 		x: a.new(tensor.F32, rows, n.dim), h: a.new(tensor.F32, rows, n.dim),
 		q: a.new(tensor.F32, rows, n.qDim()), att: a.new(tensor.F32, rows, n.qDim()),
 		k: a.new(tensor.F32, rows, n.kvDim()), v: a.new(tensor.F32, rows, n.kvDim()),
 		gate: a.new(tensor.F32, rows, n.ffn), up: a.new(tensor.F32, rows, n.ffn),
 	}
-	for i := range n.layers {
+	for i := lo; i < hi; i++ {
 		c := cacheRows(&n.layers[i], n.context, rows)
-		b.cache = append(b.cache, cache{a.new(cacheType, c, n.kvDim()), a.new(cacheType, c, n.kvDim())})
+		b.cache[i] = cache{a.new(cacheType, c, n.kvDim()), a.new(cacheType, c, n.kvDim())}
 	}
 	if a.err != nil {
 		return nil

@@ -32,7 +32,7 @@ var errLogits = errors.New("engine: generate: the model computed no finite logit
 // choose takes a token. It changes logits. history is the text so far.
 func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
 	c.adjust(logits, history)
-	best, err := likeliest(logits)
+	best, err := likeliestOf(logits)
 	if err != nil || c.Temperature == 0 {
 		return best, err
 	}
@@ -40,8 +40,35 @@ func (c *chooser) choose(logits []float32, history []int32) (int32, error) {
 	return c.draw(c.candidates(logits, top), top), nil
 }
 
-// likeliest is the token of the largest logit, which has to be finite.
-func likeliest(logits []float32) (int32, error) {
+// chooseFrom is choose where only the likeliest tokens are known, best first,
+// as many as Sampler.reach says: the token is the same.
+func (c *chooser) chooseFrom(logits []float32, ids, history []int32) (int32, error) {
+	c.count(history)
+	all := c.cand[:0]
+	for i, id := range ids {
+		v := logits[i]
+		if b, ok := c.Bias[id]; ok {
+			v += b
+		}
+		if times := c.seen[id]; times > 0 {
+			v = c.penalised(v, times)
+		}
+		all = append(all, candidate{id: id, logit: v})
+	}
+	c.cand = all
+	slices.SortFunc(all, compare)
+	top := all[0].logit
+	if !(top >= -math.MaxFloat32 && top <= math.MaxFloat32) {
+		return 0, errLogits
+	}
+	if c.Temperature == 0 {
+		return all[0].id, nil
+	}
+	return c.draw(c.cut(all[:min(c.TopK, len(all))], top), top), nil
+}
+
+// likeliestOf is the token of the largest logit, which has to be finite.
+func likeliestOf(logits []float32) (int32, error) {
 	best, top := int32(0), float32(math.Inf(-1))
 	for i, v := range logits {
 		if v > top {
@@ -59,33 +86,37 @@ func (c *chooser) adjust(logits []float32, history []int32) {
 	for id, b := range c.Bias {
 		logits[id] += b
 	}
+	c.count(history)
+	for id, times := range c.seen {
+		logits[id] = c.penalised(logits[id], times)
+	}
+}
+
+// count finds out which tokens were seen how often, if that is of interest.
+func (c *chooser) count(history []int32) {
+	clear(c.seen)
 	if !c.penalises() {
 		return
 	}
-	n := c.RepeatLastN
-	if n == 0 {
-		n = 64
-	}
-	if n > 0 && n < len(history) {
+	if n := c.lastN(); n > 0 && n < len(history) {
 		history = history[len(history)-n:]
 	}
-	clear(c.seen)
 	for _, id := range history {
 		c.seen[id]++
 	}
+}
+
+func (c *chooser) penalised(logit float32, times int) float32 {
 	repeat := c.RepeatPenalty
 	if repeat == 0 {
 		repeat = 1
 	}
-	for id, count := range c.seen {
-		l := &logits[id]
-		if *l > 0 {
-			*l /= repeat
-		} else {
-			*l *= repeat
-		}
-		*l -= float32(count)*c.FrequencyPenalty + c.PresencePenalty
+	if logit > 0 {
+		logit /= repeat
+	} else {
+		logit *= repeat
 	}
+	return logit - (float32(times)*c.FrequencyPenalty + c.PresencePenalty)
 }
 
 // candidates applies TopK, TopP and MinP. top is the largest logit. Each keeps
@@ -100,8 +131,13 @@ func (c *chooser) candidates(logits []float32, top float32) []candidate {
 		// 60 nats below the top is a probability that no random number hits.
 		return c.above(logits, max(floor, top-60*c.Temperature))
 	}
-	all := c.best(logits, c.TopK)
-	if nucleus {
+	return c.cut(c.best(logits, c.TopK), top)
+}
+
+// cut applies TopP and MinP to the candidates that TopK has left, best first.
+func (c *chooser) cut(all []candidate, top float32) []candidate {
+	floor := top + float32(math.Log(float64(c.MinP))) // -Inf when off
+	if c.TopP > 0 && c.TopP < 1 {
 		total := 0.0
 		for _, v := range all {
 			total += math.Exp(float64(v.logit - top))

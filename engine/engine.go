@@ -1,4 +1,4 @@
-// Package engine runs language models from GGUF files on a tensor.Device.
+// Package engine runs language models from GGUF files on tensor.Devices.
 //
 // A Model holds the weights and the vocabulary; it does not change after Load
 // and may be shared. A Session is one text: the key-value cache, a position
@@ -16,11 +16,15 @@ import (
 // Options say where and how to load a model. The zero value is the CPU, a
 // context of 4096 tokens or the model's if that is less, and an f16 cache.
 type Options struct {
-	// Device holds the weights and computes; nil is the shared CPU device.
+	// Device has the layers that are on none of GPUs: all, where there are
+	// none. nil is the shared CPU device.
 	Device tensor.Device
 
-	// GPULayers is how many layers the user wants on a GPU; negative is as
-	// many as there are. More than 0 needs a Device that is a GPU.
+	// GPUs take the last layers. Several share them where one is too small.
+	GPUs []tensor.Device
+
+	// GPULayers is how many layers go to GPUs, at most all; 0 or less is as
+	// many as fit. More than 0 needs GPUs.
 	GPULayers int
 
 	// Context is how many tokens a session holds. 0 is the smaller of 4096
@@ -36,7 +40,7 @@ type Options struct {
 	Batch int
 
 	// Progress is called with the bytes of weights that are ready and the
-	// bytes in all, from the goroutine that called Load.
+	// bytes in all, on all devices, from the goroutine that called Load.
 	Progress func(done, total int64)
 }
 
@@ -56,5 +60,7 @@ type Info struct {
 	CacheType       string // "f16"
 	CacheBytes      int64  // key-value cache of one session
 	ScratchBytes    int64  // other memory of one session
-	Device          string // "cpu"
+	Device          string // "cpu", "cuda:0", "cpu+cuda:0"
+
+	Devices []DeviceUse // what the model and one session take of each
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // What callers test for with errors.Is.
@@ -31,13 +32,35 @@ type TooBigError struct {
 	Device                  string
 	Weights, Cache, Scratch int64
 	Free                    int64
+
+	Layers  int // most layers on GPUs that fit; less than 1: none
+	Context int // longest context that fits with the layers asked for; 0: none
+
+	asked int // layers on GPUs
 }
 
 func (e *TooBigError) Need() int64 { return e.Weights + e.Cache + e.Scratch }
 
 func (e *TooBigError) Error() string {
-	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s has %s free; take a smaller context, a smaller model or a smaller quantisation",
-		e.Model, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, mib(e.Free))
+	var way []string
+	if e.Layers > 0 && e.Layers < e.asked {
+		way = append(way, fmt.Sprintf("--gpu-layers %d", e.Layers))
+	}
+	if e.Context > 0 {
+		way = append(way, fmt.Sprintf("--ctx %d", e.Context))
+	}
+	if e.asked > 0 && e.Layers == 0 {
+		way = append(way, "the CPU (--gpu-layers 0)")
+	}
+	if len(way) == 0 {
+		way = []string{"a smaller model", "a smaller quantisation"}
+	}
+	what := e.Model
+	if e.asked > 0 {
+		what = fmt.Sprintf("%s with %d layers on GPUs", e.Model, e.asked)
+	}
+	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s has %s free; take %s",
+		what, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, mib(e.Free), strings.Join(way, " or "))
 }
 
 func (e *TooBigError) Unwrap() error { return ErrTooBig }

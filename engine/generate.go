@@ -78,7 +78,7 @@ func (g *generation) run(ctx context.Context, prompt []int32, yield func(Token, 
 	if err := g.advance(ctx, prompt); err != nil {
 		return err
 	}
-	stats.PromptTokens, stats.PromptTime = missing+len(prompt), time.Since(g.start)
+	stats.PromptTokens, stats.PromptTime, stats.WaitTime = missing+len(prompt), time.Since(g.start), 0
 	for {
 		if len(s.tokens) == s.m.net.context {
 			return &ContextError{Position: len(s.tokens), New: 1, Context: s.m.net.context}
@@ -131,24 +131,37 @@ func (g *generation) prepare() (err error) {
 }
 
 func (g *generation) advance(ctx context.Context, ids []int32) error {
-	return g.s.extend(ids, func() error { return g.s.advance(ctx, g.chooser == nil, nil) })
+	s := g.s
+	defer func(before time.Duration) { g.o.Stats.WaitTime += s.waited - before }(s.waited)
+	return s.step(ctx, ids, g.ending())
 }
 
-// choose takes the next token.
+// ending is what the next token is chosen from. The first of all greedy ones
+// comes from all logits, to see whether they are sound.
+func (g *generation) ending() ending {
+	switch {
+	case g.chooser != nil && g.o.Logprobs == 0:
+		return ending(g.o.Sampler.reach(g.s.m.net.vocab))
+	case g.chooser != nil || g.o.Stats.NewTokens == 0:
+		return allLogits
+	}
+	return likeliest
+}
+
+// choose takes the next token from what advance has read.
 func (g *generation) choose() (t Token, err error) {
-	s := g.s
-	if g.chooser == nil && g.o.Stats.NewTokens > 0 {
-		t.ID, err = s.chosen()
+	s, end := g.s, g.ending()
+	switch {
+	case end == likeliest:
+		t.ID = s.chosen
+		return t, nil
+	case end > 0:
+		t.ID, err = g.chooser.chooseFrom(s.values[:end], s.which[:end], s.tokens)
 		return t, err
-	}
-	if err := s.m.dev.Read(bytesOf(s.logits), s.out); err != nil {
+	case g.chooser == nil:
+		t.ID, err = likeliestOf(s.logits)
 		return t, err
-	}
-	if g.chooser == nil { // the first of all looks whether logits are sound
-		t.ID, err = likeliest(s.logits)
-		return t, err
-	}
-	if g.o.Logprobs == 0 {
+	case g.o.Logprobs == 0:
 		t.ID, err = g.chooser.choose(s.logits, s.tokens)
 		return t, err
 	}

@@ -356,11 +356,39 @@ func TestDecodeAllocations(t *testing.T) {
 	}
 	eval()
 	device := testing.AllocsPerRun(50, func() {
-		if err := s.step.Run(); err != nil {
+		if err := s.last().steps[allLogits].Run(); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if n := testing.AllocsPerRun(50, eval) - device; n > 4 {
 		t.Errorf("%g allocations a token, want at most 4", n)
+	}
+}
+
+// TestGreedyAllocations: a greedy step costs the host no allocation.
+func TestGreedyAllocations(t *testing.T) {
+	g := readGolden(t, "llama")
+	s := newSession(t, g.load(t, Options{Batch: 8}))
+	if err := s.step(t.Context(), g.ids[:3], likeliest); err != nil {
+		t.Fatal(err)
+	}
+	s.tokens = slices.Grow(s.tokens, 200)
+	ids := []int32{0}
+	step := func() {
+		ids[0] = s.chosen
+		if err := s.step(t.Context(), ids, likeliest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	device := testing.AllocsPerRun(50, func() {
+		if err := s.last().steps[likeliest].Run(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	s.Truncate(4)
+	s.fed = -1
+	if n := testing.AllocsPerRun(50, step) - device; n > 0 {
+		t.Errorf("%g allocations a token, want none", n)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -24,7 +23,7 @@ const (
 // after Load and may be shared by goroutines, each with its own Session.
 type Model struct {
 	info      Info
-	dev       tensor.Device
+	parts     []part // in the order of layers
 	arch      architecture
 	net       *network
 	tokenizer *tokenizer.Tokenizer
@@ -39,10 +38,11 @@ type Model struct {
 	file   *gguf.File // nil when the caller owns it
 }
 
-// Load opens a GGUF file and puts its weights on a device; the host's CPU uses
+// Load opens a GGUF file and puts its weights on devices; the host's CPU uses
 // them where they lie in the file. A file that is broken, or of an unknown
-// architecture, or too big for the device is refused before that, with errors
-// that errors.Is knows as ErrModel, ErrArch and ErrTooBig.
+// architecture, or too big for the devices is refused before that, with errors
+// that errors.Is knows as ErrModel, ErrArch and ErrTooBig. After an error
+// nothing of it is left on a device.
 func Load(ctx context.Context, path string, o Options) (*Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -83,14 +83,15 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
 	}
-	m := &Model{dev: o.Device, arch: arch, net: net, tokenizer: tok, template: template,
+	m := &Model{arch: arch, net: net, tokenizer: tok, template: template,
 		batch: min(o.Batch, net.context), cacheType: o.CacheType, uses: 1}
 	if m.info, err = m.describe(f, name, r.pending); err != nil {
 		return nil, err
 	}
-	if err := m.fits(); err != nil {
+	if err := m.arrange(&o, r.pending); err != nil {
 		return nil, err
 	}
+	m.info.devices(m.parts)
 	if err := m.place(ctx, r.pending, o.Progress); err != nil {
 		m.free()
 		return nil, err
@@ -103,7 +104,7 @@ func (o *Options) defaults() error {
 	if o.Device == nil {
 		o.Device = cpu.Default()
 	}
-	if o.GPULayers > 0 && o.Device.Name() == "cpu" {
+	if o.GPULayers > 0 && len(o.GPUs) == 0 && o.Device.Name() == "cpu" {
 		return fmt.Errorf("engine: %d layers on a GPU: %w is in use; load without GPU layers to run on the CPU", o.GPULayers, ErrNoGPU)
 	}
 	switch {
@@ -142,7 +143,7 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 	}
 	info := Info{Name: name, Arch: arch, FileType: fileType(f), Params: f.Params(), Layers: len(n.layers),
 		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
-		CacheType: m.cacheType.String(), Device: m.dev.Name()}
+		CacheType: m.cacheType.String()}
 	for _, w := range weights {
 		bytes := int64(len(w.data))
 		info.WeightBytes += bytes
@@ -151,70 +152,19 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 		}
 		info.TokenBytes += bytes
 	}
-	info.CacheBytes, info.ScratchBytes = n.memory(m.batch, m.cacheType)
 	return info, nil
 }
 
-// fits refuses a model whose weights and one session are more than the device
-// has free.
-func (m *Model) fits() error {
-	free, _ := m.dev.Memory()
-	e := &TooBigError{Model: m.info.Name, Device: m.dev.Name(), Weights: m.info.WeightBytes,
-		Cache: m.info.CacheBytes, Scratch: m.info.ScratchBytes, Free: free}
-	if e.Need() > free {
-		return e
+// devices adds where the layers are.
+func (i *Info) devices(parts []part) {
+	var names []string
+	for _, p := range parts {
+		i.Devices = append(i.Devices, p.use)
+		i.CacheBytes += p.use.Cache
+		i.ScratchBytes += p.use.Scratch
+		names = append(names, p.use.Device)
 	}
-	return nil
-}
-
-// place puts the weights on the device. Before that it reads them once, so
-// that the file is in memory when the first token wants it.
-func (m *Model) place(ctx context.Context, weights []weight, progress func(done, total int64)) error {
-	const step = 4 << 20
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
-	var done, total int64
-	for _, w := range weights {
-		total += int64(len(w.data))
-	}
-	for _, w := range weights {
-		for rest := w.data; len(rest) > 0; {
-			if err := context.Cause(ctx); err != nil {
-				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
-			}
-			n := min(step, len(rest))
-			if err := gguf.Guard(func() error { runtime.KeepAlive(touch(rest[:n])); return nil }); err != nil {
-				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
-			}
-			rest, done = rest[n:], done+int64(n)
-			progress(done, total)
-		}
-		t, err := m.dev.Place(w.name, w.dtype, w.shape, w.data)
-		if err != nil {
-			return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
-		}
-		m.placed = append(m.placed, t)
-		for _, dst := range w.dst {
-			*dst = t
-		}
-	}
-	return m.dev.Sync()
-}
-
-// touch reads a byte of every page.
-func touch(b []byte) (sum byte) {
-	for i := 0; i < len(b); i += 4096 {
-		sum += b[i]
-	}
-	return sum
-}
-
-func (m *Model) free() {
-	for _, t := range m.placed {
-		m.dev.Free(t)
-	}
-	m.placed = nil
+	i.Device = strings.Join(names, "+")
 }
 
 // Info is what the model is.

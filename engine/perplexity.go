@@ -58,7 +58,7 @@ func (l *likelihood) window(ctx context.Context, s *Session, ids []int32) error 
 		text[0] = bos
 	}
 	half := len(ids) / 2
-	if err := s.extend(text[:half], func() error { return s.advance(ctx, false, nil) }); err != nil {
+	if err := s.extend(text[:half], func() error { return s.advance(ctx, allLogits, nil) }); err != nil {
 		return err
 	}
 	return s.EvalAll(ctx, text[half:len(text)-1], func(pos int, logits []float32) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/llcuda/llcuda/tensor"
 )
 
 // A Sampler says how the next token is chosen from the logits. The zero value
@@ -81,4 +83,34 @@ func (p *Sampler) plain() bool {
 
 func (p *Sampler) penalises() bool {
 	return p.RepeatPenalty != 0 && p.RepeatPenalty != 1 || p.FrequencyPenalty != 0 || p.PresencePenalty != 0
+}
+
+// lastN is how many last tokens count as seen; negative is all.
+func (p *Sampler) lastN() int {
+	if p.RepeatLastN == 0 {
+		return 64
+	}
+	return p.RepeatLastN
+}
+
+// reach is how many of the likeliest tokens decide which one is taken, as long
+// as the rest can only become less likely; 0 is all. It is rounded up, so that
+// few different steps are recorded.
+func (p *Sampler) reach(vocab int) int {
+	k := p.TopK
+	if p.Temperature == 0 {
+		k = 1
+	}
+	raises := p.RepeatPenalty > 0 && p.RepeatPenalty < 1 || p.FrequencyPenalty < 0 || p.PresencePenalty < 0
+	for _, b := range p.Bias {
+		raises = raises || b > 0
+	}
+	seen := 0
+	if p.penalises() {
+		seen = p.lastN()
+	}
+	if raises || k < 1 || seen < 0 || max(k, seen, len(p.Bias)) > tensor.MaxTopK || k+seen+len(p.Bias) > tensor.MaxTopK {
+		return 0
+	}
+	return min((k+seen+len(p.Bias)+63)&^63, vocab)
 }

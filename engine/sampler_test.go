@@ -289,3 +289,57 @@ func BenchmarkChoose(b *testing.B) {
 		})
 	}
 }
+
+// TestChooseFrom: the likeliest candidates alone give the tokens that all
+// logits give, for every sampler that says they do.
+func TestChooseFrom(t *testing.T) {
+	const vocab = 3000
+	served := 0
+	for i, p := range []Sampler{
+		{Temperature: 1, TopK: 40, TopP: 0.95, MinP: 0.05},
+		{Temperature: 1.5, TopK: 200, RepeatPenalty: 1.3, RepeatLastN: 20},
+		{Temperature: 0.7, TopK: 8, RepeatPenalty: 5, FrequencyPenalty: 1, PresencePenalty: 2},
+		{RepeatPenalty: 10},
+		{Temperature: 1, TopK: 3, Bias: map[int32]float32{5: float32(math.Inf(-1)), 7: -3}},
+		{Temperature: 3, TopK: 1, FrequencyPenalty: 4},
+		{Temperature: 1, TopK: 5000},
+		{Temperature: 1, TopK: 40, Bias: map[int32]float32{5: 1}},
+		{Temperature: 1, TopK: 40, RepeatPenalty: 0.5},
+		{Temperature: 1, TopK: 40, RepeatPenalty: 2, RepeatLastN: -1},
+		{Temperature: 1, TopK: 40, PresencePenalty: -1},
+		{Temperature: 1, TopP: 0.9},
+	} {
+		p.Seed = uint64(i)
+		k := p.reach(vocab)
+		if i > 5 {
+			if k != 0 {
+				t.Errorf("sampler %d: %d candidates decide, want all", i, k)
+			}
+			continue
+		}
+		served++
+		whole, few := newChooser(p), newChooser(p)
+		var history []int32
+		for step := range 400 {
+			logits := randomLogits(uint64(step), vocab, 2)
+			for j := range logits {
+				logits[j] = float32(math.Round(float64(logits[j])*8) / 8) // many are equal
+			}
+			best := slices.Clone(new(chooser).best(logits, k))
+			var vals []float32
+			var ids []int32
+			for _, c := range best {
+				vals, ids = append(vals, c.logit), append(ids, c.id)
+			}
+			want, err1 := whole.choose(logits, history)
+			got, err2 := few.chooseFrom(vals, ids, history)
+			if got != want || err1 != nil || err2 != nil {
+				t.Fatalf("sampler %d, step %d: got %d, %v, want %d, %v", i, step, got, err2, want, err1)
+			}
+			history = append(history, got)
+		}
+	}
+	if served != 6 {
+		t.Errorf("%d samplers", served)
+	}
+}

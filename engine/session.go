@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -17,21 +18,29 @@ import (
 // Tokens that Generate made are part of the text at once and go through the
 // model with the next call. After an error the text is as it was before.
 type Session struct {
-	m      *Model
-	s      *tensor.Stream
-	mem    allocator
-	b      *batch         // of m.batch tokens
-	one    *batch         // of one token: what step and greedy work on
-	out    *tensor.Tensor // (1, vocab): logits of the last token
-	best   *tensor.Tensor // (1) i32: the likeliest token
-	step   tensor.Program // one token to out; nil until the first
-	greedy tensor.Program // one token to best
-	tokens []int32        // the text
-	cached int            // how many tokens are in the cache
-	reach  int            // tokens that the cache has seen: rings forget what lies further back
-	slack  int            // how far back rings remember
-	host   []byte         // token ids and positions on their way to the device
+	m         *Model
+	stages    []*stage       // one a part of the model
+	mem       allocator      // of what follows, on the last stage's device
+	out       *tensor.Tensor // (1, vocab): logits of the last token
+	best      *tensor.Tensor // (1) i32: the likeliest token
+	vals, ids *tensor.Tensor // (tensor.MaxTopK) f32, i32: the likeliest and their logits
+	unit      *tensor.Tensor // (1) i32: 1
+
+	tokens []int32 // the text
+	cached int     // how many tokens are in the cache
+	reach  int     // tokens that the cache has seen: rings forget what lies further back
+	slack  int     // how far back rings remember
+	fed    int     // the position for which a step has left s.chosen on the device; -1: none
+	waited time.Duration
+
+	// What fetch reads, and what is on the way to a device.
 	logits []float32
+	chosen int32
+	values []float32
+	which  []int32
+	word   []byte    // of chosen
+	host   []byte    // token ids and positions
+	border []float32 // the residual stream of a batch
 	closed bool
 }
 
@@ -42,24 +51,54 @@ func (m *Model) NewSession() (*Session, error) {
 	if m.closed {
 		return nil, errors.New("engine: new session: the model is closed")
 	}
-	s := &Session{m: m, s: tensor.NewStream(m.dev), mem: allocator{dev: m.dev}, slack: math.MaxInt,
-		host: make([]byte, 4*m.batch), logits: make([]float32, m.net.vocab)}
-	s.b = newBatch(&s.mem, m.net, m.batch, m.cacheType)
-	s.out = s.mem.new(tensor.F32, 1, m.net.vocab)
-	s.best = s.mem.new(tensor.I32, 1)
-	if err := s.mem.err; err != nil {
-		s.mem.free()
+	s := &Session{m: m, slack: math.MaxInt, fed: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4),
+		logits: make([]float32, m.net.vocab)}
+	if err := s.allocate(); err != nil {
+		s.free()
 		return nil, fmt.Errorf("engine: new session of %s: %w; take a smaller context", m.info.Name, err)
 	}
-	s.one = s.b.first(1)
-	for i := range m.net.layers {
-		w, rows := m.net.layers[i].attend.Window, s.b.cache[i].k.Rows()
-		if rows < m.net.context {
-			s.slack = min(s.slack, rows-w+1)
+	for _, st := range s.stages {
+		for i := st.lo; i < st.hi; i++ {
+			w, rows := m.net.layers[i].attend.Window, st.b.cache[i].k.Rows()
+			if rows < m.net.context {
+				s.slack = min(s.slack, rows-w+1)
+			}
 		}
 	}
 	m.uses++
 	return s, nil
+}
+
+func (s *Session) allocate() error {
+	n := s.m.net
+	for _, p := range s.m.parts {
+		st := newStage(s.m, p)
+		s.stages = append(s.stages, st)
+		if st.mem.err != nil {
+			return st.mem.err
+		}
+	}
+	if len(s.stages) > 1 {
+		s.border = make([]float32, s.m.batch*n.dim)
+	}
+	k := min(tensor.MaxTopK, n.vocab)
+	s.values, s.which = make([]float32, k), make([]int32, k)
+	s.mem.dev = s.last().dev
+	s.out = s.mem.new(tensor.F32, 1, n.vocab)
+	s.best = s.mem.new(tensor.I32, 1)
+	s.vals, s.ids = s.mem.new(tensor.F32, k), s.mem.new(tensor.I32, k)
+	s.unit = s.mem.new(tensor.I32, 1)
+	if s.mem.err != nil {
+		return s.mem.err
+	}
+	return s.mem.dev.Write(s.unit, []byte{1, 0, 0, 0})
+}
+
+func (s *Session) free() {
+	for _, st := range s.stages {
+		st.free()
+	}
+	s.mem.free()
 }
 
 // Close gives back the session's memory.
@@ -68,12 +107,7 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
-	for _, p := range []tensor.Program{s.step, s.greedy} {
-		if p != nil {
-			p.Free()
-		}
-	}
-	s.mem.free()
+	s.free()
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	return s.m.release()
@@ -107,13 +141,21 @@ func (s *Session) Truncate(n int) {
 // that is valid until the next call. With no ids it returns those of the text
 // as it is.
 func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
-	if err := s.extend(ids, func() error { return s.advance(ctx, false, nil) }); err != nil {
-		return nil, err
-	}
-	if err := s.m.dev.Read(bytesOf(s.logits), s.out); err != nil {
+	err := s.step(ctx, ids, allLogits)
+	if err != nil {
 		return nil, err
 	}
 	return s.logits, nil
+}
+
+// step appends ids to the text, computes it, and reads what end says.
+func (s *Session) step(ctx context.Context, ids []int32, end ending) error {
+	return s.extend(ids, func() error {
+		if err := s.advance(ctx, end, nil); err != nil {
+			return err
+		}
+		return s.fetch(end)
+	})
 }
 
 // EvalAll appends ids to the text and calls each with the logits after every
@@ -122,7 +164,7 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 func (s *Session) EvalAll(ctx context.Context, ids []int32, each func(pos int, logits []float32)) error {
 	before := len(s.tokens)
 	return s.extend(ids, func() error {
-		return s.advance(ctx, false, func(pos int, logits []float32) {
+		return s.advance(ctx, allLogits, func(pos int, logits []float32) {
 			if pos >= before { // not what was pending, or read again after Truncate
 				each(pos, logits)
 			}
@@ -144,7 +186,8 @@ func (s *Session) extend(ids []int32, eval func() error) error {
 	s.cached = min(s.cached, len(s.tokens)-1) // with nothing new the last token comes again
 	err := eval()
 	if err != nil {
-		s.s.Sync() // forget the stream's error: err has it
+		s.sync() // forget the streams' errors: err has the first
+		s.fed = -1
 		s.Truncate(before)
 	}
 	return err
@@ -166,15 +209,15 @@ func (s *Session) accept(ids []int32) error {
 	return nil
 }
 
-// bytesOf views f as bytes: the same memory, which f keeps alive.
-func bytesOf(f []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
+// bytesOf views 32-bit numbers as bytes: the same memory, which x keeps alive.
+func bytesOf[T float32 | int32](x []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
-// put writes 32-bit integers to the device.
+// put writes 32-bit integers to a device.
 func (s *Session) put(t *tensor.Tensor, n int, value func(i int) int32) error {
 	for i := range n {
 		binary.LittleEndian.PutUint32(s.host[4*i:], uint32(value(i)))
 	}
-	return s.m.dev.Write(t, s.host[:4*n])
+	return t.Device.Write(t, s.host[:4*n])
 }

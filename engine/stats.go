@@ -9,6 +9,7 @@ type Stats struct {
 	PromptTime   time.Duration // for the prompt
 	FirstToken   time.Duration // from the start to the first token
 	DecodeTime   time.Duration // for the tokens after the first, without the caller's time
+	WaitTime     time.Duration // part of DecodeTime in which the host waited for results; a CPU computes in the rest
 	StopReason   string        // "stop", "eog", "length", "cancelled", "error"
 }
 

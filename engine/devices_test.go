@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
+)
+
+// A card is a CPU device that keeps its tensors to itself, as a GPU does: it
+// has memory of its own, counts it, refuses to hold more, and knows nothing of
+// the tensors of others.
+type card struct {
+	*cpu.Device
+	name       string
+	size, used int64
+	failAt     int // the placement that fails, 0: none
+	places     int
+	runs       int // programs
+	writes     int
+}
+
+func newCard(t testing.TB, name string, size int64) *card {
+	c := &card{Device: cpu.New(1), name: name, size: size}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *card) Name() string           { return c.name }
+func (c *card) Memory() (int64, int64) { return c.size - c.used, c.size }
+
+func (c *card) New(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	t, err := c.Device.New(d, shape...)
+	return c.own(t, err)
+}
+
+func (c *card) Place(name string, d tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
+	if c.places++; c.places == c.failAt {
+		return nil, fmt.Errorf("%s: place %q: %w", c.name, name, tensor.ErrNoMemory)
+	}
+	t, err := c.Device.Place(name, d, shape, slices.Clone(data))
+	return c.own(t, err)
+}
+
+func (c *card) own(t *tensor.Tensor, err error) (*tensor.Tensor, error) {
+	if err != nil {
+		return nil, err
+	}
+	if c.used += int64(t.Bytes()); c.used > c.size {
+		return nil, fmt.Errorf("%s: %w", c.name, tensor.ErrNoMemory)
+	}
+	t.Device = c
+	return t, nil
+}
+
+func (c *card) Free(t *tensor.Tensor) { c.used -= int64(t.Bytes()); c.Device.Free(t) }
+
+func (c *card) Write(t *tensor.Tensor, src []byte) error {
+	c.writes++
+	return c.Device.Write(t, src)
+}
+
+func (c *card) Do(op *tensor.Op) error {
+	if err := c.mine(op); err != nil {
+		return err
+	}
+	return c.Device.Do(op)
+}
+
+func (c *card) Compile(ops []tensor.Op) (tensor.Program, error) {
+	for i := range ops {
+		if err := c.mine(&ops[i]); err != nil {
+			return nil, err
+		}
+	}
+	p, err := c.Device.Compile(ops)
+	return &cardProgram{p, c}, err
+}
+
+type cardProgram struct {
+	tensor.Program
+	c *card
+}
+
+func (p *cardProgram) Run() error { p.c.runs++; return p.Program.Run() }
+
+func (c *card) mine(op *tensor.Op) error {
+	for _, t := range []*tensor.Tensor{op.Dst, op.A, op.B, op.C, op.Pos} {
+		if t != nil && t.Device != c {
+			return fmt.Errorf("%s: %s has %s of another device", c.name, op.Kind, t)
+		}
+	}
+	return nil
+}
+
+// TestDevices: a model gives the logits of the float64 forward pass wherever
+// its layers are, and its devices hold what Info says and nothing afterwards.
+func TestDevices(t *testing.T) {
+	for _, name := range goldenNames(t) {
+		g := readGolden(t, name)
+		layers := g.load(t, Options{}).Info().Layers
+		for _, w := range []struct {
+			name  string
+			cards int
+			size  float64 // of a card, in models
+			gpu   int     // layers
+			uses  int     // devices
+		}{
+			{"all on one", 1, 100, 0, 1},
+			{"all on the first of two", 2, 100, 0, 1},
+			{"last on one", 1, 100, 1, min(2, layers)},
+			{"over two", 2, 0.75, layers, 2},
+		} {
+			t.Run(name+"/"+w.name, func(t *testing.T) {
+				whole := g.load(t, Options{ExactCache: true, Batch: 7}).Info()
+				bytes := float64(whole.WeightBytes + whole.CacheBytes + whole.ScratchBytes)
+				if w.uses > 1 && layers < 2 {
+					t.Skip("one layer")
+				}
+				var cards []*card
+				o := Options{ExactCache: true, Batch: 7, GPULayers: w.gpu}
+				for i := range w.cards {
+					cards = append(cards, newCard(t, fmt.Sprintf("cuda:%d", i), int64(w.size*bytes)))
+					o.GPUs = append(o.GPUs, cards[i])
+				}
+				if o.Context == 0 {
+					o.Context = g.context
+				}
+				m, err := LoadFile(t.Context(), g.file, o)
+				if err != nil && w.size < 1 && errors.Is(err, ErrTooBig) {
+					t.Skip("an end of the model alone is more than a card has:", err)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := m.NewSession()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(m.info.Devices) != w.uses {
+					t.Errorf("on %s, want %d devices", m.info.Device, w.uses)
+				}
+				for _, u := range m.info.Devices {
+					for _, c := range cards {
+						if off := math.Abs(float64(c.used)/float64(u.Bytes()) - 1); c.name == u.Device && off > 0.03 {
+							t.Errorf("%s uses %d bytes, announced were %d", c.name, c.used, u.Bytes())
+						}
+					}
+				}
+				g.check(t, s, w.name, []int{3, 1, 11, 1, 1, 8, 1}, bound(name, tensor.F32))
+				if err := errors.Join(s.Close(), m.Close()); err != nil {
+					t.Error(err)
+				}
+				for _, c := range cards {
+					if c.used != 0 {
+						t.Errorf("%s still holds %d bytes", c.name, c.used)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestDevicesGenerate: the same tokens, greedy and drawn, wherever layers are;
+// on one card a greedy token needs no write.
+func TestDevicesGenerate(t *testing.T) {
+	g := readGolden(t, "llama")
+	for _, o := range []GenerateOptions{
+		{MaxTokens: 24, IgnoreEOG: true},
+		{MaxTokens: 24, IgnoreEOG: true, Sampler: Sampler{Temperature: 1, TopK: 20, Seed: 3}},
+	} {
+		want, _, err := collect(t.Context(), newSession(t, g.load(t, Options{})), g.ids[:9], o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, gpu := range []int{1, 2} {
+			c := newCard(t, "cuda:0", 1<<30)
+			s := newSession(t, g.load(t, Options{GPUs: []tensor.Device{c}, GPULayers: gpu}))
+			got, _, err := collect(t.Context(), s, g.ids[:9], o)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%d layers on a card: %v, %v; want %v", gpu, got, err, want)
+			}
+			before := c.writes
+			got, _, err = collect(t.Context(), s, nil, GenerateOptions{MaxTokens: 20, IgnoreEOG: true})
+			if n := c.writes - before; err != nil || gpu == 2 && n > 4 {
+				t.Errorf("%d writes for %d greedy tokens (%v), want none but at the start", n, len(got), err)
+			}
+		}
+	}
+}
+
+// TestLoadFails: a card that is full in the middle of a load gets all back.
+func TestLoadFails(t *testing.T) {
+	g := readGolden(t, "gemma3")
+	for _, at := range []int{1, 2, 9, 20} {
+		c := newCard(t, "cuda:0", 1<<30)
+		c.failAt = at
+		_, err := LoadFile(t.Context(), g.file, Options{GPUs: []tensor.Device{c}})
+		if !errors.Is(err, tensor.ErrNoMemory) || c.used != 0 {
+			t.Errorf("placement %d fails: %v, %d bytes are left", at, err, c.used)
+		}
+		c.failAt = 0
+		if m, err := LoadFile(t.Context(), g.file, Options{GPUs: []tensor.Device{c}}); err != nil {
+			t.Errorf("the next load: %v", err)
+		} else {
+			m.Close()
+		}
+	}
+}
+
+// TestProposal: what a refusal proposes works, and one layer or a 64th of the
+// context more does not.
+func TestProposal(t *testing.T) {
+	g := readGolden(t, "llama")
+	all := Options{GPULayers: 2, Context: 256}
+	whole := g.load(t, Options{Context: 256}).Info()
+	bytes := whole.WeightBytes + whole.CacheBytes + whole.ScratchBytes
+	for _, percent := range []int64{40, 70, 95} {
+		o := all
+		o.GPUs = []tensor.Device{newCard(t, "cuda:0", bytes*percent/100)}
+		_, err := LoadFile(t.Context(), g.file, o)
+		var e *TooBigError
+		if !errors.As(err, &e) {
+			t.Fatalf("%d %%: %v, want a refusal", percent, err)
+		}
+		t.Log(err)
+		if e.Device != "cuda:0" || e.Need() <= e.Free {
+			t.Errorf("%+v", e)
+		}
+		if e.Layers > 0 {
+			o.GPULayers = e.Layers
+			if m, err := LoadFile(t.Context(), g.file, o); err != nil {
+				t.Errorf("%d layers were proposed: %v", e.Layers, err)
+			} else {
+				m.Close()
+			}
+		}
+		if e.Context > 0 {
+			o := all
+			o.GPUs = []tensor.Device{newCard(t, "cuda:0", bytes*percent/100)}
+			o.Context = e.Context
+			if m, err := LoadFile(t.Context(), g.file, o); err != nil || !strings.Contains(e.Error(), fmt.Sprintf("--ctx %d", e.Context)) {
+				t.Errorf("context %d was proposed: %v", e.Context, err)
+			} else {
+				m.Close()
+			}
+		}
+	}
+}

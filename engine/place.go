@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// arrange decides which layers go where, before anything is placed. A model
+// that does not fit is refused with what would.
+func (m *Model) arrange(o *Options, weights []weight) error {
+	n := m.net
+	at := func(context int) *costs { return newCosts(n, weights, context, o.Batch, m.cacheType) }
+	c, host, cards := at(n.context), rooms(o.Device)[0], rooms(o.GPUs...)
+	asked := min(o.GPULayers, len(n.layers))
+	if len(cards) == 0 {
+		asked = 0
+	}
+	most := -1 // that fit, of those asked for
+	if asked <= 0 && len(cards) > 0 {
+		asked = len(n.layers)
+	}
+	for layers := asked; layers >= 0 && most < 0; layers-- {
+		if m.parts = c.split(host, cards, layers); m.parts != nil {
+			most = layers
+		}
+	}
+	if most == asked || most >= 0 && o.GPULayers <= 0 {
+		return nil
+	}
+	e := c.tooBig(host, cards, asked)
+	e.Model, e.Layers = m.info.Name, most
+	for lo, hi := 0, n.context; hi-lo > max(1, hi/64); {
+		if mid := (lo + hi + 1) / 2; at(mid).split(host, cards, asked) != nil {
+			lo, e.Context = mid, mid
+		} else {
+			hi = mid
+		}
+	}
+	if e.Context > 256 {
+		e.Context -= e.Context % 256
+	}
+	return e
+}
+
+// tooBig says what so many layers on cards need, or the others on the host if
+// it is they that do not fit.
+func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
+	last := len(c.n.layers)
+	u, where := c.of(0, last-layers), []room{host}
+	if u.Bytes() <= host.free && len(cards) > 0 {
+		u, where = c.of(last-layers, last), cards
+	}
+	e := &TooBigError{Weights: u.Weights, Cache: u.Cache, Scratch: u.Scratch, asked: layers}
+	var names []string
+	for _, r := range where {
+		names = append(names, r.dev.Name())
+		e.Free += r.free
+	}
+	e.Device = strings.Join(names, " and ")
+	return e
+}
+
+// place puts the weights on their devices. A device that has them twice, as
+// the host and a card have a tied embedding, has two copies. What the host
+// computes with is read once before that, so that the file is in memory when
+// the first token wants it.
+func (m *Model) place(ctx context.Context, weights []weight, progress func(done, total int64)) error {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	var done, total int64
+	for _, p := range m.parts {
+		total += p.use.Weights
+	}
+	for _, w := range weights {
+		for _, p := range m.parts {
+			dst := slices.DeleteFunc(slices.Clone(w.dst), func(dst **tensor.Tensor) bool {
+				i := m.net.home(dst)
+				return i < p.lo || i >= p.hi
+			})
+			if len(dst) == 0 {
+				continue
+			}
+			t, err := placeOne(ctx, p.dev, &w, func(n int) { done += int64(n); progress(done, total) })
+			if err != nil {
+				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+			}
+			m.placed = append(m.placed, t)
+			for _, d := range dst {
+				*d = t
+			}
+		}
+	}
+	for _, p := range m.parts {
+		if err := p.dev.Sync(); err != nil {
+			return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+		}
+	}
+	return nil
+}
+
+// placeOne puts one weight on a device. A cancelled context ends it between
+// two pieces of a file that is read, or before a card gets a tensor.
+func placeOne(ctx context.Context, dev tensor.Device, w *weight, more func(n int)) (t *tensor.Tensor, err error) {
+	const step = 4 << 20
+	host := dev.Name() == "cpu"
+	for rest := w.data; host && len(rest) > 0; {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		n := min(step, len(rest))
+		if err := gguf.Guard(func() error { runtime.KeepAlive(touch(rest[:n])); return nil }); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+		more(n)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	err = gguf.Guard(func() error {
+		t, err = dev.Place(w.name, w.dtype, w.shape, w.data)
+		return err
+	})
+	if err == nil && !host {
+		more(len(w.data))
+	}
+	return t, err
+}
+
+// touch reads a byte of every page.
+func touch(b []byte) (sum byte) {
+	for i := 0; i < len(b); i += 4096 {
+		sum += b[i]
+	}
+	return sum
+}
+
+func (m *Model) free() {
+	for _, t := range m.placed {
+		t.Device.Free(t)
+	}
+	m.placed = nil
+}

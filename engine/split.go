@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"slices"
+	"unsafe"
+
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// A part is a run of layers on one device. The device of the first layer also
+// looks tokens up, that of the last one also computes logits.
+type part struct {
+	dev    tensor.Device
+	lo, hi int // layers lo, lo+1, … hi-1
+	use    DeviceUse
+}
+
+// DeviceUse is what a model and one session of it take of a device, in bytes.
+type DeviceUse struct {
+	Device  string // "cuda:0"
+	Layers  int    // layers that it computes
+	Weights int64
+	Cache   int64 // keys and values
+	Scratch int64 // working memory, also the device's own
+}
+
+// Bytes is the sum.
+func (u DeviceUse) Bytes() int64 { return u.Weights + u.Cache + u.Scratch }
+
+// A sizer is a device that says what it takes beside tensors, in bytes.
+type sizer interface{ Overhead() int64 }
+
+// A room is a device and what it has free.
+type room struct {
+	dev  tensor.Device
+	free int64
+}
+
+func rooms(devices ...tensor.Device) []room {
+	var all []room
+	for _, d := range devices {
+		free, _ := d.Memory()
+		if s, ok := d.(sizer); ok {
+			free -= s.Overhead()
+		}
+		all = append(all, room{d, free})
+	}
+	return all
+}
+
+// costs are what runs of layers take of a device.
+type costs struct {
+	n       *network
+	batch   int
+	weights []int64  // [i]: bytes of the layers before i, of weights that one layer has alone
+	caches  []int64  // [i]: bytes of the layers before i
+	shared  []sharer // weights that several layers have, or the two ends
+}
+
+type sharer struct {
+	layers []int // in order
+	bytes  int64
+}
+
+// home is the layer that a weight belongs to: the embedding to the first one,
+// the output to the last.
+func (n *network) home(dst **tensor.Tensor) int {
+	switch dst {
+	case &n.embed:
+		return 0
+	case &n.output, &n.outputNorm:
+		return len(n.layers) - 1
+	}
+	// All others are fields of n.layers, which never moves.
+	return int((uintptr(unsafe.Pointer(dst)) - uintptr(unsafe.Pointer(&n.layers[0]))) / unsafe.Sizeof(layer{}))
+}
+
+func newCosts(n *network, weights []weight, context, batch int, cacheType tensor.DType) *costs {
+	c := &costs{n: n, batch: min(batch, context), weights: make([]int64, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
+	for _, w := range weights {
+		var layers []int
+		for _, dst := range w.dst {
+			layers = append(layers, n.home(dst))
+		}
+		slices.Sort(layers)
+		layers = slices.Compact(layers)
+		if len(layers) == 1 {
+			c.weights[layers[0]+1] += int64(len(w.data))
+		} else {
+			c.shared = append(c.shared, sharer{layers, int64(len(w.data))})
+		}
+	}
+	for i := range n.layers {
+		rows := int64(cacheRows(&n.layers[i], context, c.batch))
+		c.weights[i+1] += c.weights[i]
+		c.caches[i+1] = c.caches[i] + 2*rows*int64(cacheType.Bytes(n.kvDim()))
+	}
+	return c
+}
+
+// of is what the layers from lo to hi take. Logits are counted twice: as long
+// as a text is generated the host has them, too.
+func (c *costs) of(lo, hi int) DeviceUse {
+	n := c.n
+	if lo == hi {
+		return DeviceUse{}
+	}
+	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi] - c.weights[lo], Cache: c.caches[hi] - c.caches[lo]}
+	for _, s := range c.shared {
+		if i, _ := slices.BinarySearch(s.layers, lo); i < len(s.layers) && s.layers[i] < hi {
+			u.Weights += s.bytes
+		}
+	}
+	row := 2 + 2*n.dim + 2*n.qDim() + 2*n.kvDim() + 2*n.ffn
+	u.Scratch = 4 * int64(c.batch) * int64(row)
+	if hi == len(n.layers) {
+		u.Scratch += 2 * 4 * int64(n.vocab)
+	}
+	return u
+}
+
+// split puts the last layers, so many, on cards, and those before on the host.
+// It returns nil where the memory is too little.
+func (c *costs) split(host room, cards []room, layers int) []part {
+	last := len(c.n.layers)
+	lo := last - layers
+	if c.of(0, lo).Bytes() > host.free {
+		return nil
+	}
+	parts := []part{c.part(host.dev, 0, lo)}
+	if layers > 0 {
+		spread := c.spread(cards, lo)
+		if spread == nil {
+			return nil
+		}
+		parts = append(parts, spread...)
+	}
+	return slices.DeleteFunc(parts, func(p part) bool { return p.lo == p.hi })
+}
+
+func (c *costs) part(dev tensor.Device, lo, hi int) part {
+	p := part{dev, lo, hi, c.of(lo, hi)}
+	p.use.Device = dev.Name()
+	if s, ok := dev.(sizer); ok {
+		p.use.Scratch += s.Overhead()
+	}
+	return p
+}
+
+// spread puts the layers from lo on the first card that holds them all, or on
+// several so that each is as full as the others.
+func (c *costs) spread(cards []room, lo int) []part {
+	last := len(c.n.layers)
+	for _, r := range cards {
+		if c.of(lo, last).Bytes() <= r.free {
+			return []part{c.part(r.dev, lo, last)}
+		}
+	}
+	best := c.fill(cards, lo, 1)
+	if best == nil {
+		return nil
+	}
+	for full, step := 1.0, 0.5; step > 1e-3; step /= 2 {
+		if parts := c.fill(cards, lo, full-step); parts != nil {
+			best, full = parts, full-step
+		}
+	}
+	return best
+}
+
+// fill gives each card in turn the layers that fit into a share of its memory.
+func (c *costs) fill(cards []room, lo int, share float64) (parts []part) {
+	last := len(c.n.layers)
+	for _, r := range cards {
+		hi := lo
+		for hi < last && float64(c.of(lo, hi+1).Bytes()) <= share*float64(r.free) {
+			hi++
+		}
+		if hi > lo {
+			parts = append(parts, c.part(r.dev, lo, hi))
+		}
+		lo = hi
+	}
+	if lo < last {
+		return nil
+	}
+	return parts
+}
