@@ -52,6 +52,15 @@ const int TQ1_0 = 34, TQ2_0 = 35, MXFP4 = 39, NVFP4 = 40, Q1_0 = 41, Q2_0 = 42;
 // RAW added to a type that has planes names its raw form.
 const int RAW = 64;
 
+// Lists of types, to name a kernel for each: X(type, name).
+#define PACKED_TYPES(X) X(Q4_0, q4_0) X(Q4_1, q4_1) X(Q5_0, q5_0) X(Q5_1, q5_1) X(Q8_0, q8_0) X(Q2_K, q2_k) X(Q3_K, q3_k) \
+	X(Q4_K, q4_k) X(Q5_K, q5_k) X(Q6_K, q6_k) X(IQ4_NL, iq4_nl) X(IQ4_XS, iq4_xs) X(MXFP4, mxfp4)
+#define UNPACKED_TYPES(X) X(Q8_1, q8_1) X(Q8_K, q8_k) X(IQ1_S, iq1_s) X(IQ1_M, iq1_m) X(IQ2_XXS, iq2_xxs) X(IQ2_XS, iq2_xs) \
+	X(IQ2_S, iq2_s) X(IQ3_XXS, iq3_xxs) X(IQ3_S, iq3_s) X(TQ1_0, tq1_0) X(TQ2_0, tq2_0) X(NVFP4, nvfp4) X(Q1_0, q1_0) X(Q2_0, q2_0)
+#define RAW_TYPES(X) PACKED_TYPES(X) UNPACKED_TYPES(X)
+#define FLOAT_TYPES(X) X(F32, f32) X(F16, f16) X(BF16, bf16)
+#define PLAIN_TYPES(X) FLOAT_TYPES(X) X(F64, f64) X(I8, i8) X(I16, i16) X(I32, i32) X(I64, i64)
+
 struct Planes {
 	const char *p[4];
 };
@@ -173,6 +182,8 @@ DEVICE uint32_t flip(int q) { return q ^ 0x80808080; }
 
 // ---- scales
 
+DEVICE uint32_t load1(const void *p) { return *(const uint8_t *)p; }
+
 // half_e8m0 is 2^(e−128), half of the power of two that e stands for.
 DEVICE float half_e8m0(uint32_t e) { return __uint_as_float(e < 2 ? 1u << 21 << e : (e - 1) << 23); }
 
@@ -205,13 +216,23 @@ DEVICE uint32_t raw_scale_offset(uint32_t s0, uint32_t s1, uint32_t s2, int j) {
 		: (s2 & 15) | (s0 >> 2 & 0x30) | (s2 >> 4 & 15) << 6 | (s1 >> 2 & 0x30) << 6;
 }
 
+// q3_k_scales are the scales of the chunk's two groups 2j and 2j+1, 32 too
+// high, as two bytes. A block at an even address has them in bytes 96 to 107:
+// low bits in the nibbles of byte g mod 8, high ones in byte 8 + g mod 4.
+DEVICE uint32_t q3_k_scales(const char *b, int j) {
+	return (load2(b + 96 + 2 * j % 8) >> j / 4 * 4 & 0x0f0f) | (load2(b + 104 + 2 * j % 4) >> j / 2 * 2 & 0x0303) << 4;
+}
+
+// iq4_xs_scale is the scale of chunk j, 32 too high.
+DEVICE int iq4_xs_scale(const char *b, int j) {
+	return (int)((load1(b + 4 + j / 2) >> j % 2 * 4 & 15) | (load2(b + 2) >> 2 * j & 3) << 4);
+}
+
 DEVICE void set_super(Chunk &c, uint32_t dm, uint32_t field) {
 	set_affine(c, low_half(dm) * (float)(int)(field & 63), -(high_half(dm) * (float)(int)(field >> 6)));
 }
 
 // ---- unaligned words
-
-DEVICE uint32_t load1(const void *p) { return *(const uint8_t *)p; }
 
 // load_words loads n words from p, which is a multiple of A. Where that is no
 // word, the words around are loaded and shifted: none lies wholly outside the
@@ -406,10 +427,7 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
 		}
 		if constexpr (T == MXFP4) set_scale(c, half_e8m0(load1(b)));
 		if constexpr (T == IQ4_NL) set_scale(c, h2f(load2(b)));
-		if constexpr (T == IQ4_XS) {
-			uint32_t s = (load1(b + 4 + j / 2) >> j % 2 * 4 & 15) | (load2(b + 2) >> 2 * j & 3) << 4;
-			set_scale(c, h2f(load2(b)) * (float)((int)s - 32));
-		}
+		if constexpr (T == IQ4_XS) set_scale(c, h2f(load2(b)) * (float)(iq4_xs_scale(b, j) - 32));
 	} else {
 		uint32_t q[8];
 		raw_integers<T, A>(q, b, j);
@@ -428,9 +446,7 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
 			c.m[0] = -(m * (float)(int)(s >> 4 & 15)), c.m[1] = -(m * (float)(int)(s >> 12));
 		}
 		if constexpr (T == Q3_K) {
-			// Groups 2j and 2j+1: low bits in s[2j mod 8…], high ones in s[8 + 2j mod 4…].
-			uint32_t lo = load2(b + 96 + 2 * j % 8) >> j / 4 * 4, hi = load2(b + 104 + 2 * j % 4) >> j / 2 * 2;
-			uint32_t s = (lo & 0x0f0f) | (hi & 0x0303) << 4;
+			uint32_t s = q3_k_scales(b, j);
 			float d = h2f(load2(b + 108));
 			set_scales(c, d * (float)((int)(s & 63) - 32), d * (float)((int)(s >> 8) - 32));
 		}
