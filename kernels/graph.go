@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/llcuda/llcuda/internal/cuda"
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// Compile makes a program of ops that one call issues: the persistent kernel
+// where fuse knows all of them, or else a CUDA graph of their launches.
+func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
+	if err := d.enter("compile"); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	if p, err := d.fuse(ops); p != nil || err != nil {
+		return p, err
+	}
+	g := &graph{dev: d, ops: ops}
+	if err := g.capture(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// A graph is a recorded step as a CUDA graph. It has the addresses of scratch
+// memory in it: when that has moved since (another program or operation needed
+// more), Run captures the step anew.
+type graph struct {
+	dev        *Device
+	ops        []tensor.Op
+	exec       cuda.GraphExec
+	generation int // of scratch memory, when it was captured
+	freed      bool
+}
+
+// capture records the launches. Before that it issues them dry, which loads
+// their modules and sizes their scratch memory: neither can be done while the
+// stream records.
+func (g *graph) capture() error {
+	d := g.dev
+	if err := g.drop(); err != nil {
+		return d.wrap("compile", err)
+	}
+	d.dry = true
+	err := g.issue()
+	d.dry = false
+	if err != nil {
+		return err
+	}
+	g.generation = d.generation
+	if err := d.drv.StreamBeginCapture(d.stream); err != nil {
+		return d.wrap("compile", err)
+	}
+	err = g.issue()
+	record, e := d.drv.StreamEndCapture(d.stream)
+	if err != nil {
+		return err
+	}
+	if e == nil && g.generation != d.generation {
+		e = errors.New("internal error: scratch memory moved while launches were recorded")
+	}
+	if e == nil {
+		g.exec, e = d.drv.GraphInstantiate(record)
+	}
+	if record != 0 {
+		e = errors.Join(e, d.drv.GraphDestroy(record))
+	}
+	if e == nil {
+		e = d.drv.GraphUpload(g.exec, d.stream)
+	}
+	if e != nil {
+		return d.wrap("compile", e)
+	}
+	return nil
+}
+
+func (g *graph) issue() error {
+	for i := range g.ops {
+		if err := g.dev.do(&g.ops[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run issues the step.
+func (g *graph) Run() error {
+	d := g.dev
+	if err := d.enter("run"); err != nil {
+		return err
+	}
+	defer d.leave()
+	if g.freed {
+		return fmt.Errorf("%s: run of a program that was freed", d.name)
+	}
+	if g.generation != d.generation {
+		if err := g.capture(); err != nil {
+			return err
+		}
+	}
+	if err := d.drv.GraphLaunch(g.exec, d.stream); err != nil {
+		return d.wrap("run", err)
+	}
+	return nil
+}
+
+// Free gives back the graph, once the card is done with it.
+func (g *graph) Free() {
+	if g.dev.enter("free") != nil {
+		return
+	}
+	defer g.dev.leave()
+	if !g.freed {
+		g.freed, g.ops = true, nil
+		if err := g.drop(); err != nil {
+			_ = g.dev.wrap("free", err) // remembered if it is the card's end
+		}
+	}
+}
+
+func (g *graph) drop() error {
+	if g.exec == 0 {
+		return nil
+	}
+	err := g.dev.drv.StreamSynchronize(g.dev.stream)
+	if err == nil {
+		err = g.dev.drv.GraphExecDestroy(g.exec)
+	}
+	g.exec = 0
+	return err
+}

@@ -1,0 +1,202 @@
+package kernels
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/llcuda/llcuda/internal/cuda"
+)
+
+// Images are what `make kernels` makes of the .cu files (kernels/build):
+// machine code, norm.sm_75.cubin, and PTX, norm.compute_75.ptx, which drivers
+// compile. Each file of index.txt's lines "kernel module" is a module.
+//
+//go:embed image/*
+var imageFiles embed.FS
+
+// An index says which module has a kernel.
+var index = sync.OnceValue(func() map[string]string {
+	text, err := imageFiles.ReadFile("image/index.txt")
+	if err != nil {
+		panic("kernels: no index of the images: run make kernels")
+	}
+	modules := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if kernel, module, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			modules[kernel] = module
+		}
+	}
+	return modules
+})
+
+// An image is one compiled form of a module.
+type image struct {
+	file    string
+	machine string // "sm_75", "compute_80"
+	version int    // 75
+}
+
+func (i image) ptx() bool { return strings.HasPrefix(i.machine, "compute_") }
+
+func (i image) String() string {
+	if i.ptx() {
+		return i.machine + " PTX"
+	}
+	return i.machine + " machine code"
+}
+
+// forms are the images of a module that could run on a card of compute
+// capability major.minor, best first: machine code of the same major number,
+// which the card's generation understands, then PTX, the newest first.
+// LLCUDA_IMAGE ("compute_75") leaves only one, to compare them.
+func forms(names []string, module string, major, minor int) []image {
+	var all []image
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, module+".")
+		machine, _, dot := strings.Cut(rest, ".")
+		_, number, _ := strings.Cut(machine, "_")
+		version, err := strconv.Atoi(number)
+		i := image{name, machine, version}
+		if !ok || !dot || err != nil || version > 10*major+minor || !i.ptx() && version/10 != major {
+			continue
+		}
+		if only := os.Getenv("LLCUDA_IMAGE"); only == "" || only == machine {
+			all = append(all, i)
+		}
+	}
+	slices.SortFunc(all, func(a, b image) int {
+		if a.ptx() != b.ptx() {
+			if b.ptx() {
+				return -1
+			}
+			return 1
+		}
+		return b.version - a.version
+	})
+	return all
+}
+
+var imageNames = sync.OnceValue(func() (names []string) {
+	files, _ := imageFiles.ReadDir("image")
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
+})
+
+// images are the modules that a device has loaded.
+type images struct {
+	modules map[string]cuda.Module
+	kernels map[string]*kernel
+	used    string // the form of what was loaded last
+}
+
+// A kernel is a function of a loaded module.
+type kernel struct {
+	handle  cuda.Function
+	static  int // shared memory that it has anyway
+	dynamic int // dynamic shared memory that it may have
+}
+
+// kernel finds a kernel, loads its module if it is the first of it, and lets
+// it have so much dynamic shared memory.
+func (d *Device) kernel(name string, smem int) (*kernel, error) {
+	k := d.images.kernels[name]
+	if k == nil {
+		m, err := d.module(index()[name])
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", name, err)
+		}
+		k = &kernel{dynamic: 48 << 10}
+		if k.handle, err = d.drv.ModuleGetFunction(m, name); err == nil {
+			k.static, err = d.drv.FuncGetAttribute(k.handle, cuda.StaticShared)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", name, err)
+		}
+		k.dynamic -= k.static
+		if d.images.kernels == nil {
+			d.images.kernels = map[string]*kernel{}
+		}
+		d.images.kernels[name] = k
+	}
+	if smem > k.dynamic {
+		if most := d.info.SharedPerBlock - k.static; smem > most {
+			return nil, fmt.Errorf("kernel %s: %d bytes of shared memory, the card has %d", name, smem, most)
+		}
+		if err := d.drv.FuncSetAttribute(k.handle, cuda.MaxDynamicShared, smem); err != nil {
+			return nil, fmt.Errorf("kernel %s: %d bytes of shared memory: %w", name, smem, err)
+		}
+		k.dynamic = smem
+	}
+	return k, nil
+}
+
+// module loads the best form of a module that the driver takes. A kernel in no
+// image has the module "", which only the emulated driver can load: that one
+// has all kernels in itself.
+func (d *Device) module(name string) (cuda.Module, error) {
+	if m, ok := d.images.modules[name]; ok {
+		return m, nil
+	}
+	all := forms(imageNames(), name, d.info.Major, d.info.Minor)
+	if name == "" {
+		all = []image{{}}
+	}
+	var refusals error
+	for _, i := range all {
+		var data []byte
+		if i.file != "" {
+			var err error
+			if data, err = imageFiles.ReadFile("image/" + i.file); err != nil {
+				return 0, err
+			}
+		}
+		m, err := d.drv.ModuleLoadData(data)
+		if err != nil {
+			refusals = errors.Join(refusals, fmt.Errorf("%s: %w", i.file, err))
+			continue
+		}
+		if d.images.modules == nil {
+			d.images.modules = map[string]cuda.Module{}
+		}
+		d.images.modules[name] = m
+		d.images.used = i.String()
+		return m, nil
+	}
+	if name == "" {
+		return 0, errors.Join(errors.New("no image has it; run make kernels"), refusals)
+	}
+	return 0, fmt.Errorf("no image of %s runs on %s (compute capability %s): %w", name, d.info.Name, d.info.Capability(), refusals)
+}
+
+// Image is the form of the kernels that the card runs: "sm_75 machine code" or
+// "compute_80 PTX".
+func (d *Device) Image() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.images.used != "" {
+		return d.images.used
+	}
+	for _, module := range index() {
+		if all := forms(imageNames(), module, d.info.Major, d.info.Minor); len(all) > 0 {
+			return all[0].String()
+		}
+	}
+	return "none"
+}
+
+func (i *images) unload(drv *cuda.Driver) error {
+	var err error
+	for _, m := range i.modules {
+		err = errors.Join(err, drv.ModuleUnload(m))
+	}
+	*i = images{}
+	return err
+}
