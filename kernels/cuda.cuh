@@ -64,9 +64,24 @@ DEVICE uint4 stream16(const void *p) {
 
 DEVICE void prefetch_l2(const void *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
+// dp4a: c + the products of the four signed bytes of a and b. (NVRTC declares
+// __dp4a and does not define it.)
+DEVICE int dp4a(int a, int b, int c) {
+	int d;
+	asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+	return d;
+}
+
 DEVICE uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 
-// cp_async16 copies 16 (cp_async4: 4) bytes to shared memory. The copy is
+// async_copies says whether cp_async is what its name says.
+#if __CUDA_ARCH__ >= 800
+const bool async_copies = true;
+#else
+const bool async_copies = false;
+#endif
+
+// cp_async16 copies 16 (cp_async8: 8, cp_async4: 4) bytes to shared memory. The copy is
 // complete for the thread that asked for it after a cp_async_wait<n> with no
 // more than n groups committed since. Cards before sm_80 copy at once.
 DEVICE void cp_async16(void *shared, const void *global) {
@@ -74,6 +89,13 @@ DEVICE void cp_async16(void *shared, const void *global) {
 	asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)), "l"(global) : "memory");
 #else
 	*(uint4 *)shared = *(const uint4 *)global;
+#endif
+}
+DEVICE void cp_async8(void *shared, const void *global) {
+#if __CUDA_ARCH__ >= 800
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(shared_address(shared)), "l"(global) : "memory");
+#else
+	*(uint2 *)shared = *(const uint2 *)global;
 #endif
 }
 DEVICE void cp_async4(void *shared, const void *global) {
@@ -152,6 +174,35 @@ DEVICE void release_add(uint32_t *p, uint32_t n) {
 	asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(p), "r"(n) : "memory");
 }
 
+// fresh16 and friends read past L1 what this kernel may have written.
+DEVICE uint4 fresh16(const void *p) { return __ldcg((const uint4 *)p); }
+DEVICE uint2 fresh8(const void *p) { return __ldcg((const uint2 *)p); }
+DEVICE uint32_t fresh4(const void *p) { return __ldcg((const uint32_t *)p); }
+DEVICE uint16_t fresh2(const void *p) { return __ldcg((const uint16_t *)p); }
+
+// add_h2, sub_h2, mul_h2 and fma_h2 (a·b + c) work on the two f16 of a word,
+// each rounded once.
+DEVICE uint32_t sub_h2(uint32_t a, uint32_t b) {
+	uint32_t c;
+	asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(c) : "r"(a), "r"(b));
+	return c;
+}
+DEVICE uint32_t fma_h2(uint32_t a, uint32_t b, uint32_t c) {
+	uint32_t d;
+	asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+	return d;
+}
+DEVICE uint32_t add_h2(uint32_t a, uint32_t b) {
+	uint32_t c;
+	asm("add.rn.f16x2 %0, %1, %2;" : "=r"(c) : "r"(a), "r"(b));
+	return c;
+}
+DEVICE uint32_t mul_h2(uint32_t a, uint32_t b) {
+	uint32_t c;
+	asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(c) : "r"(a), "r"(b));
+	return c;
+}
+
 // load_fresh reads past L1 what other blocks wrote in this kernel.
 DEVICE float load_fresh(const float *p) { return __ldcg(p); }
 DEVICE float4 load_fresh4(const float *p) { return __ldcg((const float4 *)p); }
@@ -159,6 +210,10 @@ DEVICE float4 load_fresh4(const float *p) { return __ldcg((const float4 *)p); }
 // pause is the body of a spinning loop.
 DEVICE void pause() { __nanosleep(20); }
 
+#endif
+
+#ifdef EMULATE
+DEVICE int dp4a(int a, int b, int c) { return __dp4a(a, b, c); }
 #endif
 
 const uint32_t full_warp = 0xffffffff;

@@ -8,19 +8,19 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// Compile makes a program of ops that one call issues: the persistent kernel
-// where fuse knows all of them, or else a CUDA graph of their launches.
+// Compile makes a program of ops that one call issues: a CUDA graph of their
+// launches, in which one persistent kernel does what fuse understands.
 func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 	if err := d.enter("compile"); err != nil {
 		return nil, err
 	}
 	defer d.leave()
-	if p, err := d.fuse(ops); p != nil || err != nil {
-		return p, err
-	}
 	g := &graph{dev: d, ops: ops}
+	if err := g.fuse(); err != nil {
+		return nil, d.wrap("compile", err)
+	}
 	if err := g.capture(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.step.free())
 	}
 	return g, nil
 }
@@ -30,7 +30,9 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 // more), Run captures the step anew.
 type graph struct {
 	dev        *Device
-	ops        []tensor.Op
+	ops        []tensor.Op // before the fused ones, or all
+	step       *step       // the fused ones, or nil
+	after      []tensor.Op
 	exec       cuda.GraphExec
 	generation int // of scratch memory, when it was captured
 	freed      bool
@@ -83,6 +85,16 @@ func (g *graph) issue() error {
 			return err
 		}
 	}
+	if g.step != nil {
+		if err := g.step.launch(); err != nil {
+			return err
+		}
+	}
+	for i := range g.after {
+		if err := g.dev.do(&g.after[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -114,8 +126,8 @@ func (g *graph) Free() {
 	}
 	defer g.dev.leave()
 	if !g.freed {
-		g.freed, g.ops = true, nil
-		if err := g.drop(); err != nil {
+		g.freed, g.ops, g.after = true, nil, nil
+		if err := errors.Join(g.drop(), g.step.free()); err != nil {
 			_ = g.dev.wrap("free", err) // remembered if it is the card's end
 		}
 	}

@@ -8,7 +8,6 @@ import "github.com/llcuda/llcuda/tensor"
 const notYet = "not there yet"
 
 func (d *Device) matMul(op *tensor.Op) error    { return d.refuse(op, notYet) }
-func (d *Device) rows(op *tensor.Op) error      { return d.refuse(op, notYet) }
 func (d *Device) rmsNorm(op *tensor.Op) error   { return d.refuse(op, notYet) }
 func (d *Device) layerNorm(op *tensor.Op) error { return d.refuse(op, notYet) }
 func (d *Device) rope(op *tensor.Op) error      { return d.refuse(op, notYet) }
@@ -21,10 +20,29 @@ func (d *Device) softmax(op *tensor.Op) error   { return d.refuse(op, notYet) }
 func (d *Device) reduce(op *tensor.Op) error    { return d.refuse(op, notYet) }
 func (d *Device) argMax(op *tensor.Op) error    { return d.refuse(op, notYet) }
 func (d *Device) topK(op *tensor.Op) error      { return d.refuse(op, notYet) }
-func (d *Device) convert(op *tensor.Op) error   { return d.refuse(op, notYet) }
 func (d *Device) transpose(op *tensor.Op) error { return d.refuse(op, notYet) }
 func (d *Device) fill(op *tensor.Op) error      { return d.refuse(op, notYet) }
 func (d *Device) random(op *tensor.Op) error    { return d.refuse(op, notYet) }
 
-// fuse (fuse.go): nil, nil when a graph shall do it.
-func (d *Device) fuse(ops []tensor.Op) (tensor.Program, error) { return nil, nil }
+// decode.go: Decode of decode.cuh, filled for a recorded Attention of one
+// query; what comes before it (k_new, norms, turns) is left empty.
+type decodeArgs struct {
+	q, kNew, vNew, qNorm, kNorm, turns uint64
+	k, v, pos, dst, partials, counters uint64
+	fault                              uint64
+	n, heads, kvHeads, group           int32
+	passes, sets, splits, splitShift   int32
+	rows, window, rope, neox           int32
+	scale, softcap, eps, mscale        float32
+}
+
+const decodeShared = 24 << 10
+
+func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
+	return decodeArgs{}, d.refuse(op, notYet)
+}
+
+// rope.go: turns (dims/2) of decode.cuh, and what the turned numbers are multiplied by.
+func (d *Device) ropeTable(r *tensor.Rope, factors *tensor.Tensor) (turns uint64, mscale float32, err error) {
+	return 0, 0, tensor.ErrUnsupported
+}

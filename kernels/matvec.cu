@@ -1,0 +1,25 @@
+// matvec: y (m) = W (m, k) · x (k), W packed (see format.cuh), x and y f32.
+//
+// Launch: one block of 512 threads an SM. Shared memory: the ring and the
+// activations. Bound by reading W once; see matvec.cuh.
+#include "matvec.cuh"
+
+struct MatVec {
+	Product product;
+	int32_t depth; // of the ring
+	int32_t unused;
+};
+
+KERNEL(matvec, MatVec, MATVEC_THREADS, 1) {
+	SHARED Product p;
+	SHARED float sums[2 * MATVEC_WARPS];
+	SHARED Best bests[MATVEC_WARPS];
+	copy_words(&p, &a.product, sizeof(Product));
+	__syncthreads();
+	char *memory = dynamic_shared();
+	Flow f = start_flow(memory + activation_bytes(p.cols), &p, a.depth);
+	fill(f);
+	Activations x = activations(memory, p.cols / 32);
+	float factor = prepare(p, x, sums);
+	product(p, f, x, factor, bests);
+}

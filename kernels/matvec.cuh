@@ -1,0 +1,643 @@
+// A product of packed weights with one row of activations: y = W·x.
+//
+// It is bound by reading W once, so everything serves the flow of weights.
+// A warp takes rows; `lanes` of its lanes share a row, each a chunk of 32
+// columns at a time. What a chunk needs is fetched several iterations ahead,
+// also over the border to the next product: on sm_80 and newer into a ring in
+// shared memory (cp.async), before that into registers.
+//
+// Activations are 15-bit integers with a scale for each 32: v = 128·hi + lo,
+// so that a product is two dp4a where 8 bits would be one. The relative error
+// of a product is 4e-5, where 8 bits give 5e-3. The minimum of a type (and the
+// 8, 16 or 32 that its integers are above zero) is multiplied with the sums of
+// the activations, once for 16 or 32 columns.
+#pragma once
+#include "cuda.cuh"
+#include "format.cuh"
+
+const int MATVEC_THREADS = 512;
+const int MATVEC_WARPS = MATVEC_THREADS / 32;
+
+// How the results of a product leave it.
+const int PRODUCT_STORE = 0;    // dst[row] = y
+const int PRODUCT_ADD = 1;      // dst[row] = residual[row] + y
+const int PRODUCT_GLU = 2;      // dst[row] = fn(y of part 0)·(y of part 1)
+
+// Functions of GLU, tensor.Fn's numbers.
+const int FN_SIGMOID = 9, FN_RELU = 10, FN_SILU = 11, FN_GELU = 12, FN_GELU_ERF = 13;
+
+// A Part is one matrix of a product.
+struct Part {
+	Planes w;       // rows × cols
+	uint64_t dst;   // f32 (rows)
+	uint64_t bias;  // f32 (rows), or 0
+	int32_t type;   // GGUF type number
+	int32_t rows;
+	int32_t first;  // number of the first chunk: rows may be some of a larger matrix
+	int32_t unused;
+};
+
+// A Product is up to three matrices on one input, with what comes before and
+// after. With post the input is first x + rms_norm(post)·post_norm, and block
+// 0 writes that to sum. With norm the input is rms_norm(x)·norm_weight.
+struct Product {
+	Part part[3];
+	uint64_t x;           // f32 (cols)
+	uint64_t norm_weight; // f32 (cols), or 0 for ones
+	uint64_t post;        // f32 (cols), or 0
+	uint64_t post_weight; // f32 (cols), or 0 for ones
+	uint64_t sum;         // f32 (cols); not x
+	uint64_t residual;    // f32 (rows of part 0)
+	uint64_t best;        // {f32 value, i32 row} a block: the largest result of part 0, or 0
+	int32_t cols;         // a multiple of 32
+	int32_t parts;
+	int32_t mode;
+	int32_t fn;           // of GLU
+	int32_t lanes;        // lanes that share a row: 4, 8, 16 or 32
+	int32_t norm;         // 1: rms_norm x
+	float eps;
+	float cap;            // results become cap·tanh(y/cap); 0 is off
+};
+
+// The ring: a slot holds what one warp needs for one iteration.
+const int SLOT_Q = 0;        // 16 bytes a lane
+const int SLOT_A = 512;      // 16 bytes a lane: second half of q8, or h2, or h1
+const int SLOT_S = 1024;     // 4 bytes a lane
+const int SLOT_D = 1152;     // 4 bytes a lane
+const int SLOT_H = 1280;     // 16 bytes for 8 lanes: head
+const int SLOT_BYTES = 1344;
+
+// Loaded is what a lane needs of its chunk. Of a 2-byte (1-byte) plane it is
+// the aligned word around; which part of it follows from the chunk's number.
+struct Loaded {
+	uint4 q;
+	uint4 a;      // q8: second half; else h2 in x, y; h1 in z
+	uint32_t s;   // scales
+	uint32_t d;   // d, or d and m
+	uint4 head;
+};
+
+// word4 is the aligned word that holds the bytes of entry i of a plane.
+template <int bytes> DEVICE const char *word4(const char *plane, int i) {
+	return plane + ((int64_t)i * bytes & ~(int64_t)3);
+}
+
+// half_of takes the 16-bit entry i out of word4<2>(plane, i).
+DEVICE uint16_t half_of(uint32_t word, int i) { return i & 1 ? word >> 16 : word; }
+
+DEVICE const char *q8_address(const char *q, int chunk, int half) {
+	return q + (int64_t)(chunk >> 3) * 256 + half * 128 + (chunk & 7) * 16;
+}
+
+// fetch_async starts to copy chunk c into a slot. Lane 0 of each 8 brings the
+// head of the super-block that the eight share.
+DEVICE void fetch_async(char *slot, int type, const Planes &w, int c) {
+	int lane = threadIdx.x & 31;
+	char *q = slot + SLOT_Q + lane * 16, *a = slot + SLOT_A + lane * 16, *s = slot + SLOT_S + lane * 4, *d = slot + SLOT_D + lane * 4;
+	char *head = slot + SLOT_H + (lane >> 3) * 16;
+	if (type != Q8_0 && type != Q2_K && type != Q3_K) cp_async16(q, w.p[0] + (int64_t)c * 16);
+	switch (type) {
+	case Q4_0: case IQ4_NL:
+		cp_async4(d, word4<2>(w.p[1], c));
+		break;
+	case Q4_1:
+		cp_async4(d, w.p[1] + (int64_t)c * 4);
+		break;
+	case Q5_0:
+		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
+		cp_async4(d, word4<2>(w.p[2], c));
+		break;
+	case Q5_1:
+		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
+		cp_async4(d, w.p[2] + (int64_t)c * 4);
+		break;
+	case Q8_0:
+		cp_async16(q, q8_address(w.p[0], c, 0));
+		cp_async16(a, q8_address(w.p[0], c, 1));
+		cp_async4(d, word4<2>(w.p[1], c));
+		break;
+	case Q4_K:
+		if ((lane & 7) == 0) cp_async16(head, w.p[1] + (int64_t)(c >> 3) * 16);
+		break;
+	case Q5_K:
+		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
+		if ((lane & 7) == 0) cp_async16(head, w.p[2] + (int64_t)(c >> 3) * 16);
+		break;
+	case Q6_K:
+		cp_async8(a, w.p[1] + (int64_t)c * 8);
+		cp_async4(s, word4<2>(w.p[2], c));
+		cp_async4(d, word4<2>(w.p[3], c >> 3));
+		break;
+	case Q2_K:
+		cp_async8(a, w.p[0] + (int64_t)c * 8);
+		cp_async4(s, word4<2>(w.p[1], c));
+		cp_async4(d, w.p[2] + (int64_t)(c >> 3) * 4);
+		break;
+	case Q3_K:
+		cp_async8(a, w.p[0] + (int64_t)c * 8);
+		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
+		cp_async4(s, word4<2>(w.p[2], c));
+		cp_async4(d, word4<2>(w.p[3], c >> 3));
+		break;
+	case IQ4_XS:
+		cp_async4(s, word4<1>(w.p[1], c));
+		cp_async4(d, word4<2>(w.p[2], c >> 3));
+		break;
+	case MXFP4:
+		cp_async4(s, word4<1>(w.p[1], c));
+		break;
+	}
+}
+
+DEVICE void take(Loaded &v, const char *slot) {
+	int lane = threadIdx.x & 31;
+	v.q = *(const uint4 *)(slot + SLOT_Q + lane * 16);
+	v.a = *(const uint4 *)(slot + SLOT_A + lane * 16);
+	v.s = *(const uint32_t *)(slot + SLOT_S + lane * 4);
+	v.d = *(const uint32_t *)(slot + SLOT_D + lane * 4);
+	v.head = *(const uint4 *)(slot + SLOT_H + (lane >> 3) * 16);
+}
+
+// fetch_direct is fetch_async and take without the ring.
+DEVICE void fetch_direct(Loaded &v, int type, const Planes &w, int c) {
+	if (type != Q8_0 && type != Q2_K && type != Q3_K) v.q = load16(w.p[0] + (int64_t)c * 16);
+	switch (type) {
+	case Q4_0: case IQ4_NL:
+		v.d = load4(word4<2>(w.p[1], c));
+		break;
+	case Q4_1:
+		v.d = load4(w.p[1] + (int64_t)c * 4);
+		break;
+	case Q5_0:
+		v.a.z = load4(w.p[1] + (int64_t)c * 4);
+		v.d = load4(word4<2>(w.p[2], c));
+		break;
+	case Q5_1:
+		v.a.z = load4(w.p[1] + (int64_t)c * 4);
+		v.d = load4(w.p[2] + (int64_t)c * 4);
+		break;
+	case Q8_0:
+		v.q = load16(q8_address(w.p[0], c, 0));
+		v.a = load16(q8_address(w.p[0], c, 1));
+		v.d = load4(word4<2>(w.p[1], c));
+		break;
+	case Q4_K:
+		v.head = load16(w.p[1] + (int64_t)(c >> 3) * 16);
+		break;
+	case Q5_K:
+		v.a.z = load4(w.p[1] + (int64_t)c * 4);
+		v.head = load16(w.p[2] + (int64_t)(c >> 3) * 16);
+		break;
+	case Q6_K: {
+		uint2 h = load8(w.p[1] + (int64_t)c * 8);
+		v.a.x = h.x, v.a.y = h.y;
+		v.s = load4(word4<2>(w.p[2], c));
+		v.d = load4(word4<2>(w.p[3], c >> 3));
+		break;
+	}
+	case Q2_K: {
+		uint2 h = load8(w.p[0] + (int64_t)c * 8);
+		v.a.x = h.x, v.a.y = h.y;
+		v.s = load4(word4<2>(w.p[1], c));
+		v.d = load4(w.p[2] + (int64_t)(c >> 3) * 4);
+		break;
+	}
+	case Q3_K: {
+		uint2 h = load8(w.p[0] + (int64_t)c * 8);
+		v.a.x = h.x, v.a.y = h.y;
+		v.a.z = load4(w.p[1] + (int64_t)c * 4);
+		v.s = load4(word4<2>(w.p[2], c));
+		v.d = load4(word4<2>(w.p[3], c >> 3));
+		break;
+	}
+	case IQ4_XS:
+		v.s = load4(word4<1>(w.p[1], c));
+		v.d = load4(word4<2>(w.p[2], c >> 3));
+		break;
+	case MXFP4:
+		v.s = load4(word4<1>(w.p[1], c));
+		break;
+	}
+}
+
+// Activations are the input of a product in shared memory, by chunks.
+struct Activations {
+	uint4 *hi0, *hi1; // (chunks): high bytes of columns 0–15, 16–31
+	uint4 *lo0, *lo1; // low bytes
+	int2 *sums;       // sums of the integers of each half
+	float *scale;
+};
+
+// activation_bytes is what they take, in whole 16 bytes.
+DEVICE int activation_bytes(int cols) { return (cols / 32 * (64 + 8 + 4) + 15) & ~15; }
+
+DEVICE Activations activations(char *memory, int chunks) {
+	Activations x;
+	x.hi0 = (uint4 *)memory;
+	x.hi1 = x.hi0 + chunks;
+	x.lo0 = x.hi1 + chunks;
+	x.lo1 = x.lo0 + chunks;
+	x.sums = (int2 *)(x.lo1 + chunks);
+	x.scale = (float *)(x.sums + chunks);
+	return x;
+}
+
+DEVICE int dot16(const uint32_t w[4], uint4 hi, uint4 lo) {
+	int h = dp4a((int)w[0], (int)hi.x, 0), l = dp4a((int)w[0], (int)lo.x, 0);
+	h = dp4a((int)w[1], (int)hi.y, h), l = dp4a((int)w[1], (int)lo.y, l);
+	h = dp4a((int)w[2], (int)hi.z, h), l = dp4a((int)w[2], (int)lo.z, l);
+	h = dp4a((int)w[3], (int)hi.w, h), l = dp4a((int)w[3], (int)lo.w, l);
+	return h * 128 + l;
+}
+
+// table16 replaces the eight nibbles of v by bytes of a table of 16: low
+// nibbles of the four bytes to lo, high ones to hi.
+DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
+	uint32_t r[2];
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		uint32_t sel = v >> (16 * i) & 0xffff;
+		uint32_t small = __byte_perm(table.x, table.y, sel & 0x7777), large = __byte_perm(table.z, table.w, sel & 0x7777);
+		// bit 3 of each nibble chooses: selector i (small) or i+4 (large)
+		uint32_t pick = 0x3210 | (sel & 0x8888) >> 1;
+		r[i] = __byte_perm(small, large, pick);
+	}
+	lo = __byte_perm(r[0], r[1], 0x6420);
+	hi = __byte_perm(r[0], r[1], 0x7531);
+}
+
+// dot is the product of a chunk of weights with the activations of its
+// columns: chunk c of the matrix, chunk i of the row.
+DEVICE float dot(int type, const Loaded &v, int c, const Activations &x, int i) {
+	const uint32_t nibbles = 0x0f0f0f0f;
+	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w}, first[4], second[4];
+	if (type == Q8_0) {
+		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
+		second[0] = v.a.x, second[1] = v.a.y, second[2] = v.a.z, second[3] = v.a.w;
+	} else if (type == Q2_K || type == Q3_K) {
+#pragma unroll
+		for (int w = 0; w < 4; w++) {
+			first[w] = v.a.x >> (2 * w) & 0x03030303;
+			second[w] = v.a.y >> (2 * w) & 0x03030303;
+			if (type == Q3_K) {
+				first[w] |= (v.a.z >> w & 0x01010101) << 2;
+				second[w] |= (v.a.z >> (4 + w) & 0x01010101) << 2;
+			}
+		}
+	} else if (type == IQ4_NL || type == IQ4_XS || type == MXFP4) {
+		// kvalues_iq4nl and kvalues_mxfp4 of ggml-common.h, a byte each.
+		uint4 table = type == MXFP4 ? make_uint4(0x03020100, 0x0c080604, 0xfdfeff00, 0xf4f8fafc)
+		                            : make_uint4(0xbfad9881, 0xf6eaddcf, 0x26190d01, 0x71594535);
+#pragma unroll
+		for (int w = 0; w < 4; w++) table16(q[w], table, first[w], second[w]);
+	} else {
+#pragma unroll
+		for (int w = 0; w < 4; w++) {
+			first[w] = q[w] & nibbles;
+			second[w] = q[w] >> 4 & nibbles;
+		}
+		if (type == Q5_0 || type == Q5_1 || type == Q5_K) {
+#pragma unroll
+			for (int w = 0; w < 4; w++) {
+				first[w] |= v.a.z << (4 - w) & 0x10101010;
+				second[w] |= v.a.z >> w & 0x10101010;
+			}
+		}
+		if (type == Q6_K) {
+#pragma unroll
+			for (int w = 0; w < 4; w++) {
+				first[w] |= (w < 2 ? v.a.x << (4 - 2 * w) : v.a.x >> (2 * w - 4)) & 0x30303030;
+				second[w] |= (w < 2 ? v.a.y << (4 - 2 * w) : v.a.y >> (2 * w - 4)) & 0x30303030;
+			}
+		}
+	}
+	int s0 = dot16(first, x.hi0[i], x.lo0[i]), s1 = dot16(second, x.hi1[i], x.lo1[i]);
+	int2 t = x.sums[i];
+	float scale = x.scale[i], sum = 0;
+	switch (type) {
+	case Q4_0:
+		sum = h2f(half_of(v.d, c)) * (s0 + s1 - 8 * (t.x + t.y));
+		break;
+	case Q5_0:
+		sum = h2f(half_of(v.d, c)) * (s0 + s1 - 16 * (t.x + t.y));
+		break;
+	case Q8_0: case IQ4_NL:
+		sum = h2f(half_of(v.d, c)) * (s0 + s1);
+		break;
+	case Q4_1: case Q5_1:
+		sum = h2f(v.d) * (s0 + s1) + h2f(v.d >> 16) * (t.x + t.y);
+		break;
+	case Q4_K: case Q5_K: {
+		int j = c & 7, word = j * 12 >> 5; // field j: 12 bits from bit 12j
+		uint32_t low = word == 0 ? v.head.y : word == 1 ? v.head.z : v.head.w, high = word == 0 ? v.head.z : v.head.w;
+		uint32_t field = __funnelshift_r(low, high, j * 12 & 31);
+		int sc = field & 63, mn = field >> 6 & 63;
+		sum = h2f(v.head.x) * (sc * (s0 + s1)) - h2f(v.head.x >> 16) * (mn * (t.x + t.y));
+		break;
+	}
+	case Q6_K: case Q3_K: {
+		int low = type == Q6_K ? 32 : 4;
+		uint16_t sc = half_of(v.s, c);
+		sum = (float)((int8_t)(sc & 255) * (s0 - low * t.x)) + (float)((int8_t)(sc >> 8) * (s1 - low * t.y));
+		sum *= h2f(half_of(v.d, c >> 3));
+		break;
+	}
+	case Q2_K: {
+		uint16_t sm = half_of(v.s, c);
+		sum = h2f(v.d) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.d >> 16) * ((sm >> 4 & 15) * t.x + (sm >> 12) * t.y);
+		break;
+	}
+	case IQ4_XS:
+		sum = h2f(half_of(v.d, c >> 3)) * ((int8_t)(v.s >> (8 * (c & 3))) * (s0 + s1));
+		break;
+	case MXFP4: {
+		uint32_t e = v.s >> (8 * (c & 3)) & 255; // 2^(e-127) halved: the table has twice the values
+		sum = __uint_as_float(e < 2 ? 0x00200000 << e : (e - 1) << 23) * (s0 + s1);
+		break;
+	}
+	}
+	return sum * scale;
+}
+
+// accumulate is dot with its type known at compile time.
+DEVICE float accumulate(int type, const Loaded &v, int c, const Activations &x, int i) {
+	switch (type) {
+	case Q4_K: return dot(Q4_K, v, c, x, i);
+	case Q6_K: return dot(Q6_K, v, c, x, i);
+	case Q8_0: return dot(Q8_0, v, c, x, i);
+	case Q5_0: return dot(Q5_0, v, c, x, i);
+	case Q5_K: return dot(Q5_K, v, c, x, i);
+	case Q4_0: return dot(Q4_0, v, c, x, i);
+	case Q4_1: return dot(Q4_1, v, c, x, i);
+	case Q5_1: return dot(Q5_1, v, c, x, i);
+	case Q2_K: return dot(Q2_K, v, c, x, i);
+	case Q3_K: return dot(Q3_K, v, c, x, i);
+	case IQ4_NL: return dot(IQ4_NL, v, c, x, i);
+	case IQ4_XS: return dot(IQ4_XS, v, c, x, i);
+	case MXFP4: return dot(MXFP4, v, c, x, i);
+	}
+	return 0;
+}
+
+// A Job is the rows that a warp takes at a time: 32/lanes of them, of one part.
+struct Job {
+	int part; // -1: none
+	int row;  // the first
+};
+
+// job is the n-th job of this warp. Rows go round the blocks, so that each
+// block gets as many, and its warps share them.
+DEVICE Job job(const Product &p, int n) {
+	int warp = threadIdx.x >> 5, step = 32 / p.lanes, pair = p.mode == PRODUCT_GLU;
+	int unit = ((pair ? n >> 1 : n) * MATVEC_WARPS + warp) * gridDim.x + blockIdx.x;
+	Job j = {pair ? n & 1 : 0, unit * step};
+	if (!pair)
+		for (; j.part < p.parts; j.part++) {
+			int units = (p.part[j.part].rows + step - 1) / step;
+			if (unit < units) break;
+			unit -= units;
+			j.row = unit * step;
+		}
+	if (j.part >= p.parts || j.row >= p.part[j.part].rows) j.part = -1;
+	return j;
+}
+
+// A Flow brings a warp's weights, iteration after iteration, job after job,
+// into the next product as soon as that is known.
+struct Flow {
+	char *ring;          // `depth` slots of this warp
+	Loaded pending;      // without a ring
+	const Product *p;    // what is fetched; in shared memory
+	const Product *next; // what follows p, or 0
+	int depth;           // iterations in flight, and one; 1 without a ring
+	int put, got;        // slots
+	int ahead;           // iterations fetched and not yet used
+	int n;               // job after the one that is fetched
+	int part, chunk, col, left; // part -1: nothing left
+};
+
+DEVICE void start_job(Flow &f) {
+	for (;;) {
+		Job j = job(*f.p, f.n++);
+		if (j.part >= 0) {
+			int lane = threadIdx.x & 31, chunks = f.p->cols / 32, row = j.row + lane / f.p->lanes;
+			f.part = j.part;
+			f.col = row < f.p->part[j.part].rows ? lane % f.p->lanes : chunks; // past the end: nothing to copy
+			f.chunk = f.p->part[j.part].first + row * chunks + f.col;
+			f.left = (chunks + f.p->lanes - 1) / f.p->lanes;
+			return;
+		}
+		if (!f.next) {
+			f.part = -1, f.left = 0, f.n--;
+			return;
+		}
+		f.p = f.next, f.next = 0, f.n = 0;
+	}
+}
+
+// fetch starts the copies of one iteration, if there is one.
+DEVICE void fetch(Flow &f) {
+	if (f.left == 0) start_job(f);
+	if (f.left > 0) {
+		const Part &part = f.p->part[f.part];
+		if (f.col < f.p->cols / 32) {
+			if (async_copies) fetch_async(f.ring + f.put * SLOT_BYTES, part.type, part.w, f.chunk);
+			else fetch_direct(f.pending, part.type, part.w, f.chunk);
+		}
+		f.col += f.p->lanes, f.chunk += f.p->lanes, f.left--, f.ahead++;
+		if (++f.put == f.depth) f.put = 0;
+	}
+	cp_async_commit(); // also an empty group: cp_async_wait counts them
+}
+
+// fill brings the flow to its full length.
+DEVICE void fill(Flow &f) {
+	int missing = (async_copies ? f.depth - 1 : 1) - f.ahead;
+	for (int i = 0; i < missing; i++) fetch(f);
+}
+
+// next_loaded waits for the oldest iteration and fetches one more.
+DEVICE void next_loaded(Flow &f, Loaded &v) {
+	if (!async_copies) {
+		v = f.pending;
+		f.ahead--;
+		fetch(f);
+		return;
+	}
+	if (f.depth >= 8) cp_async_wait<6>();
+	else if (f.depth >= 6) cp_async_wait<4>();
+	else if (f.depth >= 4) cp_async_wait<2>();
+	else cp_async_wait<0>();
+	__syncwarp(); // the copies of other lanes, too; and all have read the slot that is filled now
+	f.ahead--;
+	fetch(f);
+	take(v, f.ring + f.got * SLOT_BYTES);
+	if (++f.got == f.depth) f.got = 0;
+}
+
+// start_flow begins with p. The ring holds MATVEC_WARPS·depth slots.
+DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
+	Flow f;
+	f.ring = ring + (threadIdx.x >> 5) * depth * SLOT_BYTES;
+	f.p = p, f.next = 0, f.depth = async_copies ? depth : 1;
+	f.put = f.got = f.ahead = f.n = f.left = 0;
+	f.part = -1;
+	return f;
+}
+
+// copy_words copies by all threads of the block; no barrier.
+DEVICE void copy_words(void *dst, const void *src, int bytes) {
+	for (int i = threadIdx.x; i < bytes / 4; i += blockDim.x) ((uint32_t *)dst)[i] = ((const uint32_t *)src)[i];
+}
+
+// block_sum adds over the block. `memory` holds a number a warp and belongs to
+// this sum until the next __syncthreads.
+DEVICE float block_sum(float v, float *memory) {
+	v = warp_sum(v);
+	if ((threadIdx.x & 31) == 0) memory[threadIdx.x >> 5] = v;
+	__syncthreads();
+	v = 0;
+	for (int i = 0; i < MATVEC_WARPS; i++) v += memory[i];
+	return v;
+}
+
+DEVICE float4 ones_or(uint64_t weights, int i) {
+	return weights ? __ldg((const float4 *)((const float *)weights + i)) : make_float4(1, 1, 1, 1);
+}
+
+// quantise writes four columns from i on; eight threads hold a chunk.
+DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
+	float most = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
+	for (int k = 1; k < 8; k *= 2) most = fmaxf(most, __shfl_xor_sync(full_warp, most, k));
+	const float limit = 16255; // 127·128 - 1: the high byte ends at 127
+	float inverse = most > 1e-30f ? limit / most : 0;
+	int q[4] = {__float2int_rn(v.x * inverse), __float2int_rn(v.y * inverse), __float2int_rn(v.z * inverse), __float2int_rn(v.w * inverse)};
+	uint32_t hi = 0, lo = 0;
+	int sum = 0;
+#pragma unroll
+	for (int k = 0; k < 4; k++) {
+		int h = (q[k] + 64) >> 7;
+		hi |= (uint32_t)(h & 255) << 8 * k;
+		lo |= (uint32_t)((q[k] - h * 128) & 255) << 8 * k;
+		sum += q[k];
+	}
+	sum += __shfl_xor_sync(full_warp, sum, 1);
+	sum += __shfl_xor_sync(full_warp, sum, 2);
+	if (!inside) return;
+	int c = i / 32, word = i / 4 & 3, second = i / 16 & 1;
+	((uint32_t *)((second ? x.hi1 : x.hi0) + c))[word] = hi;
+	((uint32_t *)((second ? x.lo1 : x.lo0) + c))[word] = lo;
+	if (word == 0) ((int *)(x.sums + c))[second] = sum;
+	if ((i & 31) == 0) x.scale[c] = most / limit;
+}
+
+// prepare brings the input of p into shared memory and returns the factor that
+// every result still has to be multiplied with: the norm's, so that its sum
+// and the integers come from one pass. sums: 2·MATVEC_WARPS numbers.
+DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
+	const int step = 4 * MATVEC_THREADS;
+	const float *in = (const float *)p.x, *post = (const float *)p.post;
+	float scale = 0, square = 0;
+	if (post) {
+		for (int base = 0; base < p.cols; base += step) {
+			int i = base + 4 * threadIdx.x;
+			if (i >= p.cols) continue;
+			float4 h = load_fresh4(post + i);
+			scale += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
+		}
+		scale = rsqrtf(block_sum(scale, sums + MATVEC_WARPS) / p.cols + p.eps);
+	}
+	for (int base = 0; base < p.cols; base += step) {
+		int i = base + 4 * threadIdx.x;
+		bool inside = i < p.cols;
+		float4 v = make_float4(0, 0, 0, 0);
+		if (inside) {
+			v = load_fresh4(in + i);
+			if (post) {
+				float4 h = load_fresh4(post + i), w = ones_or(p.post_weight, i);
+				v.x += h.x * scale * w.x, v.y += h.y * scale * w.y, v.z += h.z * scale * w.z, v.w += h.w * scale * w.w;
+				if (blockIdx.x == 0) *(float4 *)((float *)p.sum + i) = v;
+			}
+			if (p.norm) {
+				float4 w = ones_or(p.norm_weight, i);
+				square += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+				v.x *= w.x, v.y *= w.y, v.z *= w.z, v.w *= w.w;
+			}
+		}
+		quantise(x, i, v, inside);
+	}
+	if (p.norm) return rsqrtf(block_sum(square, sums) / p.cols + p.eps);
+	__syncthreads();
+	return 1;
+}
+
+DEVICE float glu(int fn, float g) {
+	switch (fn) {
+	case FN_SILU: return g / (1 + expf(-g));
+	case FN_GELU: return 0.5f * g * (1 + tanhf(0.7978845608f * (g + 0.044715f * g * g * g)));
+	case FN_GELU_ERF: return 0.5f * g * (1 + erff(g * 0.7071067812f));
+	case FN_RELU: return fmaxf(g, 0);
+	}
+	return 1 / (1 + expf(-g)); // sigmoid
+}
+
+// A Best is the largest result and its row, the first of equals.
+struct Best {
+	float value;
+	int32_t row;
+};
+
+DEVICE Best better(Best a, Best b) {
+	return b.row >= 0 && (a.row < 0 || b.value > a.value || (b.value == a.value && b.row < a.row)) ? b : a;
+}
+
+// block_best writes the best of the block for block 0 to compare.
+DEVICE void block_best(Best b, Best *out, Best *memory) {
+	for (int i = 16; i > 0; i /= 2) {
+		Best o = {__shfl_xor_sync(full_warp, b.value, i), __shfl_xor_sync(full_warp, b.row, i)};
+		b = better(b, o);
+	}
+	if ((threadIdx.x & 31) == 0) memory[threadIdx.x >> 5] = b;
+	__syncthreads();
+	if (threadIdx.x > 0) return;
+	for (int i = 1; i < MATVEC_WARPS; i++) b = better(b, memory[i]);
+	out[blockIdx.x] = b;
+}
+
+// product computes p, which is f's current product, with its input in x.
+DEVICE void product(const Product &p, Flow &f, const Activations &x, float factor, Best *memory) {
+	int lane = threadIdx.x & 31, chunks = p.cols / 32, lanes = p.lanes;
+	int rounds = (chunks + lanes - 1) / lanes;
+	float gate = 0;
+	Best best = {0, -1};
+	for (int n = 0;; n++) {
+		Job j = job(p, n);
+		if (j.part < 0) break;
+		const Part &part = p.part[j.part];
+		int row = j.row + lane / lanes, col = lane % lanes;
+		bool inside = row < part.rows, mine = inside && col == 0;
+		float extra = 0; // loaded before it is needed
+		if (mine && part.bias) extra = __ldg((const float *)part.bias + row);
+		if (mine && p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
+		float y = 0;
+		int c = part.first + row * chunks + col;
+		for (int i = 0; i < rounds; i++) {
+			Loaded v;
+			next_loaded(f, v);
+			if (inside && col < chunks) y += accumulate(part.type, v, c, x, col);
+			col += lanes, c += lanes;
+		}
+		for (int i = lanes / 2; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
+		if (!mine) continue;
+		y = y * factor + extra;
+		if (p.mode == PRODUCT_GLU && j.part == 0) {
+			gate = y;
+			continue;
+		}
+		if (p.mode == PRODUCT_GLU) y *= glu(p.fn, gate);
+		if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
+		((float *)p.part[p.mode == PRODUCT_GLU ? 0 : j.part].dst)[row] = y;
+		if (y == y) best = better(best, {y, row});
+	}
+	if (p.best) block_best(best, (Best *)p.best, memory);
+}

@@ -1,0 +1,124 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// Shape of matvec.cuh's blocks, and bytes of its ring.
+const (
+	matvecThreads = 512
+	matvecWarps   = matvecThreads / 32
+	slotBytes     = 1344
+)
+
+// How the results of a product leave it (matvec.cuh).
+const (
+	productStore int32 = iota
+	productAdd
+	productGLU
+)
+
+// A part is matvec.cuh's Part.
+type part struct {
+	w         planes
+	dst, bias uint64
+	dtype     int32
+	rows      int32
+	first, _  int32 // chunk
+}
+
+// A product is matvec.cuh's Product.
+type product struct {
+	part             [3]part
+	x, norm          uint64
+	post, postNorm   uint64
+	sum              uint64
+	residual, best   uint64
+	cols, parts      int32
+	mode, fn         int32
+	lanes, normalise int32
+	eps, cap         float32
+}
+
+type matvecArgs struct {
+	product product
+	depth   int32
+	_       int32
+}
+
+var _ = mirror(matvecArgs{}, "matvec")
+
+// matVec is a product with one row of x, f32, of a packed weight. It reports
+// whether it is one.
+func (d *Device) matVec(op *tensor.Op) (bool, error) {
+	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
+		return false, nil
+	}
+	p := product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}
+	ok := d.setPart(&p.part[0], op.A, op.Dst)
+	if !ok || !d.finishProduct(&p) {
+		return false, nil
+	}
+	region := activationBytes(op.A.Cols())
+	a := matvecArgs{product: p, depth: int32(d.ringDepth(region, sharedOfMatvec))}
+	return true, d.launch("matvec", d.sms(), matvecThreads, region+d.ringBytes(int(a.depth)), unsafe.Pointer(&a))
+}
+
+// setPart says where a weight is and where its results go. It reports whether
+// the weight is packed.
+func (d *Device) setPart(p *part, w, dst *tensor.Tensor) bool {
+	w0, first, ok := d.packed(w)
+	*p = part{w: w0, dst: ptr(dst), dtype: int32(w.DType), rows: int32(w.Rows()), first: int32(first)}
+	return ok && first+int64(w.Len()/32) < 1<<31
+}
+
+// finishProduct chooses how many lanes share a row, so that the last of a
+// block's warps is done soonest. It reports whether the product can be.
+func (d *Device) finishProduct(p *product) bool {
+	chunks, wide := int(p.cols)/32, 4
+	rows := 0
+	for i := range p.parts {
+		rows += int(p.part[i].rows)
+		if tensor.DType(p.part[i].dtype).BlockLen() == 256 {
+			wide = 8 // eight lanes share a superblock
+		}
+	}
+	if p.cols%32 != 0 || rows == 0 || activationBytes(int(p.cols)) > d.info.SharedPerBlock-sharedOfStep {
+		return false
+	}
+	least := 0
+	for lanes := 32; lanes >= wide; lanes /= 2 {
+		perWarp := ceil(ceil(ceil(rows, 32/lanes), d.sms()), matvecWarps)
+		if cost := perWarp * (ceil(chunks, lanes) + 1); least == 0 || cost < least {
+			p.lanes, least = int32(lanes), cost
+		}
+	}
+	return true
+}
+
+// Static shared memory of the kernels, rounded up.
+const (
+	sharedOfMatvec = 1 << 10
+	sharedOfStep   = 3 << 10
+)
+
+// activationBytes is what a product's input takes of shared memory.
+func activationBytes(cols int) int { return (cols/32*76 + 15) &^ 15 }
+
+func (d *Device) ringBytes(depth int) int { return matvecWarps * depth * slotBytes }
+
+// ringDepth is how many iterations of weights a warp has in flight and in use,
+// 0 where cp.async is not.
+func (d *Device) ringDepth(region, static int) int {
+	if d.info.Major < 8 {
+		return 0
+	}
+	for _, depth := range []int{8, 6, 4} {
+		if region+static+d.ringBytes(depth) <= d.info.SharedPerBlock {
+			return depth
+		}
+	}
+	return 2
+}

@@ -1,0 +1,181 @@
+package kernels
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// stepArgs is step.cu's Step.
+type stepArgs struct {
+	stages, products, attends uint64
+	barrier, profile          uint64
+	pick                      pickArgs
+	count, productCount       int32
+	units, depth              int32
+	region, _                 int32
+}
+
+var _ = mirror(stepArgs{}, "step_64_f16", "step_64_q8_0", "step_96_f16", "step_96_q8_0",
+	"step_128_f16", "step_128_q8_0", "step_256_f16", "step_256_q8_0")
+
+// stepKernel is the persistent kernel for heads of dim numbers and a type of
+// cache, "" if there is none.
+func (d *Device) stepKernel(dim int, cache tensor.DType) string {
+	switch dim {
+	case 64, 96, 128, 256:
+		if cache == tensor.F16 || cache == tensor.Q8_0 {
+			return fmt.Sprintf("step_%d_%s", dim, cache)
+		}
+	}
+	return ""
+}
+
+// A step is the stages of one token, launched as one cooperative kernel. It
+// owns the memory that describes them.
+type step struct {
+	dev    *Device
+	kernel string
+	args   stepArgs
+	smem   int
+	owned  []uint64
+}
+
+// fuse makes stages of what it can of g's operations. Where that is nothing,
+// or where the user wants none (LLCUDA_FUSE=0), g stays as it is.
+func (g *graph) fuse() error {
+	d := g.dev
+	if !fusing() || !d.info.Cooperative {
+		return nil
+	}
+	f := &fusion{d: d, ops: g.ops}
+	if !f.match() || len(f.attends) == 0 {
+		return errors.Join(f.err, f.drop())
+	}
+	s, err := f.build()
+	if err != nil {
+		return errors.Join(err, f.drop())
+	}
+	g.ops, g.step, g.after = g.ops[:f.before], s, f.after
+	return nil
+}
+
+// drop frees what a fusion took that came to nothing.
+func (f *fusion) drop() error {
+	var errs []error
+	for _, addr := range f.owned {
+		errs = append(errs, f.d.drv.MemFree(addr))
+	}
+	return errors.Join(errs...)
+}
+
+// build writes the description of the stages to the card.
+func (f *fusion) build() (*step, error) {
+	d := f.d
+	op := f.attends[0].op
+	s := &step{dev: d, kernel: d.stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
+	a := &s.args
+	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
+	region := decodeShared
+	for _, p := range f.products {
+		region = max(region, activationBytes(int(p.cols)))
+	}
+	a.region, a.depth = int32(region), int32(d.ringDepth(region, sharedOfStep))
+	s.smem = region + d.ringBytes(int(a.depth))
+
+	if f.pick.token != 0 {
+		f.pick.best = f.own(8 * d.sms())
+		f.products[len(f.products)-1].best = f.pick.best
+	}
+	a.pick, a.barrier = f.pick, f.own(8)
+	decodes, err := f.decodes()
+	if err != nil {
+		return nil, err
+	}
+	a.units = decodes[0].sets * decodes[0].splits
+	a.stages = upload(f, f.stages)
+	a.products = upload(f, f.products)
+	a.attends = upload(f, decodes)
+	s.owned = f.owned
+	return s, f.err
+}
+
+// decodes are the attention stages as the kernel sees them. One after the
+// other they use the same scratch memory.
+func (f *fusion) decodes() ([]decodeArgs, error) {
+	var all []decodeArgs
+	var partials, counters uint64
+	for i := range f.attends {
+		at := &f.attends[i]
+		a, err := f.d.decodeArgs(at.op)
+		if err != nil {
+			return nil, err
+		}
+		if partials == 0 {
+			partials = f.own(4 * int(a.sets*a.splits) * 8 * (at.op.A.Cols()/at.op.Heads + 2))
+			counters = f.own(4 * int(a.sets))
+		}
+		turns, mscale, err := f.d.ropeTable(at.rope, at.factors)
+		if err != nil {
+			return nil, err
+		}
+		a.kNew, a.vNew, a.qNorm, a.kNorm = ptr(at.kNew), ptr(at.vNew), ptr(at.qNorm), ptr(at.kNorm)
+		a.turns, a.mscale, a.eps = turns, mscale, at.eps
+		a.rope, a.partials, a.counters = int32(at.rope.Dims), partials, counters
+		if at.rope.NeoX {
+			a.neox = 1
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// upload puts a list into device memory that the program owns.
+func upload[T any](f *fusion, list []T) uint64 {
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(list))), len(list)*int(unsafe.Sizeof(list[0])))
+	addr := f.own(len(bytes))
+	if f.err == nil {
+		f.err = f.d.put(addr, bytes)
+	}
+	return addr
+}
+
+// fusing is off where LLCUDA_FUSE is 0: then every operation is a kernel.
+func fusing() bool { return os.Getenv("LLCUDA_FUSE") != "0" }
+
+func (s *step) launch() error {
+	return s.dev.launchCooperative(s.kernel, s.dev.sms(), matvecThreads, s.smem, unsafe.Pointer(&s.args))
+}
+
+// free gives back the step's memory. It does nothing for none.
+func (s *step) free() error {
+	if s == nil {
+		return nil
+	}
+	var errs []error
+	for _, addr := range s.owned {
+		errs = append(errs, s.dev.drv.MemFree(addr))
+	}
+	s.owned = nil
+	return errors.Join(errs...)
+}
+
+// put copies bytes of the host to an address of the card.
+func (d *Device) put(addr uint64, src []byte) error {
+	for len(src) > 0 {
+		n := min(len(src), smallest)
+		part, err := d.host.part(d, n)
+		if err != nil {
+			return err
+		}
+		copy(part, src[:n])
+		if err := d.drv.MemcpyHtoD(addr, part, d.stream); err != nil {
+			return err
+		}
+		src, addr = src[n:], addr+uint64(n)
+	}
+	return nil
+}
