@@ -227,6 +227,8 @@ DEVICE uint16_t f2bf(float f) {
 	return (u + 0x7fff + (u >> 16 & 1)) >> 16;
 }
 
+DEVICE float negative_infinity() { return __int_as_float(0xff800000); }
+
 DEVICE float warp_sum(float v) {
 	for (int i = 16; i > 0; i /= 2) v += __shfl_xor_sync(full_warp, v, i);
 	return v;

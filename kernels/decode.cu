@@ -1,0 +1,12 @@
+#include "decode.cuh"
+#define DECODE(dim, name, type) KERNEL(decode_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type>(a, blockIdx.x, dynamic_shared()); }
+DECODE(64, f16, CACHE_F16)
+DECODE(80, f16, CACHE_F16)
+DECODE(96, f16, CACHE_F16)
+DECODE(112, f16, CACHE_F16)
+DECODE(128, f16, CACHE_F16)
+DECODE(256, f16, CACHE_F16)
+DECODE(64, q8_0, CACHE_Q8_0)
+DECODE(96, q8_0, CACHE_Q8_0)
+DECODE(128, q8_0, CACHE_Q8_0)
+DECODE(256, q8_0, CACHE_Q8_0)
