@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"reflect"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/internal/cuda"
@@ -87,11 +88,24 @@ func (d *Device) blocksPerSM(kernel string, block, smem int) (int, error) {
 // mirrors are the Go structs that kernels get as their argument, by kernel.
 var mirrors = map[string]uintptr{}
 
-// mirror registers the argument of kernels: mirror(rmsNormArgs{}, "rms_norm").
-// A test compares its size with what the images say.
-func mirror[T any](args T, kernels ...string) struct{} {
+// mirror registers the argument of kernels, mirror("rms_norm", rmsNormArgs{}):
+// strings are kernels, the struct is what they get. A test compares its size
+// with what the images say.
+func mirror(parts ...any) struct{} {
+	var size uintptr
+	var kernels []string
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			kernels = append(kernels, p)
+		case []string:
+			kernels = append(kernels, p...)
+		default:
+			size = reflect.TypeOf(p).Size()
+		}
+	}
 	for _, k := range kernels {
-		mirrors[k] = unsafe.Sizeof(args)
+		mirrors[k] = size
 	}
 	return struct{}{}
 }

@@ -86,7 +86,7 @@ type packArgs struct {
 	n      int64
 }
 
-var _ = mirror(packArgs{}, packKernels()...)
+var _ = mirror(packArgs{}, packKernels())
 
 func packKernels() (names []string) {
 	for dt := range planeBytes {
