@@ -88,10 +88,14 @@ func (d *Device) blocksPerSM(kernel string, block, smem int) (int, error) {
 // mirrors are the Go structs that kernels get as their argument, by kernel.
 var mirrors = map[string]uintptr{}
 
-// mirror registers the argument of kernels, mirror("rms_norm", rmsNormArgs{}):
-// strings are kernels, the struct is what they get. A test compares its size
-// with what the images say.
-func mirror(parts ...any) struct{} {
+// mirror registers the argument of kernels: mirror("glu", gluArgs{}), or
+// mirror(storeArgs{}, "store_f32", "store_f16"). A test compares its size with
+// what the images say.
+func mirror[A, B any](first A, rest ...B) struct{} {
+	parts := []any{first}
+	for _, p := range rest {
+		parts = append(parts, p)
+	}
 	var size uintptr
 	var kernels []string
 	for _, p := range parts {
