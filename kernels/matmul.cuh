@@ -1,0 +1,401 @@
+// Products of many rows on tensor cores: dst (n, m) = x (n, k) · wᵀ (m, k).
+//
+// A block of 128 threads makes a tile of 128 rows of w by `BN` rows of x, 32
+// columns a step. Both operands lie in shared memory as f16; the sums are f32
+// in registers. The tensor cores' first operand is w, so that a store writes
+// whole sectors of dst.
+//
+//	x   f16 (n, ldx), each row times a power of two that keeps it in range
+//	    (activations.cu); ldx is a multiple of 32, columns past k are zeros.
+//	    cp.async copies it `stages`-1 steps ahead.
+//	w   f16 (m, ldw) likewise, or planes (format.cuh). Of planes each thread
+//	    fetches the chunk of one row into registers before the products of a
+//	    step, and decodes it to shared memory after them: the tensor cores of
+//	    other warps work meanwhile.
+//
+// Decoding makes pairs of f16: a byte q under the exponent of 1024 is 1024+q;
+// minus 1024 it is exact; times the scale, plus the offset, it is rounded once
+// more. Scales and offsets are rounded to f16: relative errors of 2⁻¹², which
+// makes an NMSE of 1e-7. Weights beyond ±65504 are cut to it.
+//
+// Shared memory: rows of 64 bytes, 16-byte unit u of row r at place u ^ (r/2 mod
+// 4): the 8 rows of an ldmatrix, and 8 threads that write a unit each, touch
+// all 32 banks once.
+//
+// Launch: 1-D grid of tiles·splits, 128 threads, 16 KB + stages·BN·64 bytes of
+// shared memory (w's own form f16: stages·(8 KB + BN·64)). With splits > 1 each
+// block makes a part of the columns and writes it to `partial`, and matmul_sum
+// adds the parts in order: results are the same each time.
+//
+// Bound, BN = 128: a step of a block is 4 warps × 64 mma (k16) = 1.05 MFLOP; at
+// Hopper's mma.sync rate (6.3 cycles each and quarter of an SM) 403 cycles. Its
+// shared memory traffic (32 KB of ldmatrix, 24 KB of stores, 8 KB of weights'
+// loads in 128 lines) is 400 to 500 cycles of the load unit, decoding 90 of 403
+// issue slots: 300 TFLOP/s on an H100 if two blocks an SM overlap well, and
+// for f16, whose weights need no stores, 450. On a T4 an mma takes 16 cycles,
+// so 1024 a step, and everything else fits beside it: 45 of 65 TFLOP/s.
+// BN = 16: 18 bytes of q4_k a thread and step; 8 blocks an SM keep 20 KB in
+// flight; bound by memory.
+#pragma once
+#include "format.cuh"
+
+const int TILE_M = 128, TILE_K = 32, TILE_THREADS = 128;
+const int W_TILE = TILE_M * TILE_K * 2; // bytes
+const int BAND = 16; // tiles of x that follow each other before the next tile of w
+
+struct MatMulArgs {
+	Planes w;
+	uint64_t x;       // f16 (n, ldx)
+	uint64_t x_scale; // f32 (n): products of a row of x are multiplied by it; 0 for ones
+	uint64_t w_scale; // f32 (m), likewise
+	uint64_t dst;     // (n, ldd)
+	uint64_t partial; // f32 (splits, n, m), or 0
+	int32_t first;    // w's first chunk in its planes
+	int32_t n, m;
+	int32_t ldx, ldw, ldd;
+	int32_t steps;    // of 32 columns
+	int32_t each;     // steps of a split
+	int32_t splits;
+	int32_t stages;   // tiles of x (and of w that is f16) in shared memory: 2 or 4
+	int32_t type;     // of dst: F32, F16, BF16
+	int32_t pad;
+};
+
+// ---- weights: fetched to registers, decoded to shared memory
+
+// Fetched is what a thread holds of its row: integers and high bits of a chunk,
+// and scales, those of a superblock for its 8 chunks.
+struct Fetched {
+	uint32_t q[8], h[2];
+	uint32_t d;
+	uint4 head;
+};
+
+template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, bool fresh) {
+	if constexpr (T == Q8_0) {
+		const char *at = p.p[0] + (int64_t)(c >> 3) * 256 + (c & 7) * 16;
+		load_words<4, 16>(f.q, at);
+		load_words<4, 16>(f.q + 4, at + 128);
+		f.d = load2(p.p[1] + (int64_t)c * 2);
+	} else if constexpr (T == Q2_K || T == Q3_K) {
+		load_words<2, 8>(f.h, p.p[0] + (int64_t)c * 8);
+		if constexpr (T == Q3_K) f.q[0] = load4(p.p[1] + (int64_t)c * 4);
+	} else {
+		load_words<4, 16>(f.q, p.p[0] + (int64_t)c * 16);
+		if constexpr (T == Q5_0 || T == Q5_1 || T == Q5_K) f.h[0] = load4(p.p[1] + (int64_t)c * 4);
+		if constexpr (T == Q6_K) load_words<2, 8>(f.h, p.p[1] + (int64_t)c * 8);
+		if constexpr (T == Q4_0 || T == IQ4_NL) f.d = load2(p.p[1] + (int64_t)c * 2);
+		if constexpr (T == Q5_0) f.d = load2(p.p[2] + (int64_t)c * 2);
+		if constexpr (T == Q4_1 || T == Q5_1) f.d = load4(p.p[T == Q4_1 ? 1 : 2] + (int64_t)c * 4);
+		if constexpr (T == MXFP4) f.d = load1(p.p[1] + c);
+	}
+	if (!fresh) return;
+	int s = c >> 3;
+	if constexpr (T == Q4_K || T == Q5_K) f.head = load16(p.p[T == Q4_K ? 1 : 2] + (int64_t)s * 16);
+	if constexpr (T == Q2_K) f.head = load16(p.p[1] + (int64_t)s * 16), f.d = load4(p.p[2] + (int64_t)s * 4);
+	if constexpr (T == Q3_K || T == Q6_K) f.head = load16(p.p[2] + (int64_t)s * 16), f.d = load2(p.p[3] + (int64_t)s * 2);
+	if constexpr (T == IQ4_XS) {
+		uint2 v = load8(p.p[1] + (int64_t)s * 8);
+		f.head.x = v.x, f.head.y = v.y, f.d = load2(p.p[2] + (int64_t)s * 2);
+	}
+}
+
+// integers are bytes from 0 up; zero is what stands for the number 0.
+template <int T> DEVICE constexpr int zero() {
+	return T == Q4_0 ? 8 : T == Q5_0 ? 16 : T == Q3_K ? 4 : T == Q6_K ? 32 : has_offset(T) ? 0 : 128;
+}
+
+template <int T> DEVICE void integers(uint32_t q[8], const Fetched &f) {
+	if constexpr (T == Q8_0) {
+#pragma unroll
+		for (int i = 0; i < 8; i++) q[i] = flip(f.q[i]);
+	} else if constexpr (T == Q2_K || T == Q3_K) {
+#pragma unroll
+		for (int i = 0; i < 8; i++) {
+			q[i] = f.h[i / 4] >> i % 4 * 2 & 0x03030303;
+			if constexpr (T == Q3_K) q[i] |= (f.q[0] >> i & 0x01010101) << 2;
+		}
+	} else if constexpr (T == IQ4_NL || T == IQ4_XS || T == MXFP4) {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			int lo, hi;
+			if constexpr (T == MXFP4) e2m1_levels(lo, hi, f.q[i]);
+			else iq4_levels(lo, hi, f.q[i]);
+			q[i] = flip(lo), q[4 + i] = flip(hi);
+		}
+	} else {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			q[i] = nibbles(f.q[i]), q[4 + i] = nibbles(f.q[i] >> 4);
+			if constexpr (T == Q5_0 || T == Q5_1 || T == Q5_K) {
+				q[i] |= f.h[0] << (4 - i) & 0x10101010, q[4 + i] |= f.h[0] >> i & 0x10101010;
+			}
+			if constexpr (T == Q6_K) {
+				q[i] |= (i < 2 ? f.h[0] << (4 - 2 * i) : f.h[0] >> (2 * i - 4)) & 0x30303030;
+				q[4 + i] |= (i < 2 ? f.h[1] << (4 - 2 * i) : f.h[1] >> (2 * i - 4)) & 0x30303030;
+			}
+		}
+	}
+}
+
+// scales are the factor and the offset of each half, pairs of equal f16. j is
+// the chunk's number in its superblock.
+template <int T> DEVICE void scales(uint32_t d[2], uint32_t m[2], const Fetched &f, int j) {
+	float factor[2], offset[2] = {0, 0};
+	if constexpr (T == Q4_0 || T == Q5_0 || T == Q8_0 || T == IQ4_NL || T == MXFP4) {
+		factor[0] = factor[1] = T == MXFP4 ? half_e8m0(f.d) : h2f((uint16_t)f.d);
+	} else if constexpr (T == Q4_1 || T == Q5_1) {
+		factor[0] = factor[1] = low_half(f.d), offset[0] = offset[1] = high_half(f.d);
+	} else if constexpr (T == Q4_K || T == Q5_K) {
+		uint32_t field = scale_offset(f.head, j);
+		factor[0] = factor[1] = low_half(f.head.x) * (float)(int)(field & 63);
+		offset[0] = offset[1] = -(high_half(f.head.x) * (float)(int)(field >> 6));
+	} else if constexpr (T == IQ4_XS) {
+		factor[0] = factor[1] = h2f((uint16_t)f.d) * (float)(int8_t)((j < 4 ? f.head.x : f.head.y) >> j % 4 * 8);
+	} else {
+		uint32_t word = j < 2 ? f.head.x : j < 4 ? f.head.y : j < 6 ? f.head.z : f.head.w;
+		uint32_t s = word >> j % 2 * 16;
+		if constexpr (T == Q2_K) {
+			float by = low_half(f.d), off = high_half(f.d);
+			factor[0] = by * (float)(int)(s & 15), factor[1] = by * (float)(int)(s >> 8 & 15);
+			offset[0] = -(off * (float)(int)(s >> 4 & 15)), offset[1] = -(off * (float)(int)(s >> 12 & 15));
+		} else {
+			float by = h2f((uint16_t)f.d);
+			factor[0] = by * (float)(int8_t)s, factor[1] = by * (float)(int8_t)(s >> 8);
+		}
+	}
+	constexpr float most = has_offset(T) ? 32752.0f / 31 : 65504.0f / (T == Q4_0 || T == Q3_K || T == MXFP4 ? 12 : T == Q5_0 ? 16 : T == Q6_K ? 32 : 128);
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		float v = fminf(fmaxf(factor[i], -most), most);
+		d[i] = pack_h2(v, v);
+		if constexpr (has_offset(T)) {
+			float o = fminf(fmaxf(offset[i], -32752.0f), 32752.0f);
+			m[i] = pack_h2(o, o);
+		}
+	}
+}
+
+// place is where the 16-byte unit u of row r of a tile lies.
+DEVICE int place(int r, int u) { return r * 64 + ((u ^ (r >> 1 & 3)) << 4); }
+
+// decode writes a chunk to row r of a tile.
+template <int T> DEVICE void decode(char *tile, int r, const Fetched &f, int j) {
+	uint32_t q[8], d[2], m[2];
+	integers<T>(q, f);
+	scales<T>(d, m, f, j);
+	const uint32_t bias = 0x64006400 + zero<T>() * 0x10001;
+#pragma unroll
+	for (int u = 0; u < 4; u++) {
+		uint32_t w[4];
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			w[i] = sub_h2(__byte_perm(q[2 * u + i / 2], 0x64646464, i % 2 ? 0x4342 : 0x4140), bias);
+			if constexpr (has_offset(T)) w[i] = fma_h2(w[i], d[u / 2], m[u / 2]);
+			else w[i] = mul_h2(w[i], d[u / 2]);
+		}
+		*(uint4 *)(tile + place(r, u)) = make_uint4(w[0], w[1], w[2], w[3]);
+	}
+}
+
+// ---- f16 operands: copied
+
+// A Copy brings rows of an f16 matrix, 32 columns at a time, to shared memory:
+// `rows` rows of the tile, 4 units of 16 bytes each. Rows past the last are the
+// last once more; what is made of them is not stored.
+template <int rows> struct Copy {
+	static const int units = rows * 4 / TILE_THREADS > 0 ? rows * 4 / TILE_THREADS : 1;
+	const char *from;
+	uint32_t at[units]; // of this thread's units in the matrix, in 16 bytes
+	uint4 held[units];
+
+	__device__ __forceinline__ void start(uint64_t matrix, int ld, int first, int end, int step) {
+		from = (const char *)matrix + (int64_t)step * 64;
+#pragma unroll
+		for (int i = 0; i < units; i++) {
+			int row = first + i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
+			at[i] = (uint32_t)(row < end ? row : end - 1) * (uint32_t)(ld / 8) + threadIdx.x % 4;
+		}
+	}
+	// next copies the next 32 columns; where the card copies at once, they are
+	// held in registers until put.
+	__device__ __forceinline__ void next(char *tile) {
+#pragma unroll
+		for (int i = 0; i < units; i++) {
+			int row = i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
+			if (rows * 4 < TILE_THREADS && row >= rows) continue;
+			const char *p = from + (int64_t)at[i] * 16;
+			if (async_copies) cp_async16(tile + place(row, threadIdx.x % 4), p);
+			else held[i] = load16(p);
+		}
+		from += 64;
+	}
+	__device__ __forceinline__ void put(char *tile) {
+		if (!async_copies) {
+#pragma unroll
+			for (int i = 0; i < units; i++) {
+				int row = i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
+				if (rows * 4 < TILE_THREADS && row >= rows) continue;
+				*(uint4 *)(tile + place(row, threadIdx.x % 4)) = held[i];
+			}
+		}
+	}
+};
+
+// ---- results
+
+DEVICE void store_number(uint64_t dst, int type, int64_t i, float v) {
+	if (type == F32) ((float *)dst)[i] = v;
+	else ((uint16_t *)dst)[i] = type == F16 ? f2h(v) : f2bf(v);
+}
+
+const int OUT_ROW = TILE_M + 4;
+
+// store_row stores what a tile makes of row n of x; a warp does it.
+DEVICE void store_row(const MatMulArgs &a, int split, int n, int m0, const float *sums) {
+	int lane = threadIdx.x & 31, count = min(TILE_M, a.m - m0);
+	if (a.partial) {
+		float *to = (float *)a.partial + ((int64_t)split * a.n + n) * a.m + m0;
+#pragma unroll 1
+		for (int i = lane; i < count; i += 32) to[i] = sums[i];
+		return;
+	}
+	float by = a.x_scale ? ((const float *)a.x_scale)[n] : 1;
+	int64_t at = (int64_t)n * a.ldd + m0;
+#pragma unroll 1
+	for (int i = lane; i < count; i += 32) {
+		float v = sums[i] * by;
+		if (a.w_scale) v *= ((const float *)a.w_scale)[m0 + i];
+		store_number(a.dst, a.type, at + i, v);
+	}
+}
+
+// ---- the product
+
+template <int T, int BN> DEVICE void matmul_tile(const MatMulArgs &a) {
+	constexpr bool planes = T != F16;
+	constexpr int across = BN >= 64 ? 2 : 1;                  // warps along n
+	constexpr int WM = TILE_M * across / 4, WN = BN / across; // a warp's part
+	constexpr int MT = WM / 16, NT = WN / 8;
+	constexpr int X_TILE = BN * 64;
+	int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5;
+
+	// Which tile: bands of w's tiles, so that what runs at a time shares rows.
+	int tiles_n = (a.n + BN - 1) / BN, tiles_m = (a.m + TILE_M - 1) / TILE_M;
+	int tile = (int)(blockIdx.x % (uint32_t)(tiles_n * tiles_m)), split = (int)(blockIdx.x / (uint32_t)(tiles_n * tiles_m));
+	int band = tile / (BAND * tiles_m), width = min(BAND, tiles_n - band * BAND), rest = tile - band * BAND * tiles_m;
+	int n0 = (band * BAND + rest % width) * BN, m0 = rest / width * TILE_M;
+	int step0 = split * a.each, steps = min(a.each, a.steps - step0);
+	if (steps < 0) steps = 0;
+
+	char *w_tiles = dynamic_shared();
+	char *x_tiles = w_tiles + (planes ? 2 : a.stages) * W_TILE;
+	Copy<BN> x;
+	x.start(a.x, a.ldx, n0, a.n, step0);
+	Copy<planes ? 1 : TILE_M> w;
+	Fetched f;
+	int chunk = 0;
+	if constexpr (planes) chunk = a.first + min(m0 + tid, a.m - 1) * a.steps + step0;
+	else w.start((uint64_t)a.w.p[0], a.ldw, m0, a.m, step0);
+
+	float sum[MT][NT][4];
+#pragma unroll
+	for (int i = 0; i < MT; i++)
+#pragma unroll
+		for (int j = 0; j < NT; j++) sum[i][j][0] = sum[i][j][1] = sum[i][j][2] = sum[i][j][3] = 0;
+
+	// The first steps. A group is committed for each, empty or not, so that
+	// they can be counted.
+	int ahead = a.stages - 1;
+	for (int s = 0; s < ahead; s++) {
+		if (s < steps) {
+			x.next(x_tiles + s * X_TILE);
+			if constexpr (!planes) w.next(w_tiles + s * W_TILE);
+			x.put(x_tiles + s * X_TILE);
+			if constexpr (!planes) w.put(w_tiles + s * W_TILE);
+		}
+		cp_async_commit();
+	}
+	if constexpr (planes) {
+		if (steps > 0) {
+			fetch<T>(f, a.w, chunk, true);
+			decode<T>(w_tiles, tid, f, chunk & 7);
+		}
+	}
+
+	// Where this lane's rows of the operands begin (ldmatrix4).
+	int wm = warp / across * WM, wn = warp % across * WN;
+	int a_row = place(wm + (lane & 15), lane >> 4);
+	int b_row = place(wn + (lane & 7) + (lane >> 4) * 8, lane >> 3 & 1);
+	int now = 0, then = ahead; // stages that are read and filled
+	for (int s = 0; s < steps; s++) {
+		if (a.stages == 4) cp_async_wait<2>();
+		else cp_async_wait<0>();
+		__syncthreads();
+		char *x_then = x_tiles + then * X_TILE, *w_then = w_tiles + then * W_TILE;
+		if (s + ahead < steps) {
+			x.next(x_then);
+			if constexpr (!planes) w.next(w_then);
+		}
+		cp_async_commit();
+		if constexpr (planes) {
+			chunk++;
+			if (s + 1 < steps) fetch<T>(f, a.w, chunk, (chunk & 7) == 0);
+		}
+
+		const char *x_now = x_tiles + now * X_TILE + b_row;
+		const char *w_now = w_tiles + (planes ? s & 1 : now) * W_TILE + a_row;
+#pragma unroll
+		for (int half = 0; half < 2; half++) {
+			// Columns 16 on are two units on: bit 5 of the place.
+			uint32_t left[MT][4], right[NT / 2][4];
+			int turn = half * ((a_row & 32) ? -32 : 32), turn_x = half * ((b_row & 32) ? -32 : 32);
+#pragma unroll
+			for (int j = 0; j < NT / 2; j++) ldmatrix4(right[j], x_now + turn_x + j * 1024);
+#pragma unroll
+			for (int i = 0; i < MT; i++) ldmatrix4(left[i], w_now + turn + i * 1024);
+#pragma unroll
+			for (int i = 0; i < MT; i++)
+#pragma unroll
+				for (int j = 0; j < NT; j++) mma_f16(sum[i][j], left[i], right[j / 2] + j % 2 * 2);
+		}
+		if (s + ahead < steps) {
+			x.put(x_then);
+			if constexpr (!planes) w.put(w_then);
+		}
+		if constexpr (planes) {
+			if (s + 1 < steps) decode<T>(w_tiles + (s + 1 & 1) * W_TILE, tid, f, chunk & 7);
+		}
+		if (++now == a.stages) now = 0;
+		if (++then == a.stages) then = 0;
+	}
+
+	// The sums go through shared memory, 16 columns of a warp at a time: a row
+	// of dst is stored as a whole. sum[i][j][e] is of w's row 8(e/2) and x's
+	// row e%2 (mma's fragments); rows of 132 numbers keep banks apart.
+	float *out = (float *)dynamic_shared();
+	int m_at = wm + (lane >> 2), n_at = warp % across * 16 + (lane & 3) * 2;
+#pragma unroll
+	for (int pass = 0; pass < NT / 2; pass++) {
+		__syncthreads();
+#pragma unroll
+		for (int j = 0; j < 2; j++)
+#pragma unroll
+			for (int i = 0; i < MT; i++)
+#pragma unroll
+				for (int e = 0; e < 4; e++) out[(n_at + j * 8 + e % 2) * OUT_ROW + m_at + i * 16 + e / 2 * 8] = sum[i][pass * 2 + j][e];
+		__syncthreads();
+#pragma unroll 1
+		for (int row = warp; row < 16 * across; row += 4) {
+			int n = n0 + row / 16 * WN + pass * 16 + row % 16;
+			if (n < a.n) store_row(a, split, n, m0, out + row * OUT_ROW);
+		}
+	}
+}
+
+// Blocks an SM that the registers are shared by: 128×128 sums are 128
+// registers a thread, 16 are 16.
+#define MATMUL(T, name) \
+	KERNEL(matmul_##name##_128, MatMulArgs, TILE_THREADS, 2) { matmul_tile<T, 128>(a); } \
+	KERNEL(matmul_##name##_64, MatMulArgs, TILE_THREADS, 3) { matmul_tile<T, 64>(a); } \
+	KERNEL(matmul_##name##_16, MatMulArgs, TILE_THREADS, 6) { matmul_tile<T, 16>(a); }

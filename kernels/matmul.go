@@ -1,0 +1,295 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// Shape of matmul.cuh's tiles.
+const (
+	tileM       = 128
+	tileK       = 32
+	tileThreads = 128
+	outRow      = tileM + 4 // numbers
+)
+
+// matmulArgs is matmul.cuh's MatMulArgs.
+type matmulArgs struct {
+	w              planes
+	x, xScale      uint64
+	wScale         uint64
+	dst, partial   uint64
+	first          int32
+	n, m           int32
+	ldx, ldw, ldd  int32
+	steps, each    int32
+	splits, stages int32
+	dtype, _       int32
+}
+
+// activationsArgs is activations.cu's ActivationsArgs.
+type activationsArgs struct {
+	x, to, scale uint64
+	n, k, ld, _  int32
+}
+
+// sumArgs is matmul_sum.cu's SumArgs.
+type sumArgs struct {
+	partial, xScale, wScale, dst uint64
+	n, m, ldd                    int32
+	splits                       int32
+	dtype, _                     int32
+}
+
+// matmulF32Args is matmul_f32.cu's MatMulF32Args.
+type matmulF32Args struct {
+	w, x, dst, partial  uint64
+	n, m, k             int32
+	each, wide          int32
+	wType, xType, dtype int32
+}
+
+var (
+	_ = mirror(matmulArgs{}, "matmul_f16_128", "matmul_q4_k_128", "matmul_q6_k_16")
+	_ = mirror(activationsArgs{}, "activations_f32", "activations_f16", "activations_bf16")
+	_ = mirror(sumArgs{}, "matmul_sum")
+	_ = mirror(matmulF32Args{}, "matmul_f32_128", "matmul_f32_64", "matmul_plain")
+)
+
+// A converted is what matmulInputScratch holds: x as f16, and the scales of its
+// rows. Products of one input (q, k and v; gate and up) convert it once.
+type converted struct {
+	addr       uint64
+	dtype      tensor.DType
+	rows, cols int
+	generation int // of scratch memory
+}
+
+// forget is to be called for what is written to: t's numbers are no longer those
+// that were converted.
+func (c *converted) forget(t *tensor.Tensor) {
+	if lo := ptr(t); c.addr < lo+uint64(t.Bytes()) && lo < c.addr+uint64(c.dtype.Bytes(c.rows*c.cols)) {
+		*c = converted{}
+	}
+}
+
+// matMul: dst (n, m) = x (n, k) · wᵀ, w (m, k).
+//
+//	one row of x       matvec.cu: bound by reading w
+//	more               matmul.cuh: tensor cores, f16 operands, f32 sums;
+//	                   weights that are not packed become f16 by panels of rows
+//	f32, f64, integers matmul_f32.cu: all of float32
+func (d *Device) matMul(op *tensor.Op) error {
+	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
+	if n*m == 0 {
+		return nil
+	}
+	if k == 0 {
+		return d.zero(ptr(op.Dst), op.Dst.Bytes())
+	}
+	if done, err := d.matVec(op); done || err != nil {
+		return err
+	}
+	switch w := op.A.DType; {
+	case w.Quantised() || w == tensor.F16 || w == tensor.BF16:
+		return d.matMulTiles(op, n, m, k)
+	}
+	return d.matMulF32(op, n, m, k)
+}
+
+// An operand is an f16 matrix as the tiles read it, (rows, ld), ld a multiple
+// of 32, and the scales of its rows, 0 for ones.
+type operand struct {
+	addr, scale uint64
+	ld          int
+}
+
+// matMulTiles is a product on tensor cores.
+func (d *Device) matMulTiles(op *tensor.Op, n, m, k int) error {
+	x, err := d.matMulInput(op.B)
+	if err != nil {
+		return err
+	}
+	a := matmulArgs{x: x.addr, xScale: x.scale, dst: ptr(op.Dst), n: int32(n), m: int32(m), ldx: int32(x.ld), ldd: int32(m),
+		steps: int32(ceil(k, tileK)), dtype: int32(op.Dst.DType)}
+	if w, first, ok := d.packed(op.A); ok && first+int64(m*k/32) < 1<<31 {
+		a.w, a.first = w, int32(first)
+		return d.tiles(op.A.DType, &a)
+	}
+	if w, ok := asF16(op.A); ok {
+		a.w[0], a.ldw = w.addr, int32(w.ld)
+		return d.tiles(tensor.F16, &a)
+	}
+	const most = 64 << 20 // bytes of a panel
+	ld := ceil(k, tileK) * tileK
+	step := min(m, max(most/(2*ld)/tileM, 1)*tileM)
+	for lo := 0; lo < m; lo += step {
+		part := op.A.Reshape(m, k).Slice(lo, min(lo+step, m))
+		w, err := d.panel(part, ld, step)
+		if err != nil {
+			return err
+		}
+		a.w[0], a.ldw, a.wScale, a.m = w.addr, int32(ld), w.scale, int32(part.Rows())
+		a.dst = ptr(op.Dst) + uint64(op.Dst.DType.Bytes(lo))
+		if err := d.tiles(tensor.F16, &a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asF16 is t itself, where the tiles can read it as it is.
+func asF16(t *tensor.Tensor) (operand, bool) {
+	return operand{addr: ptr(t), ld: t.Cols()}, t.DType == tensor.F16 && t.Cols()%tileK == 0 && t.Addr%16 == 0
+}
+
+// matMulInput is x for the tiles.
+func (d *Device) matMulInput(x *tensor.Tensor) (operand, error) {
+	if o, ok := asF16(x); ok {
+		return o, nil
+	}
+	n, k := x.Rows(), x.Cols()
+	ld := ceil(k, tileK) * tileK
+	size := (2*n*ld + 255) &^ 255
+	addr, err := d.scratch(matmulInputScratch, size+4*n)
+	if err != nil {
+		return operand{}, err
+	}
+	o := operand{addr, addr + uint64(size), ld}
+	is := converted{ptr(x), x.DType, n, k, d.generation}
+	if d.input == is {
+		return o, nil
+	}
+	d.input = converted{}
+	if err := d.toF16(x, o); err != nil {
+		return operand{}, err
+	}
+	if !d.dry {
+		d.input = is
+	}
+	return o, nil
+}
+
+// toF16 issues the conversion of x's rows.
+func (d *Device) toF16(x *tensor.Tensor, to operand) error {
+	a := activationsArgs{x: ptr(x), to: to.addr, scale: to.scale, n: int32(x.Rows()), k: int32(x.Cols()), ld: int32(to.ld)}
+	return d.launch("activations_"+x.DType.String(), x.Rows(), 256, 0, unsafe.Pointer(&a))
+}
+
+// panel makes f16 of rows of a weight; most is how many rows the largest panel
+// of it has.
+func (d *Device) panel(w *tensor.Tensor, ld, most int) (operand, error) {
+	size := 2 * most * ld
+	addr, err := d.scratch(matmulWeightScratch, size+4*most)
+	if err != nil {
+		return operand{}, err
+	}
+	o := operand{addr: addr, ld: ld}
+	if !w.DType.Quantised() {
+		o.scale = addr + uint64(size)
+		return o, d.toF16(w, o)
+	}
+	return o, d.decodeChunks(addr, tensor.F16, w, 0, w.Len()/32)
+}
+
+// A variant is a tile for up to so many rows of x.
+type variant struct {
+	n      int     // rows of x in a tile
+	blocks int     // of a Hopper's SM, by registers
+	step   float64 // µs that a block takes for 32 columns, on an H100
+}
+
+// variants, in the order of n. The last takes any number of rows.
+var variants = [...]variant{{16, 6, 0.25}, {64, 3, 0.4}, {128, 2, 0.57}}
+
+// tiles issues the tiles of a product, of weights of a type that has them.
+func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
+	v := variants[len(variants)-1]
+	for _, u := range variants {
+		if int(a.n) <= u.n {
+			v = u
+			break
+		}
+	}
+	a.stages = 4
+	if d.info.Major < 8 {
+		a.stages = 2 // no cp.async, and 64 KB an SM
+	}
+	const tileW = tileM * tileK * 2
+	smem := 2*tileW + int(a.stages)*v.n*tileK*2
+	if w == tensor.F16 {
+		smem = int(a.stages) * (tileW + v.n*tileK*2)
+	}
+	smem = max(smem, min(v.n, 32)*outRow*4)
+	count := ceil(int(a.m), tileM) * ceil(int(a.n), v.n)
+	slots := d.sms() * max(1, min(v.blocks, d.info.SharedPerSM/(smem+1<<10)))
+	splits := split(count, int(a.steps), slots, int(a.n)*int(a.m), v.step)
+	a.each = int32(ceil(int(a.steps), splits))
+	a.splits = int32(ceil(int(a.steps), int(a.each)))
+	var err error
+	if a.partial = 0; a.splits > 1 {
+		if a.partial, err = d.scratch(matmulPartScratch, 4*int(a.splits)*int(a.n)*int(a.m)); err != nil {
+			return err
+		}
+	}
+	kernel := "matmul_" + w.String() + [...]string{16: "_16", 64: "_64", 128: "_128"}[v.n]
+	if err := d.launch(kernel, count*int(a.splits), tileThreads, smem, unsafe.Pointer(a)); err != nil || a.splits == 1 {
+		return err
+	}
+	return d.sumParts(sumArgs{partial: a.partial, xScale: a.xScale, wScale: a.wScale, dst: a.dst, n: a.n, m: a.m, ldd: a.ldd,
+		splits: a.splits, dtype: a.dtype})
+}
+
+// sumParts adds the parts of a product.
+func (d *Device) sumParts(a sumArgs) error {
+	return d.launch("matmul_sum", ceil(int(a.n)*int(a.m), 256), 256, 0, unsafe.Pointer(&a))
+}
+
+// split is into how many parts along k a product is best cut whose tiles
+// are count, of steps each, where slots blocks run at a time: the time of
+// its waves and of writing, reading and adding the parts (a launch, and 8 bytes
+// a result and part at 2.5 TB/s), in units of a step of so many µs.
+func split(count, steps, slots, results int, step float64) int {
+	best, least := 1, 0.0
+	for s := 1; s <= min(64, max(1, steps/4)); s++ {
+		time := float64(ceil(count*s, slots)) * float64(ceil(steps, s)+3)
+		if s > 1 {
+			time += (3 + float64(s)*float64(results)*8/2.5e6) / step
+		}
+		if s == 1 || time < least {
+			best, least = s, time
+		}
+	}
+	return best
+}
+
+// matMulF32 is a product in float32, of weights that are f32, f64 or integers.
+func (d *Device) matMulF32(op *tensor.Op, n, m, k int) error {
+	a := matmulF32Args{w: ptr(op.A), x: ptr(op.B), dst: ptr(op.Dst), n: int32(n), m: int32(m), k: int32(k),
+		wType: int32(op.A.DType), xType: int32(op.B.DType), dtype: int32(op.Dst.DType)}
+	kernel, side, blocks, step := "matmul_plain", 64, 3, 1.5
+	if op.A.DType == tensor.F32 && op.B.DType == tensor.F32 {
+		kernel, step = "matmul_f32_64", 0.5
+		if k%4 == 0 && (a.w|a.x)%16 == 0 {
+			a.wide = 1
+		}
+		if ceil(n, 128)*ceil(m, 128) >= d.sms() {
+			kernel, side, blocks, step = "matmul_f32_128", 128, 2, 1
+		}
+	}
+	count, steps := ceil(n, side)*ceil(m, side), ceil(k, 16)
+	each := ceil(steps, split(count, steps, d.sms()*blocks, n*m, step))
+	splits := ceil(steps, each)
+	a.each = int32(each * 16)
+	var err error
+	if splits > 1 {
+		if a.partial, err = d.scratch(matmulPartScratch, 4*splits*n*m); err != nil {
+			return err
+		}
+	}
+	if err := d.launch(kernel, count*splits, 256, 0, unsafe.Pointer(&a)); err != nil || splits == 1 {
+		return err
+	}
+	return d.sumParts(sumArgs{partial: a.partial, dst: a.dst, n: a.n, m: a.m, ldd: a.m, splits: int32(splits), dtype: a.dtype})
+}
