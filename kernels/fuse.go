@@ -341,10 +341,6 @@ func same(a, b *tensor.Tensor) bool {
 	return a != nil && b != nil && a.Addr == b.Addr && a.DType == b.DType && a.Len() == b.Len()
 }
 
-func overlap(a, b *tensor.Tensor) bool {
-	return a.Addr < b.Addr+uintptr(b.Bytes()) && b.Addr < a.Addr+uintptr(a.Bytes())
-}
-
 // other is those of a and b that are not t.
 func other(t, a, b *tensor.Tensor) (all []*tensor.Tensor) {
 	for _, u := range []*tensor.Tensor{a, b} {

@@ -485,6 +485,34 @@ DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
 	return f;
 }
 
+// A Parked is a flow that waits in shared memory, so that what runs meanwhile
+// has the registers. Its iterations in flight stay so; one in registers is
+// fetched again.
+struct Parked {
+	const Product *p, *next;
+	int put, got, ahead, n, left;
+};
+
+DEVICE void park(const Flow &f, Parked *memory) {
+	__syncwarp();
+	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.n, f.left};
+	__syncwarp();
+}
+
+DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
+	Flow f = start_flow(ring, memory->p, depth);
+	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead, f.n = memory->n;
+	int left = memory->left;
+	if (!async_copies && f.ahead > 0) f.ahead = 0, left++;
+	if (left > 0) {
+		f.n--;
+		start_job(f);
+		int done = f.left - left;
+		f.col += done * f.p->lanes, f.chunk += done * f.p->lanes, f.left = left;
+	}
+	return f;
+}
+
 // copy_words copies by all threads of the block; no barrier.
 DEVICE void copy_words(void *dst, const void *src, int bytes) {
 	for (int i = threadIdx.x; i < bytes / 4; i += blockDim.x) ((uint32_t *)dst)[i] = ((const uint32_t *)src)[i];

@@ -118,12 +118,12 @@ func (f *fusion) decodes() ([]decodeArgs, error) {
 			partials = f.own(4 * int(a.sets*a.splits) * 8 * (at.op.A.Cols()/at.op.Heads + 2))
 			counters = f.own(4 * int(a.sets))
 		}
-		turns, mscale, err := f.d.ropeTable(at.rope, at.factors)
+		turns, err := f.d.ropeTable(at.rope, at.factors)
 		if err != nil {
 			return nil, err
 		}
 		a.kNew, a.vNew, a.qNorm, a.kNorm = ptr(at.kNew), ptr(at.vNew), ptr(at.qNorm), ptr(at.kNorm)
-		a.turns, a.mscale, a.eps = turns, mscale, at.eps
+		a.turns, a.mscale, a.eps = turns, ropeMul(at.rope), at.eps
 		a.rope, a.partials, a.counters = int32(at.rope.Dims), partials, counters
 		if at.rope.NeoX {
 			a.neox = 1

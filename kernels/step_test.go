@@ -1,0 +1,254 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
+)
+
+// A toy is a transformer of one or two layers with random weights, in the
+// manners of real architectures. Both devices compute it: the CPU is the truth.
+type toy struct {
+	name                       string
+	dim, heads, kv, hd, ffn    int
+	vocab, ctx                 int
+	weights, values            tensor.DType // of most products; of v and down
+	cache                      tensor.DType
+	bias, headNorm, post, neox bool
+	fn                         tensor.Fn
+	cap                        float32
+	window                     int
+}
+
+var toys = []toy{
+	{name: "llama", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 512, vocab: 300, ctx: 64, weights: tensor.Q4_K, values: tensor.Q6_K, cache: tensor.F16, fn: tensor.SiLU},
+	{name: "qwen2", dim: 256, heads: 7, kv: 1, hd: 64, ffn: 768, vocab: 300, ctx: 64, weights: tensor.Q5_K, values: tensor.Q8_0, cache: tensor.Q8_0, fn: tensor.SiLU, bias: true, neox: true},
+	{name: "qwen3", dim: 256, heads: 4, kv: 4, hd: 128, ffn: 256, vocab: 77, ctx: 64, weights: tensor.Q4_0, values: tensor.Q4_1, cache: tensor.F16, fn: tensor.SiLU, headNorm: true, neox: true},
+	{name: "gemma3", dim: 96, heads: 4, kv: 1, hd: 256, ffn: 160, vocab: 1000, ctx: 64, weights: tensor.Q5_0, values: tensor.Q8_0, cache: tensor.F16, fn: tensor.GELU, headNorm: true, post: true, neox: true, window: 5},
+	{name: "gemma2", dim: 256, heads: 4, kv: 2, hd: 96, ffn: 512, vocab: 300, ctx: 64, weights: tensor.Q3_K, values: tensor.Q2_K, cache: tensor.F16, fn: tensor.GELU, post: true, neox: true, cap: 30},
+	{name: "iq", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 512, vocab: 300, ctx: 64, weights: tensor.IQ4_XS, values: tensor.IQ4_NL, cache: tensor.F16, fn: tensor.SiLU},
+	{name: "odd", dim: 160, heads: 2, kv: 1, hd: 64, ffn: 224, vocab: 50, ctx: 64, weights: tensor.Q5_1, values: tensor.MXFP4, cache: tensor.F16, fn: tensor.SiLU},
+}
+
+// A net is a toy on a device.
+type net struct {
+	toy
+	dev  tensor.Device
+	s    *tensor.Stream
+	rng  *rand.Rand
+	ids  *tensor.Tensor
+	pos  *tensor.Tensor
+	out  *tensor.Tensor
+	best *tensor.Tensor
+	p    tensor.Program
+	err  error
+}
+
+func (n *net) must(t *tensor.Tensor, err error) *tensor.Tensor {
+	if err != nil && n.err == nil {
+		n.err = err
+	}
+	return t
+}
+
+// weight is random numbers of a type, the same on every device.
+func (n *net) weight(d tensor.DType, shape ...int) *tensor.Tensor {
+	x := make([]float32, tensor.Count(shape))
+	spread := 1 / math.Sqrt(float64(shape[len(shape)-1]))
+	if len(shape) == 1 {
+		spread = 0.3
+	}
+	for i := range x {
+		x[i] = float32(n.rng.NormFloat64() * spread)
+		if len(shape) == 1 {
+			x[i]++
+		}
+	}
+	b := make([]byte, d.Bytes(len(x)))
+	d.Encode(b, x)
+	return n.must(n.dev.Place("w", d, shape, b))
+}
+
+func (n *net) new(d tensor.DType, shape ...int) *tensor.Tensor { return n.must(n.dev.New(d, shape...)) }
+
+// record makes the step of n on its device: it takes ids[0] at pos[0], writes
+// logits and the likeliest token, and feeds that back.
+func (n *net) record() {
+	n.s, n.rng = tensor.NewStream(n.dev), rand.New(rand.NewPCG(7, 7))
+	q, kv := n.heads*n.hd, n.kv*n.hd
+	f32 := tensor.F32
+	n.ids, n.pos, n.best = n.new(tensor.I32, 1), n.new(tensor.I32, 1), n.new(tensor.I32, 1)
+	one := n.new(tensor.I32, 1)
+	if n.err == nil {
+		n.err = n.dev.Write(one, []byte{1, 0, 0, 0})
+	}
+	n.out = n.new(f32, 1, n.vocab)
+	x, h, gate, up := n.new(f32, 1, n.dim), n.new(f32, 1, n.dim), n.new(f32, 1, n.ffn), n.new(f32, 1, n.ffn)
+	qv, att, k, v := n.new(f32, 1, q), n.new(f32, 1, q), n.new(f32, 1, kv), n.new(f32, 1, kv)
+	embed := n.weight(n.values32(), n.vocab, n.dim)
+	type layer struct {
+		norm, wq, wk, wv, bq, bk, bv, qn, kn, wo, post, norm2, gate, up, down, post2, kc, vc *tensor.Tensor
+	}
+	layers := make([]layer, 2)
+	for i := range layers {
+		l := &layers[i]
+		l.norm, l.norm2 = n.weight(f32, n.dim), n.weight(f32, n.dim)
+		l.wq, l.wk, l.wv = n.weight(n.weights, q, n.dim), n.weight(n.weights, kv, n.dim), n.weight(n.values, kv, n.dim)
+		l.bq, l.bk, l.bv = n.weight(f32, q), n.weight(f32, kv), n.weight(f32, kv)
+		l.qn, l.kn = n.weight(f32, n.hd), n.weight(f32, n.hd)
+		l.wo, l.post, l.post2 = n.weight(n.weights32(q), n.dim, q), n.weight(f32, n.dim), n.weight(f32, n.dim)
+		l.gate, l.up, l.down = n.weight(n.weights, n.ffn, n.dim), n.weight(n.weights, n.ffn, n.dim), n.weight(n.values, n.dim, n.ffn)
+		l.kc, l.vc = n.new(n.cache, n.ctx, kv), n.new(n.cache, n.ctx, kv)
+	}
+	last := n.weight(f32, n.dim)
+	if n.err != nil {
+		return
+	}
+	rope := tensor.Rope{Dims: n.hd, Base: 10000, NeoX: n.neox}
+	attend := tensor.Attend{Heads: n.heads, KVHeads: n.kv, Scale: float32(1 / math.Sqrt(float64(n.hd))), Window: n.window, Softcap: n.cap}
+	s := n.s
+	add := func(x, b *tensor.Tensor) {
+		if n.bias {
+			s.Add(x, x, b)
+		}
+	}
+	n.p, n.err = s.Record(func() {
+		s.Rows(x, embed, n.ids)
+		s.Scale(x, x, 3)
+		for i := range layers {
+			l := &layers[i]
+			s.RMSNorm(h, x, l.norm, 1e-5)
+			s.MatMul(qv, l.wq, h)
+			s.MatMul(k, l.wk, h)
+			s.MatMul(v, l.wv, h)
+			add(qv, l.bq)
+			add(k, l.bk)
+			add(v, l.bv)
+			qh, kh := qv.Reshape(1, n.heads, n.hd), k.Reshape(1, n.kv, n.hd)
+			if n.headNorm {
+				s.RMSNorm(qh, qh, l.qn, 1e-5)
+				s.RMSNorm(kh, kh, l.kn, 1e-5)
+			}
+			s.RoPE(qh, qh, n.pos, nil, rope)
+			s.RoPE(kh, kh, n.pos, nil, rope)
+			s.Store(l.kc, k, n.pos)
+			s.Store(l.vc, v, n.pos)
+			s.Attention(att, qv, l.kc, l.vc, n.pos, attend)
+			s.MatMul(h, l.wo, att)
+			if n.post {
+				s.RMSNorm(h, h, l.post, 1e-5)
+			}
+			s.Add(x, x, h)
+			s.RMSNorm(h, x, l.norm2, 1e-5)
+			s.MatMul(gate, l.gate, h)
+			s.MatMul(up, l.up, h)
+			s.GLU(gate, gate, up, n.fn)
+			s.MatMul(h, l.down, gate)
+			if n.post {
+				s.RMSNorm(h, h, l.post2, 1e-5)
+			}
+			s.Add(x, x, h)
+		}
+		s.RMSNorm(h, x, last, 1e-5)
+		s.MatMul(n.out, embed, h)
+		if n.cap != 0 {
+			s.Cap(n.out, n.out, n.cap)
+		}
+		s.ArgMax(n.best, n.out)
+		s.Convert(n.ids, n.best)
+		s.Add(n.pos, n.pos, one)
+	})
+}
+
+// values32 is a type for the embedding, whose rows are n.dim.
+func (n *net) values32() tensor.DType { return n.weights32(n.dim) }
+
+// weights32 is n.weights where columns are whole blocks of it, or else q8_0.
+func (n *net) weights32(cols int) tensor.DType {
+	if cols%n.weights.BlockLen() == 0 {
+		return n.weights
+	}
+	return tensor.Q8_0
+}
+
+// next runs the step and returns the logits.
+func (n *net) next() ([]float32, error) {
+	n.s.Run(n.p)
+	b := make([]byte, 4*n.vocab)
+	if err := n.s.Sync(); err != nil {
+		return nil, err
+	}
+	if err := n.dev.Read(b, n.out); err != nil {
+		return nil, err
+	}
+	x := make([]float32, n.vocab)
+	tensor.F32.Decode(x, b)
+	return x, nil
+}
+
+func (n *net) int(t *tensor.Tensor) int32 {
+	var b [4]byte
+	if err := n.dev.Read(b[:], t); err != nil {
+		n.err = err
+	}
+	return int32(binary.LittleEndian.Uint32(b[:]))
+}
+
+// TestStep compares fused steps of several tokens with the CPU's: the logits,
+// the token that was chosen, and that it was fed back.
+func TestStep(t *testing.T) {
+	dev := emulated(t)
+	for _, toy := range toys {
+		for _, fuse := range []string{"1", "0"} {
+			t.Run(fmt.Sprintf("%s,fuse=%s", toy.name, fuse), func(t *testing.T) {
+				t.Setenv("LLCUDA_FUSE", fuse)
+				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
+				for _, n := range []*net{want, got} {
+					if n.record(); n.err != nil {
+						t.Fatal(n.err)
+					}
+					defer n.p.Free()
+				}
+				if g := got.p.(*graph); (g.step != nil) != (fuse == "1") {
+					t.Fatalf("fused: %v", g.step != nil)
+				} else if g.step != nil && (len(g.ops) != 2 || len(g.after) != 0) {
+					t.Errorf("%d operations stay before the fused ones, %d after: want 2 and 0", len(g.ops), len(g.after))
+				}
+				for token := range 8 {
+					w, err := want.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					g, err := got.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					diff, square := 0.0, 0.0
+					for i := range w {
+						diff += float64(g[i]-w[i]) * float64(g[i]-w[i])
+						square += float64(w[i]) * float64(w[i])
+					}
+					if e := diff / square; !(e < 1e-4) {
+						t.Fatalf("token %d: error %.3g of the logits", token, e)
+					}
+					best := slices.Index(g, slices.Max(g))
+					if id := got.int(got.best); int(id) != best {
+						t.Fatalf("token %d: chose %d, the largest is %d", token, id, best)
+					}
+					if id, pos := got.int(got.ids), got.int(got.pos); int(id) != best || int(pos) != token+1 {
+						t.Fatalf("token %d: fed back %d at %d", token, id, pos)
+					}
+					if err := want.dev.Write(want.ids, binary.LittleEndian.AppendUint32(nil, uint32(best))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
