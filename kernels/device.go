@@ -43,9 +43,11 @@ type Device struct {
 
 	allocations []allocation // by address
 	scratches   [lastRole]scratchBuffer
-	generation  int // of scratch memory: changes when a buffer moves
+	ropeTables  map[ropeKey]uint64 // addresses (rope.go)
+	generation  int                // of scratch memory: changes when a buffer moves
 	images      images
 	host        hostBuffer
+	input       converted // matmul.go
 	stage       *staging
 	timing      [2]cuda.Event
 }
@@ -154,7 +156,7 @@ func (d *Device) Close() error {
 		err = d.give()
 	}
 	d.failed = errClosed
-	d.allocations, d.images, d.stage = nil, images{}, nil
+	d.allocations, d.ropeTables, d.images, d.stage = nil, nil, images{}, nil
 	return errors.Join(err, d.drv.SetCurrent(0), d.drv.PrimaryRelease(d.handle))
 }
 
@@ -166,6 +168,9 @@ func (d *Device) give() error {
 	}
 	for _, a := range d.allocations {
 		errs = append(errs, d.drv.MemFree(a.addr))
+	}
+	for _, table := range d.ropeTables {
+		errs = append(errs, d.drv.MemFree(table))
 	}
 	for i := range d.scratches {
 		errs = append(errs, d.scratches[i].free(d.drv))
@@ -183,8 +188,18 @@ func (d *Device) give() error {
 }
 
 // enter begins a call of a method: it takes the device for itself, and makes
-// its context that of the thread. On nil, leave ends it.
+// its context that of the thread. On nil, leave ends it. What a product has
+// left for the next one is forgotten: the call may write over it.
 func (d *Device) enter(op string) error {
+	err := d.proceed(op)
+	if err == nil {
+		d.input = converted{}
+	}
+	return err
+}
+
+// proceed is enter for one more operation.
+func (d *Device) proceed(op string) error {
 	d.mu.Lock()
 	if d.failed != nil {
 		err := fmt.Errorf("%s: %s: %w", d.name, op, d.failed)
@@ -218,7 +233,7 @@ func (d *Device) wrap(op string, err error) error {
 
 // Do issues one operation.
 func (d *Device) Do(op *tensor.Op) error {
-	if err := d.enter(op.Kind.String()); err != nil {
+	if err := d.proceed(op.Kind.String()); err != nil {
 		return err
 	}
 	defer d.leave()

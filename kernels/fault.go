@@ -12,6 +12,8 @@ import (
 const (
 	faultRow      = 1
 	faultPosition = 2
+	faultDivide   = 3
+	faultPower    = 4
 )
 
 // A FaultError is a mistake in the numbers of an operand, which a kernel found.
@@ -26,6 +28,10 @@ func (e *FaultError) Error() string {
 		return fmt.Sprintf("rows: id %d is not among the rows of the table", e.Value)
 	case faultPosition:
 		return fmt.Sprintf("position %d is negative", e.Value)
+	case faultDivide:
+		return "binary: integer division by zero"
+	case faultPower:
+		return fmt.Sprintf("binary: an integer to the negative power %d; convert to a float type first", e.Value)
 	}
 	return fmt.Sprintf("a kernel reports fault %d, %d", e.Code, e.Value)
 }

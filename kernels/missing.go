@@ -7,22 +7,7 @@ import "github.com/llcuda/llcuda/tensor"
 
 const notYet = "not there yet"
 
-func (d *Device) matMul(op *tensor.Op) error    { return d.refuse(op, notYet) }
-func (d *Device) rmsNorm(op *tensor.Op) error   { return d.refuse(op, notYet) }
-func (d *Device) layerNorm(op *tensor.Op) error { return d.refuse(op, notYet) }
-func (d *Device) rope(op *tensor.Op) error      { return d.refuse(op, notYet) }
 func (d *Device) attention(op *tensor.Op) error { return d.refuse(op, notYet) }
-func (d *Device) glu(op *tensor.Op) error       { return d.refuse(op, notYet) }
-func (d *Device) unary(op *tensor.Op) error     { return d.refuse(op, notYet) }
-func (d *Device) binary(op *tensor.Op) error    { return d.refuse(op, notYet) }
-func (d *Device) scale(op *tensor.Op) error     { return d.refuse(op, notYet) }
-func (d *Device) softmax(op *tensor.Op) error   { return d.refuse(op, notYet) }
-func (d *Device) reduce(op *tensor.Op) error    { return d.refuse(op, notYet) }
-func (d *Device) argMax(op *tensor.Op) error    { return d.refuse(op, notYet) }
-func (d *Device) topK(op *tensor.Op) error      { return d.refuse(op, notYet) }
-func (d *Device) transpose(op *tensor.Op) error { return d.refuse(op, notYet) }
-func (d *Device) fill(op *tensor.Op) error      { return d.refuse(op, notYet) }
-func (d *Device) random(op *tensor.Op) error    { return d.refuse(op, notYet) }
 
 // decode.go: Decode of decode.cuh, filled for a recorded Attention of one
 // query; what comes before it (k_new, norms, turns) is left empty.
@@ -40,9 +25,4 @@ const decodeShared = 24 << 10
 
 func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
 	return decodeArgs{}, d.refuse(op, notYet)
-}
-
-// rope.go: turns (dims/2) of decode.cuh, and what the turned numbers are multiplied by.
-func (d *Device) ropeTable(r *tensor.Rope, factors *tensor.Tensor) (turns uint64, mscale float32, err error) {
-	return 0, 0, tensor.ErrUnsupported
 }
