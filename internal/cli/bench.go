@@ -6,11 +6,15 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/synth"
+	"github.com/llcuda/llcuda/gguf"
 )
 
 // A benchResult is one line of the table; the names are those of llama-bench.
@@ -23,113 +27,249 @@ type benchResult struct {
 	Test            string    `json:"test"`
 	TokensPerSecond float64   `json:"tokens_per_second"`
 	StdDev          float64   `json:"stddev"`
-	GBPerSecond     float64   `json:"gb_per_second,omitempty"` // weights that tokens read, decode only
+	GBPerSecond     float64   `json:"gb_per_second,omitempty"`             // weights that tokens read, decode only
+	StreamRead      float64   `json:"stream_read_gb_per_second,omitempty"` // what the card reads at best, measured here
+	HostMicros      float64   `json:"host_us_per_token,omitempty"`         // host's work beside a card's, decode only
+	Seconds         float64   `json:"seconds,omitempty"`                   // of the test load
 	Samples         []float64 `json:"samples"`
+
+	hostMicros []float64
+}
+
+// bench is what the command line asks for.
+type bench struct {
+	modelFlags
+	shape, write               string
+	prompt, gen, repeat, depth int
+	ops, load, asJSON          bool
 }
 
 // newBench measures prefill and decode as llama-bench does.
 func newBench() *cobra.Command {
-	var mf modelFlags
-	var prompt, gen, repeat, depth int
-	var asJSON bool
+	var b bench
 	cmd := &cobra.Command{
-		Use:   "bench MODEL",
-		Short: "Measure prefill and decode speed",
-		Long: `Bench measures the rate of a prompt of -p tokens (test pp) and of -n tokens one
+		Use:   "bench MODEL | bench --shape NAME",
+		Short: "Measure prefill and decode speed, or each operation",
+		Long: `Bench measures the rate of a prompt of -p tokens (test pp) and of -n greedy tokens one
 after the other (test tg), each from a context of --depth tokens, -r times after a
-warm-up, and prints the table of llama-bench.`,
-		Args: exactly(1),
+warm-up, and prints the table of llama-bench. On a GPU it also measures how fast the
+card reads its memory: decoding can be no faster than reading all weights for a token.
+
+--shape makes a model of random numbers in the shapes and types (Q4_K_M) of a real one:
+` + strings.Join(synth.Names(), ", ") + `. --write FILE writes it instead.
+--load measures the time from an open device to the first token; the file is read once
+before, so that it comes from memory. --ops measures every operation alone.`,
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if prompt < 0 || gen < 0 || depth < 0 || repeat < 1 || prompt+gen == 0 {
-				return usageError{fmt.Errorf("bench: -p %d -n %d -d %d -r %d: want positive counts", prompt, gen, depth, repeat)}
+			if b.prompt < 0 || b.gen < 0 || b.depth < 0 || b.repeat < 1 || b.prompt+b.gen == 0 && !b.load && !b.ops {
+				return usageError{fmt.Errorf("bench: -p %d -n %d -d %d -r %d: want positive counts", b.prompt, b.gen, b.depth, b.repeat)}
 			}
-			mf.context = max(mf.context, depth+max(prompt, gen))
-			m, err := mf.open(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			if (len(args) == 1) == (b.shape != "") {
+				return usageError{fmt.Errorf("bench: want a model or --shape; usage: %s", cmd.UseLine())}
 			}
-			defer m.Close()
-			var results []benchResult
-			for _, t := range []struct {
-				name string
-				n    int
-				step func(context.Context, *engine.Session, int) error
-			}{{"pp", prompt, benchPrompt}, {"tg", gen, benchGenerate}} {
-				if t.n == 0 {
-					continue
-				}
-				samples, err := benchSamples(cmd.Context(), m, t.n, depth, repeat, t.step)
-				if err != nil {
-					return err
-				}
-				r := newResult(m, t.name, t.n, depth, samples)
-				r.Threads = mf.threadCount()
-				results = append(results, r)
+			if b.write != "" && b.shape == "" {
+				return usageError{fmt.Errorf("bench: --write wants --shape")}
 			}
-			if asJSON {
-				return encodeJSON(cmd.OutOrStdout(), results)
-			}
-			return printBench(cmd.OutOrStdout(), results)
+			return b.run(cmd, strings.Join(args, ""))
 		},
 	}
-	mf.add(cmd)
+	b.add(cmd)
 	f := cmd.Flags()
-	f.IntVarP(&prompt, "n-prompt", "p", 512, "tokens of the prompt; 0 leaves the test out")
-	f.IntVarP(&gen, "n-gen", "n", 128, "tokens to generate; 0 leaves the test out")
-	f.IntVarP(&depth, "depth", "d", 0, "tokens in the context before the test")
-	f.IntVarP(&repeat, "repeat", "r", 5, "samples of each test")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&b.shape, "shape", "", "a model of random numbers like `NAME`")
+	f.StringVar(&b.write, "write", "", "write the model of --shape to this file")
+	f.IntVarP(&b.prompt, "n-prompt", "p", 512, "tokens of the prompt; 0 leaves the test out")
+	f.IntVarP(&b.gen, "n-gen", "n", 128, "tokens to generate; 0 leaves the test out")
+	f.IntVarP(&b.depth, "depth", "d", 0, "tokens in the context before the test")
+	f.IntVarP(&b.repeat, "repeat", "r", 5, "samples of each test")
+	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
+	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
+	f.BoolVar(&b.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func newResult(m *engine.Model, test string, n, depth int, samples []float64) benchResult {
+func (b *bench) run(cmd *cobra.Command, name string) error {
+	if b.write != "" {
+		return writeShape(cmd, b.shape, b.write)
+	}
+	// Context for what is computed and for the token after it.
+	b.context = max(b.context, b.depth+max(b.prompt, b.gen+1, 2))
+	o, err := b.options(cmd)
+	if err != nil {
+		return err
+	}
+	f, err := b.file(name, len(o.GPUs) > 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if b.ops {
+		return b.runOps(cmd, f, o)
+	}
+	var results []benchResult
+	if b.load {
+		if err := readOnce(f); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	m, err := engine.LoadFile(cmd.Context(), f, o)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if b.load {
+		if err := firstToken(cmd.Context(), m); err != nil {
+			return err
+		}
+		r := b.result(m, "load", nil, nil)
+		r.Test, r.Seconds = "load", time.Since(start).Seconds()
+		results = append(results, r)
+	}
+	if results, err = b.speed(cmd.Context(), m, results); err != nil {
+		return err
+	}
+	if err := streamRead(m, o, results); err != nil {
+		return err
+	}
+	if b.asJSON {
+		return encodeJSON(cmd.OutOrStdout(), results)
+	}
+	return printBench(cmd.OutOrStdout(), results)
+}
+
+// file opens the model, or makes the one of --shape.
+func (b *bench) file(name string, onCard bool) (*gguf.File, error) {
+	if b.shape == "" {
+		return openGGUF(name)
+	}
+	f, err := synth.New(b.shape, onCard && b.gpuLayers < 0 || b.ops)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return f, nil
+}
+
+func writeShape(cmd *cobra.Command, shape, path string) error {
+	f, err := synth.New(shape, true)
+	if err != nil {
+		return usageError{err}
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := f.Write(out); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: random numbers in the shape of %s\n", path, shape)
+	return err
+}
+
+// readOnce brings a file into memory.
+func readOnce(f *gguf.File) error {
+	return gguf.Guard(func() error {
+		for i := range f.Tensors {
+			for b := f.Tensors[i].Data; len(b) > 0; b = b[min(4096, len(b)):] {
+				touched += b[0]
+			}
+		}
+		return nil
+	})
+}
+
+var touched byte // so that reading is not left out
+
+func firstToken(ctx context.Context, m *engine.Model) error {
+	s, err := m.NewSession()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return benchGenerate(ctx, s, 1, nil)
+}
+
+// speed runs the tests pp and tg.
+func (b *bench) speed(ctx context.Context, m *engine.Model, results []benchResult) ([]benchResult, error) {
+	for _, t := range []struct {
+		name string
+		n    int
+		step func(context.Context, *engine.Session, int, *engine.Stats) error
+	}{{"pp", b.prompt, benchPrompt}, {"tg", b.gen, benchGenerate}} {
+		if t.n == 0 {
+			continue
+		}
+		samples, host, err := b.samples(ctx, m, t.n, t.step)
+		if err != nil {
+			return nil, err
+		}
+		r := b.result(m, t.name, samples, host)
+		r.Test = fmt.Sprintf("%s%d", t.name, t.n)
+		if b.depth > 0 {
+			r.Test += fmt.Sprintf(" @ d%d", b.depth)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+func (b *bench) result(m *engine.Model, test string, samples, hostMicros []float64) benchResult {
 	info := m.Info()
 	mean, dev := meanStdDev(samples)
-	r := benchResult{Model: info.Arch + " " + info.FileType, Size: info.WeightBytes, Params: info.Params,
-		Device: info.Device, Test: fmt.Sprintf("%s%d", test, n), TokensPerSecond: mean, StdDev: dev, Samples: samples}
-	if depth > 0 {
-		r.Test += fmt.Sprintf(" @ d%d", depth)
+	r := benchResult{Model: info.Arch + " " + info.FileType, Size: info.WeightBytes, Params: info.Params, Threads: b.threadCount(),
+		Device: info.Device, TokensPerSecond: mean, StdDev: dev, Samples: samples}
+	if b.shape != "" {
+		r.Model = b.shape + " " + info.FileType
 	}
 	if test == "tg" {
 		r.GBPerSecond = mean * float64(info.TokenBytes) / 1e9
+		if info.Device != "cpu" {
+			r.HostMicros, _ = meanStdDev(hostMicros)
+		}
 	}
 	return r
 }
 
-// benchSamples runs step on n tokens repeat times after one warm-up.
-func benchSamples(ctx context.Context, m *engine.Model, n, depth, repeat int, step func(context.Context, *engine.Session, int) error) ([]float64, error) {
+// samples runs step on n tokens repeat times after one warm-up, and returns
+// tokens a second and the host's microseconds a token.
+func (b *bench) samples(ctx context.Context, m *engine.Model, n int, step func(context.Context, *engine.Session, int, *engine.Stats) error) (rates, host []float64, err error) {
 	s, err := m.NewSession()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.Close()
-	if depth > 0 {
-		if _, err := s.Eval(ctx, randomIDs(m, depth)); err != nil {
-			return nil, err
+	if b.depth > 0 {
+		if _, err := s.Eval(ctx, randomIDs(m, b.depth)); err != nil {
+			return nil, nil, err
 		}
 	}
-	var samples []float64
-	for i := range repeat + 1 {
-		s.Truncate(depth)
+	for i := range b.repeat + 1 {
+		s.Truncate(b.depth)
+		var stats engine.Stats
 		start := time.Now()
-		if err := step(ctx, s, n); err != nil {
-			return nil, err
+		if err := step(ctx, s, n, &stats); err != nil {
+			return nil, nil, err
 		}
 		if i > 0 {
-			samples = append(samples, float64(n)/time.Since(start).Seconds())
+			rates = append(rates, float64(n)/time.Since(start).Seconds())
+			host = append(host, float64((stats.DecodeTime-stats.WaitTime).Nanoseconds())/1e3/float64(max(1, stats.NewTokens-1)))
 		}
 	}
-	return samples, nil
+	return rates, host, nil
 }
 
-func benchPrompt(ctx context.Context, s *engine.Session, n int) error {
+func benchPrompt(ctx context.Context, s *engine.Session, n int, _ *engine.Stats) error {
 	_, err := s.Eval(ctx, randomIDs(s.Model(), n))
 	return err
 }
 
-func benchGenerate(ctx context.Context, s *engine.Session, n int) error {
-	for _, id := range randomIDs(s.Model(), n) {
-		if _, err := s.Eval(ctx, []int32{id}); err != nil {
+// benchGenerate generates n greedy tokens after one.
+func benchGenerate(ctx context.Context, s *engine.Session, n int, stats *engine.Stats) error {
+	for _, err := range s.Generate(ctx, randomIDs(s.Model(), 1), engine.GenerateOptions{MaxTokens: n, IgnoreEOG: true, Stats: stats}) {
+		if err != nil {
 			return err
 		}
 	}
@@ -157,20 +297,53 @@ func meanStdDev(x []float64) (mean, dev float64) {
 	return mean, math.Sqrt(dev / float64(max(1, len(x)-1)))
 }
 
+// streamBytes is what a card reads to measure its memory: more than any cache.
+const streamBytes = 2 << 30
+
+// streamRead measures the memory of the card that has the whole model.
+func streamRead(m *engine.Model, o engine.Options, results []benchResult) error {
+	if len(m.Info().Devices) != 1 {
+		return nil
+	}
+	c, ok := findCard(o.GPUs, m.Info().Device).(card)
+	if !ok {
+		return nil
+	}
+	rate, err := c.StreamRead(streamBytes)
+	if err != nil {
+		return err
+	}
+	for i := range results {
+		results[i].StreamRead = rate
+	}
+	return nil
+}
+
 func printBench(w io.Writer, results []benchResult) error {
-	fmt.Fprintln(w, "| model                          |       size |     params | backend    | threads |            test |                  t/s |     GB/s |")
-	fmt.Fprintln(w, "| ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: | -------: |")
+	fmt.Fprintln(w, "| model                          |       size |     params | backend    | threads |            test |                  t/s |     GB/s | of read | host µs |")
+	fmt.Fprintln(w, "| ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: | -------: | ------: | ------: |")
 	for _, r := range results {
-		gb := ""
+		rate, gb, share, host := fmt.Sprintf("%.2f ± %.2f", r.TokensPerSecond, r.StdDev), "", "", ""
 		if r.GBPerSecond > 0 {
 			gb = fmt.Sprintf("%.1f", r.GBPerSecond)
+			if r.StreamRead > 0 {
+				share = fmt.Sprintf("%.0f %%", 100*r.GBPerSecond/r.StreamRead)
+			}
 		}
-		_, err := fmt.Fprintf(w, "| %-30s | %6.2f MiB | %8.2f M | %-10s | %7d | %15s | %20s | %8s |\n", r.Model,
-			float64(r.Size)/(1<<20), float64(r.Params)/1e6, r.Device, r.Threads, r.Test,
-			fmt.Sprintf("%.2f ± %.2f", r.TokensPerSecond, r.StdDev), gb)
+		if r.HostMicros > 0 {
+			host = fmt.Sprintf("%.1f", r.HostMicros)
+		}
+		if r.Seconds > 0 {
+			rate = fmt.Sprintf("%.2f s", r.Seconds)
+		}
+		_, err := fmt.Fprintf(w, "| %-30s | %6.2f MiB | %8.2f M | %-10s | %7d | %15s | %20s | %8s | %7s | %7s |\n", r.Model,
+			float64(r.Size)/(1<<20), float64(r.Params)/1e6, r.Device, r.Threads, r.Test, rate, gb, share, host)
 		if err != nil {
 			return err
 		}
+	}
+	if len(results) > 0 && results[0].StreamRead > 0 {
+		fmt.Fprintf(w, "\nThe card reads its memory at %.0f GB/s.\n", results[0].StreamRead)
 	}
 	return nil
 }

@@ -243,6 +243,41 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchOps: a row for every product of the demo and for what stands
+// between them, each with a time.
+func TestBenchOps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	got := outputJSON[struct {
+		Device string
+		Ops    []opResult
+	}](t, "bench", "demo", "--device", "cpu", "--ops", "--json")
+	seen := map[string]int{}
+	for _, r := range got.Ops {
+		seen[r.Op]++
+		if !(r.Micros > 0) || r.Shape == "" || r.Op == "matmul" && (r.GBPerSecond > 0) == (r.TFLOPs > 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	for op, n := range map[string]int{"matmul": 9, "attention": 12, "rms_norm": 2, "rope": 2, "rows": 2, "arg_max": 1, "top_k": 1} {
+		if seen[op] != n {
+			t.Errorf("%d rows of %s, want %d", seen[op], op, n)
+		}
+	}
+}
+
+// TestBenchLoad: the time to the first token, and no model beside a shape.
+func TestBenchLoad(t *testing.T) {
+	rows := outputJSON[[]struct {
+		Test    string
+		Seconds float64
+	}](t, "bench", "demo", "--load", "-p", "0", "-n", "0", "--json")
+	if len(rows) != 1 || rows[0].Test != "load" || !(rows[0].Seconds > 0) {
+		t.Errorf("%+v", rows)
+	}
+}
+
 type inferred struct {
 	Text       string
 	Tokens     []int32
@@ -312,6 +347,11 @@ func TestUsage(t *testing.T) {
 		"want one of TEXT, --file and":          {"tokenize", "demo", "--file", "a", "--jsonl", "b"},
 		"--chunks -1":                           {"perplexity", "demo", ids, "--chunks", "-1"},
 		"-p 0 -n 0":                             {"bench", "demo", "-p", "0", "-n", "0"},
+		"want a model or --shape":               {"bench"},
+		"--write wants --shape":                 {"bench", "demo", "--write", "x"},
+		`no shape "llama-9"; there are gemma`:   {"bench", "--shape", "llama-9"},
+		`--device "gpu": want auto, cpu`:        {"infer", "demo", "x", "--device", "gpu"},
+		`--op "matmal": want one of matmul`:     {"selftest", "--op", "matmal"},
 		"[prefix user] were all set":            {"install", "--prefix", "p", "--user"},
 		`--env "x": want NAME=VALUE`:            {"install", "--env", "x"},
 		`unknown command "shwo"`:                {"gguf", "shwo"},

@@ -43,7 +43,7 @@ ids with their log probabilities.`,
 				longest = max(longest, len(w))
 			}
 			mf.context = max(mf.context, longest)
-			m, err := mf.open(cmd.Context(), args[0])
+			m, err := mf.open(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -47,7 +47,7 @@ that --seed repeats the text with. --temperature 0 always takes the likeliest to
 			if err != nil {
 				return err
 			}
-			m, err := mf.open(cmd.Context(), args[0])
+			m, err := mf.open(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -26,6 +25,7 @@ type modelFlags struct {
 	threads   int
 	batch     int
 	gpuLayers int
+	device    deviceFlag
 	cacheType string
 }
 
@@ -34,7 +34,8 @@ func (mf *modelFlags) add(cmd *cobra.Command) {
 	f.IntVarP(&mf.context, "ctx", "c", 0, "context length (default: the model's, at most 4096)")
 	f.IntVarP(&mf.threads, "threads", "t", 0, "CPU threads (default: all cores)")
 	f.IntVarP(&mf.batch, "batch", "b", 0, "tokens of a prompt computed together (default 512)")
-	f.IntVar(&mf.gpuLayers, "gpu-layers", 0, "layers to put on the GPU")
+	f.IntVar(&mf.gpuLayers, "gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
+	mf.device.add(cmd)
 	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, bf16, q8_0 or f32")
 }
 
@@ -46,25 +47,38 @@ func (mf *modelFlags) threadCount() int {
 }
 
 // open loads a model by what a user calls it: a file, a short name, or demo.
-func (mf *modelFlags) open(ctx context.Context, name string) (*engine.Model, error) {
-	cache, err := mf.check()
+func (mf *modelFlags) open(cmd *cobra.Command, name string) (*engine.Model, error) {
+	o, err := mf.options(cmd)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
-	o := engine.Options{Device: cpu.New(mf.threads), GPULayers: mf.gpuLayers, Context: mf.context,
-		CacheType: cache, ExactCache: cache == tensor.F32, Batch: mf.batch}
 	if name == "demo" {
 		f, err := demo.Open()
 		if err != nil {
 			return nil, err
 		}
-		return engine.LoadFile(ctx, f, o)
+		return engine.LoadFile(cmd.Context(), f, o)
 	}
 	path, err := findModel(name)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Load(ctx, path, o)
+	return engine.Load(cmd.Context(), path, o)
+}
+
+// options are the engine's, with the devices opened.
+func (mf *modelFlags) options(cmd *cobra.Command) (engine.Options, error) {
+	cache, err := mf.check()
+	if err != nil {
+		return engine.Options{}, usageError{err}
+	}
+	o := engine.Options{Device: cpu.New(mf.threads), GPULayers: mf.gpuLayers, Context: mf.context,
+		CacheType: cache, ExactCache: cache == tensor.F32, Batch: mf.batch}
+	if mf.gpuLayers == 0 {
+		return o, nil
+	}
+	o.GPUs, err = mf.device.cards(cmd)
+	return o, err
 }
 
 // check refuses flags that no model could be loaded with.

@@ -32,7 +32,7 @@ the second half of each, as llama-perplexity does.`,
 			if mf.context == 0 {
 				mf.context = 512
 			}
-			m, err := mf.open(cmd.Context(), args[0])
+			m, err := mf.open(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -268,3 +271,17 @@ func encode(d tensor.DType, x []float64) []byte {
 
 // rounded is what a type makes of numbers.
 func rounded(d tensor.DType, x []float64) []float64 { return decode(d, encode(d, x)) }
+
+// Type is the type that the case is about: of the weights of a product, of
+// what is converted, "" where there is one type only.
+func (c Case) Type() string {
+	words := strings.FieldsFunc(c.Name, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words = slices.DeleteFunc(words, func(w string) bool { _, err := tensor.ParseDType(w); return err != nil })
+	switch {
+	case len(words) == 0:
+		return ""
+	case c.Op == "convert":
+		return words[0]
+	}
+	return words[len(words)-1]
+}
