@@ -172,8 +172,18 @@ DEVICE uint32_t pack_h2(float lo, float hi) { return (uint32_t)f2h(hi) << 16 | f
 DEVICE uint32_t add_h2(uint32_t a, uint32_t b) { return pack_h2(h2f(a) + h2f(b), h2f(a >> 16) + h2f(b >> 16)); }
 DEVICE uint32_t sub_h2(uint32_t a, uint32_t b) { return pack_h2(h2f(a) - h2f(b), h2f(a >> 16) - h2f(b >> 16)); }
 DEVICE uint32_t mul_h2(uint32_t a, uint32_t b) { return pack_h2(h2f(a) * h2f(b), h2f(a >> 16) * h2f(b >> 16)); }
+
+// emu_odd rounds such that rounding once more, to f16, is right: a float that is
+// not exact gets an odd last bit.
+DEVICE float emu_odd(double v) {
+	float f = v;
+	if ((double)f == v || f != f || __builtin_isinf(f)) return f;
+	unsigned u = __float_as_uint(f);
+	if (__builtin_fabs((double)f) > __builtin_fabs(v)) u--;
+	return __uint_as_float(u | 1);
+}
 DEVICE uint32_t fma_h2(uint32_t a, uint32_t b, uint32_t c) {
-	return pack_h2((double)h2f(a) * h2f(b) + h2f(c), (double)h2f(a >> 16) * h2f(b >> 16) + h2f(c >> 16));
+	return pack_h2(emu_odd((double)h2f(a) * h2f(b) + h2f(c)), emu_odd((double)h2f(a >> 16) * h2f(b >> 16) + h2f(c >> 16)));
 }
 
 // Mathematics. expf and friends are the host's, within an ulp; so are __expf and
@@ -408,6 +418,10 @@ DEVICE uint4 load16(const void *p) { return __ldg((const uint4 *)p); }
 DEVICE uint2 load8(const void *p) { return __ldg((const uint2 *)p); }
 DEVICE uint32_t load4(const void *p) { return __ldg((const uint32_t *)p); }
 DEVICE uint16_t load2(const void *p) { return __ldg((const uint16_t *)p); }
+DEVICE uint4 fresh16(const void *p) { return __ldcg((const uint4 *)p); }
+DEVICE uint2 fresh8(const void *p) { return __ldcg((const uint2 *)p); }
+DEVICE uint32_t fresh4(const void *p) { return __ldcg((const uint32_t *)p); }
+DEVICE uint16_t fresh2(const void *p) { return __ldcg((const uint16_t *)p); }
 DEVICE uint4 stream16(const void *p) { return load16(p); }
 DEVICE void prefetch_l2(const void *) {}
 DEVICE float load_fresh(const float *p) { return *(const volatile float *)p; }
