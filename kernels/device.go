@@ -245,6 +245,7 @@ func (d *Device) do(op *tensor.Op) error {
 	err := d.usable(op)
 	if err == nil {
 		err = d.dispatch(op)
+		d.input.forget(op.Dst)
 	}
 	if e := (*cuda.Error)(nil); errors.As(err, &e) {
 		return d.wrap(op.Kind.String(), err)

@@ -56,7 +56,9 @@ func (g *graph) capture() error {
 	if err := d.drv.StreamBeginCapture(d.stream); err != nil {
 		return d.wrap("compile", err)
 	}
+	d.input = converted{}
 	err = g.issue()
+	d.input = converted{}
 	record, e := d.drv.StreamEndCapture(d.stream)
 	if err != nil {
 		return err

@@ -39,8 +39,6 @@
 #pragma once
 #include "format.cuh"
 
-const int TILE_M = 128, TILE_K = 32, TILE_THREADS = 128;
-const int W_TILE = TILE_M * TILE_K * 2; // bytes
 const int BAND = 16; // tiles of x that follow each other before the next tile of w
 
 struct MatMulArgs {
@@ -203,8 +201,8 @@ template <int T> DEVICE void decode(char *tile, int r, const Fetched &f, int j) 
 // A Copy brings rows of an f16 matrix, 32 columns at a time, to shared memory:
 // `rows` rows of the tile, 4 units of 16 bytes each. Rows past the last are the
 // last once more; what is made of them is not stored.
-template <int rows> struct Copy {
-	static const int units = rows * 4 / TILE_THREADS > 0 ? rows * 4 / TILE_THREADS : 1;
+template <int rows, int threads> struct Copy {
+	static const int units = rows * 4 / threads > 0 ? rows * 4 / threads : 1;
 	const char *from;
 	uint32_t at[units]; // of this thread's units in the matrix, in 16 bytes
 	uint4 held[units];
@@ -213,7 +211,7 @@ template <int rows> struct Copy {
 		from = (const char *)matrix + (int64_t)step * 64;
 #pragma unroll
 		for (int i = 0; i < units; i++) {
-			int row = first + i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
+			int row = first + i * (threads / 4) + (int)threadIdx.x / 4;
 			at[i] = (uint32_t)(row < end ? row : end - 1) * (uint32_t)(ld / 8) + threadIdx.x % 4;
 		}
 	}
@@ -222,8 +220,8 @@ template <int rows> struct Copy {
 	__device__ __forceinline__ void next(char *tile) {
 #pragma unroll
 		for (int i = 0; i < units; i++) {
-			int row = i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
-			if (rows * 4 < TILE_THREADS && row >= rows) continue;
+			int row = i * (threads / 4) + (int)threadIdx.x / 4;
+			if (rows * 4 < threads && row >= rows) continue;
 			const char *p = from + (int64_t)at[i] * 16;
 			if (async_copies) cp_async16(tile + place(row, threadIdx.x % 4), p);
 			else held[i] = load16(p);
@@ -234,8 +232,8 @@ template <int rows> struct Copy {
 		if (!async_copies) {
 #pragma unroll
 			for (int i = 0; i < units; i++) {
-				int row = i * (TILE_THREADS / 4) + (int)threadIdx.x / 4;
-				if (rows * 4 < TILE_THREADS && row >= rows) continue;
+				int row = i * (threads / 4) + (int)threadIdx.x / 4;
+				if (rows * 4 < threads && row >= rows) continue;
 				*(uint4 *)(tile + place(row, threadIdx.x % 4)) = held[i];
 			}
 		}
@@ -249,11 +247,10 @@ DEVICE void store_number(uint64_t dst, int type, int64_t i, float v) {
 	else ((uint16_t *)dst)[i] = type == F16 ? f2h(v) : f2bf(v);
 }
 
-const int OUT_ROW = TILE_M + 4;
-
-// store_row stores what a tile makes of row n of x; a warp does it.
-DEVICE void store_row(const MatMulArgs &a, int split, int n, int m0, const float *sums) {
-	int lane = threadIdx.x & 31, count = min(TILE_M, a.m - m0);
+// store_row stores `width` numbers that a tile makes of row n of x, from
+// column m0 on; a warp does it.
+DEVICE void store_row(const MatMulArgs &a, int split, int n, int m0, int width, const float *sums) {
+	int lane = threadIdx.x & 31, count = min(width, a.m - m0);
 	if (a.partial) {
 		float *to = (float *)a.partial + ((int64_t)split * a.n + n) * a.m + m0;
 #pragma unroll 1
@@ -272,27 +269,28 @@ DEVICE void store_row(const MatMulArgs &a, int split, int n, int m0, const float
 
 // ---- the product
 
-template <int T, int BN> DEVICE void matmul_tile(const MatMulArgs &a) {
+// matmul_tile makes BM×BN results, WM×WN each warp.
+template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const MatMulArgs &a) {
 	constexpr bool planes = T != F16;
-	constexpr int across = BN >= 64 ? 2 : 1;                  // warps along n
-	constexpr int WM = TILE_M * across / 4, WN = BN / across; // a warp's part
+	constexpr int across = BN / WN, warps = BM / WM * across, threads = warps * 32;
+	static_assert(!planes || threads == BM, "a thread decodes a row");
 	constexpr int MT = WM / 16, NT = WN / 8;
-	constexpr int X_TILE = BN * 64;
+	constexpr int W_TILE = BM * 64, X_TILE = BN * 64, OUT_ROW = BM + 4;
 	int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5;
 
 	// Which tile: bands of w's tiles, so that what runs at a time shares rows.
-	int tiles_n = (a.n + BN - 1) / BN, tiles_m = (a.m + TILE_M - 1) / TILE_M;
+	int tiles_n = (a.n + BN - 1) / BN, tiles_m = (a.m + BM - 1) / BM;
 	int tile = (int)(blockIdx.x % (uint32_t)(tiles_n * tiles_m)), split = (int)(blockIdx.x / (uint32_t)(tiles_n * tiles_m));
 	int band = tile / (BAND * tiles_m), width = min(BAND, tiles_n - band * BAND), rest = tile - band * BAND * tiles_m;
-	int n0 = (band * BAND + rest % width) * BN, m0 = rest / width * TILE_M;
+	int n0 = (band * BAND + rest % width) * BN, m0 = rest / width * BM;
 	int step0 = split * a.each, steps = min(a.each, a.steps - step0);
 	if (steps < 0) steps = 0;
 
 	char *w_tiles = dynamic_shared();
 	char *x_tiles = w_tiles + (planes ? 2 : a.stages) * W_TILE;
-	Copy<BN> x;
+	Copy<BN, threads> x;
 	x.start(a.x, a.ldx, n0, a.n, step0);
-	Copy<planes ? 1 : TILE_M> w;
+	Copy<planes ? 1 : BM, threads> w;
 	Fetched f;
 	int chunk = 0;
 	if constexpr (planes) chunk = a.first + min(m0 + tid, a.m - 1) * a.steps + step0;
@@ -386,16 +384,16 @@ template <int T, int BN> DEVICE void matmul_tile(const MatMulArgs &a) {
 				for (int e = 0; e < 4; e++) out[(n_at + j * 8 + e % 2) * OUT_ROW + m_at + i * 16 + e / 2 * 8] = sum[i][pass * 2 + j][e];
 		__syncthreads();
 #pragma unroll 1
-		for (int row = warp; row < 16 * across; row += 4) {
+		for (int row = warp; row < 16 * across; row += warps) {
 			int n = n0 + row / 16 * WN + pass * 16 + row % 16;
-			if (n < a.n) store_row(a, split, n, m0, out + row * OUT_ROW);
+			if (n < a.n) store_row(a, split, n, m0, BM, out + row * OUT_ROW);
 		}
 	}
 }
 
-// Blocks an SM that the registers are shared by: 128×128 sums are 128
-// registers a thread, 16 are 16.
+// Registers: 64×64 sums a warp are 128 of a thread, with two blocks an SM; 16
+// columns of x leave room for six.
 #define MATMUL(T, name) \
-	KERNEL(matmul_##name##_128, MatMulArgs, TILE_THREADS, 2) { matmul_tile<T, 128>(a); } \
-	KERNEL(matmul_##name##_64, MatMulArgs, TILE_THREADS, 3) { matmul_tile<T, 64>(a); } \
-	KERNEL(matmul_##name##_16, MatMulArgs, TILE_THREADS, 6) { matmul_tile<T, 16>(a); }
+	KERNEL(matmul_##name##_128, MatMulArgs, 128, 2) { matmul_tile<T, 128, 128, 64, 64>(a); } \
+	KERNEL(matmul_##name##_64, MatMulArgs, 128, 3) { matmul_tile<T, 128, 64, 64, 32>(a); } \
+	KERNEL(matmul_##name##_16, MatMulArgs, 128, 6) { matmul_tile<T, 128, 16, 32, 16>(a); }

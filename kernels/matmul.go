@@ -6,13 +6,8 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// Shape of matmul.cuh's tiles.
-const (
-	tileM       = 128
-	tileK       = 32
-	tileThreads = 128
-	outRow      = tileM + 4 // numbers
-)
+// tileK is how many columns matmul.cuh takes at a time.
+const tileK = 32
 
 // matmulArgs is matmul.cuh's MatMulArgs.
 type matmulArgs struct {
@@ -76,10 +71,11 @@ func (c *converted) forget(t *tensor.Tensor) {
 
 // matMul: dst (n, m) = x (n, k) · wᵀ, w (m, k).
 //
-//	one row of x       matvec.cu: bound by reading w
-//	more               matmul.cuh: tensor cores, f16 operands, f32 sums;
-//	                   weights that are not packed become f16 by panels of rows
-//	f32, f64, integers matmul_f32.cu: all of float32
+//	one row of x        matvec.cu, packed weights: bound by reading w
+//	up to eight         matvec_raw.cu, other weights
+//	more                matmul.cuh: tensor cores, f16 operands, f32 sums;
+//	                    weights that are not packed become f16 by panels of rows
+//	f32, f64, integers  matmul_f32.cu: all of float32
 func (d *Device) matMul(op *tensor.Op) error {
 	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
 	if n*m == 0 {
@@ -90,6 +86,9 @@ func (d *Device) matMul(op *tensor.Op) error {
 	}
 	if done, err := d.matVec(op); done || err != nil {
 		return err
+	}
+	if _, _, packed := d.packed(op.A); n <= matVecRawRows && !packed {
+		return d.matVecRaw(op)
 	}
 	switch w := op.A.DType; {
 	case w.Quantised() || w == tensor.F16 || w == tensor.BF16:
@@ -123,7 +122,7 @@ func (d *Device) matMulTiles(op *tensor.Op, n, m, k int) error {
 	}
 	const most = 64 << 20 // bytes of a panel
 	ld := ceil(k, tileK) * tileK
-	step := min(m, max(most/(2*ld)/tileM, 1)*tileM)
+	step := min(m, max(most/(2*ld)/large.m, 1)*large.m)
 	for lo := 0; lo < m; lo += step {
 		part := op.A.Reshape(m, k).Slice(lo, min(lo+step, m))
 		w, err := d.panel(part, ld, step)
@@ -193,36 +192,54 @@ func (d *Device) panel(w *tensor.Tensor, ld, most int) (operand, error) {
 	return o, d.decodeChunks(addr, tensor.F16, w, 0, w.Len()/32)
 }
 
-// A variant is a tile for up to so many rows of x.
+// A variant is a tile of so many rows of w and of x.
 type variant struct {
-	n      int     // rows of x in a tile
-	blocks int     // of a Hopper's SM, by registers
-	step   float64 // µs that a block takes for 32 columns, on an H100
+	kernel     string  // its ending
+	m, n, warp int     // rows of w, of x; warps
+	blocks     int     // of an SM, by registers
+	step       float64 // µs that a block takes for 32 columns, on an H100
 }
 
-// variants, in the order of n. The last takes any number of rows.
-var variants = [...]variant{{16, 6, 0.25}, {64, 3, 0.4}, {128, 2, 0.57}}
+// variants for up to n rows of x; the last takes any number. large is for f16
+// where the SM has the shared memory for it.
+var (
+	variants = [...]variant{{"_16", 128, 16, 4, 6, 0.25}, {"_64", 128, 64, 4, 3, 0.4}, {"_128", 128, 128, 4, 2, 0.57}}
+	large    = variant{"_256", 256, 128, 8, 1, 0.57}
+)
+
+// sharedFor is the shared memory of a tile: that of its operands, or that
+// through which its results go out.
+func (v variant) sharedFor(w tensor.DType, stages int) int {
+	wTile, xTile, columns := v.m*tileK*2, v.n*tileK*2, min(v.n, 32)
+	operands := 2*wTile + stages*xTile
+	if w == tensor.F16 {
+		operands = stages * (wTile + xTile)
+	}
+	return max(operands, columns*(v.m+4)*4)
+}
+
+// variantFor chooses the tile for n rows of x and m of w.
+func (d *Device) variantFor(w tensor.DType, n, m, stages int) variant {
+	for _, v := range variants {
+		if n <= v.n {
+			return v
+		}
+	}
+	if w == tensor.F16 && ceil(n, large.n)*ceil(m, large.m) >= 2*d.sms() && large.sharedFor(w, stages) <= d.info.SharedPerBlock {
+		return large
+	}
+	return variants[len(variants)-1]
+}
 
 // tiles issues the tiles of a product, of weights of a type that has them.
 func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
-	v := variants[len(variants)-1]
-	for _, u := range variants {
-		if int(a.n) <= u.n {
-			v = u
-			break
-		}
-	}
 	a.stages = 4
 	if d.info.Major < 8 {
 		a.stages = 2 // no cp.async, and 64 KB an SM
 	}
-	const tileW = tileM * tileK * 2
-	smem := 2*tileW + int(a.stages)*v.n*tileK*2
-	if w == tensor.F16 {
-		smem = int(a.stages) * (tileW + v.n*tileK*2)
-	}
-	smem = max(smem, min(v.n, 32)*outRow*4)
-	count := ceil(int(a.m), tileM) * ceil(int(a.n), v.n)
+	v := d.variantFor(w, int(a.n), int(a.m), int(a.stages))
+	smem := v.sharedFor(w, int(a.stages))
+	count := ceil(int(a.m), v.m) * ceil(int(a.n), v.n)
 	slots := d.sms() * max(1, min(v.blocks, d.info.SharedPerSM/(smem+1<<10)))
 	splits := split(count, int(a.steps), slots, int(a.n)*int(a.m), v.step)
 	a.each = int32(ceil(int(a.steps), splits))
@@ -233,8 +250,8 @@ func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
 			return err
 		}
 	}
-	kernel := "matmul_" + w.String() + [...]string{16: "_16", 64: "_64", 128: "_128"}[v.n]
-	if err := d.launch(kernel, count*int(a.splits), tileThreads, smem, unsafe.Pointer(a)); err != nil || a.splits == 1 {
+	err = d.launch("matmul_"+w.String()+v.kernel, count*int(a.splits), 32*v.warp, smem, unsafe.Pointer(a))
+	if err != nil || a.splits == 1 {
 		return err
 	}
 	return d.sumParts(sumArgs{partial: a.partial, xScale: a.xScale, wScale: a.wScale, dst: a.dst, n: a.n, m: a.m, ldd: a.ldd,

@@ -3,4 +3,3 @@
 
 MATMUL(Q4_1, q4_1)
 MATMUL(Q5_1, q5_1)
-MATMUL(F16, f16)
