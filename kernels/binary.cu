@@ -17,6 +17,9 @@ struct Binary {
 
 template <class T, class F> DEVICE void binary_of(const Binary &a, F f) { map2<T>(a.dst, a.a, a.b, a.n, a.m, a.wide, f); }
 
+// one_by_one is for functions that are long.
+template <class T, class F> DEVICE void one_by_one(const Binary &a, F f) { map2<T>(a.dst, a.a, a.b, a.n, a.m, 0, f); }
+
 template <class T> DEVICE void binary_float(const Binary &a) {
 	typedef typename T::Work W;
 	switch (a.fn) {
@@ -24,7 +27,7 @@ template <class T> DEVICE void binary_float(const Binary &a) {
 	case FN_SUB: return binary_of<T>(a, [](W x, W y) { return x - y; });
 	case FN_MUL: return binary_of<T>(a, [](W x, W y) { return x * y; });
 	case FN_DIV: return binary_of<T>(a, [](W x, W y) { return x / y; });
-	case FN_POW: return binary_of<T>(a, [](W x, W y) { return pow_of(x, y); });
+	case FN_POW: return one_by_one<T>(a, [](W x, W y) { return pow_of(x, y); });
 	case FN_MIN: return binary_of<T>(a, [](W x, W y) { return least(x, y); });
 	case FN_MAX: return binary_of<T>(a, [](W x, W y) { return most(x, y); });
 	}
@@ -62,8 +65,8 @@ template <class T> DEVICE void binary_integer(const Binary &a) {
 	case FN_ADD: return binary_of<T>(a, [](W x, W y) { return (W)((uint64_t)x + (uint64_t)y); });
 	case FN_SUB: return binary_of<T>(a, [](W x, W y) { return (W)((uint64_t)x - (uint64_t)y); });
 	case FN_MUL: return binary_of<T>(a, [](W x, W y) { return (W)((uint64_t)x * (uint64_t)y); });
-	case FN_DIV: return binary_of<T>(a, [=](W x, W y) { return divided(x, y, fault); });
-	case FN_POW: return binary_of<T>(a, [=](W x, W y) { return raised(x, y, fault); });
+	case FN_DIV: return one_by_one<T>(a, [=](W x, W y) { return divided(x, y, fault); });
+	case FN_POW: return one_by_one<T>(a, [=](W x, W y) { return raised(x, y, fault); });
 	case FN_MIN: return binary_of<T>(a, [](W x, W y) { return least(x, y); });
 	case FN_MAX: return binary_of<T>(a, [](W x, W y) { return most(x, y); });
 	}

@@ -24,15 +24,26 @@ func (d *Device) binary(op *tensor.Op) error {
 	if m != n && overlap(op.Dst, op.B) { // b is needed again after its place was written
 		return d.refuse(op, "%s into its second operand %s of another shape", op.Fn, op.B)
 	}
-	grid, block := d.spread(n)
-	a := binaryArgs{dst: ptr(op.Dst), a: ptr(op.A), b: ptr(op.B), fault: d.faultWord(), n: int64(n), m: int64(m), fn: int32(op.Fn)}
+	a := binaryArgs{b: ptr(op.B), fault: d.faultWord(), m: int64(m), fn: int32(op.Fn)}
 	if m == 1 || m == n || m%4 == 0 {
 		a.wide = wide(op.Dst, op.A)
 		if m > 1 {
 			a.wide &= wide(op.B)
 		}
 	}
-	return d.launch("binary_"+op.A.DType.String(), grid, block, 0, unsafe.Pointer(&a))
+	piece := n
+	if m != n && m != 1 { // the kernel divides in 32 bits
+		piece = max(1, 1<<31/m) * m
+	}
+	for at := 0; at < n; at += piece {
+		offset := uint64(op.A.DType.Bytes(at))
+		a.n, a.dst, a.a = int64(min(piece, n-at)), ptr(op.Dst)+offset, ptr(op.A)+offset
+		grid, block := d.spread(int(a.n))
+		if err := d.launch("binary_"+op.A.DType.String(), grid, block, 0, unsafe.Pointer(&a)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func overlap(a, b *tensor.Tensor) bool {

@@ -74,6 +74,7 @@ template <class T, class F> DEVICE void map(uint64_t dst, uint64_t x, int64_t n,
 	const int size = Pack<T>::size;
 	int64_t done = 0;
 	if (wide) {
+#pragma unroll 1
 		for (int64_t i = grid_start(); i < n / size; i += grid_step()) {
 			Pack<T> p = ((const Pack<T> *)x)[i];
 #pragma unroll
@@ -82,26 +83,29 @@ template <class T, class F> DEVICE void map(uint64_t dst, uint64_t x, int64_t n,
 		}
 		done = n / size * size;
 	}
+#pragma unroll 1
 	for (int64_t i = done + grid_start(); i < n; i += grid_step())
 		((typename T::Store *)dst)[i] = T::put(f(T::get(((const typename T::Store *)x)[i])));
 }
 
-// repeated is where number i of n finds its partner among m numbers that repeat.
+// repeated is where number i of n finds its partner among m numbers that
+// repeat; n is below 2³² where they do.
 DEVICE int64_t repeated(int64_t i, int64_t n, int64_t m) {
 	if (m == n) return i;
 	if (m == 1) return 0;
-	if (n >> 32 == 0) return (uint32_t)i % (uint32_t)m;
-	return i % m;
+	return (uint32_t)i % (uint32_t)m;
 }
 
 // map2 sets the n numbers at dst to f of those at a and at b, where b has m
 // numbers that repeat. wide says that the addresses are multiples of 16, and m
-// is n, 1, or a multiple of 4. dst may be a, and b if m is n.
+// is n, 1, or a multiple of 4. dst may be a, and b if m is n. Loops are not
+// unrolled: enough threads wait for memory, and there are many of these.
 template <class T, class F> DEVICE void map2(uint64_t dst, uint64_t a, uint64_t b, int64_t n, int64_t m, int32_t wide, F f) {
 	typedef typename T::Store Store;
 	const int size = Pack<T>::size;
 	int64_t done = 0;
 	if (wide) {
+#pragma unroll 1
 		for (int64_t i = grid_start(); i < n / size; i += grid_step()) {
 			Pack<T> x = ((const Pack<T> *)a)[i], y;
 			if (m == 1) {
@@ -117,6 +121,7 @@ template <class T, class F> DEVICE void map2(uint64_t dst, uint64_t a, uint64_t 
 		}
 		done = n / size * size;
 	}
+#pragma unroll 1
 	for (int64_t i = done + grid_start(); i < n; i += grid_step())
 		((Store *)dst)[i] = T::put(f(T::get(((const Store *)a)[i]), T::get(((const Store *)b)[repeated(i, n, m)])));
 }

@@ -30,20 +30,21 @@ DEVICE int64_t highest(int64_t) { return 0x7fffffffffffffff; }
 DEVICE double lowest(double) { return -__uint_as_float(0x7f800000); }
 DEVICE int64_t lowest(int64_t) { return -0x7fffffffffffffff - 1; }
 
-template <class A, class G, class F> DEVICE A joined_row(const Team &t, int64_t n, A zero, G get, F join) {
-	A v = zero;
-#pragma unroll 4
-	for (int64_t i = t.rank; i < n; i += t.size) v = join(v, get(i));
-	return joined(t, v, zero, join);
+template <class A> DEVICE A join(int fn, A a, A b) {
+	switch (fn) {
+	case FN_PROD: return a * b;
+	case FN_MIN: return least(a, b);
+	case FN_MAX: return most(a, b);
+	}
+	return a + b;
 }
 
+// reduced joins n numbers that a team has.
 template <class A, class G> DEVICE A reduced(const Team &t, int64_t n, int fn, G get) {
-	switch (fn) {
-	case FN_PROD: return joined_row(t, n, (A)1, get, [](A a, A b) { return a * b; });
-	case FN_MIN: return joined_row(t, n, highest((A)0), get, [](A a, A b) { return least(a, b); });
-	case FN_MAX: return joined_row(t, n, lowest((A)0), get, [](A a, A b) { return most(a, b); });
-	}
-	return joined_row(t, n, (A)0, get, [](A a, A b) { return a + b; });
+	A zero = fn == FN_PROD ? 1 : fn == FN_MIN ? highest((A)0) : fn == FN_MAX ? lowest((A)0) : 0, v = zero;
+#pragma unroll 4
+	for (int64_t i = t.rank; i < n; i += t.size) v = join(fn, v, get(i));
+	return joined(t, v, zero, [=](A a, A b) { return join(fn, a, b); });
 }
 
 // finish writes the result of a row.

@@ -26,6 +26,7 @@ DEVICE Team team(int32_t lanes) {
 // joined is what join makes of the values of all threads of a team; all of
 // them get it. Joining with zero changes nothing.
 template <class V, class F> DEVICE V joined(const Team &t, V v, V zero, F join) {
+#pragma unroll 1
 	for (int i = 16; i > 0; i /= 2) v = join(v, __shfl_xor_sync(full_warp, v, i));
 	if (t.size == 32) return v;
 	SHARED V part[32];
@@ -33,6 +34,7 @@ template <class V, class F> DEVICE V joined(const Team &t, V v, V zero, F join) 
 	if (lane == 0) part[threadIdx.x / 32] = v;
 	__syncthreads();
 	v = lane < t.size / 32 ? part[lane] : zero;
+#pragma unroll 1
 	for (int i = 16; i > 0; i /= 2) v = join(v, __shfl_xor_sync(full_warp, v, i));
 	__syncthreads(); // part is free again
 	return v;

@@ -23,14 +23,14 @@ template <class T> DEVICE void unary_float(const Unary &a) {
 	case FN_EXP: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return exp_of(x); });
 	case FN_LOG: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return log_of(x); });
 	case FN_SQRT: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return sqrt_of(x); });
-	case FN_SIN: return map<T>(a.dst, a.x, a.n, 0, [](W x) { return sin_of(x); }); // one by one: they are long
+	case FN_SIN: return map<T>(a.dst, a.x, a.n, 0, [](W x) { return sin_of(x); }); // these are long: one by one
 	case FN_COS: return map<T>(a.dst, a.x, a.n, 0, [](W x) { return cos_of(x); });
 	case FN_TANH: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return tanh_of(x); });
 	case FN_SIGMOID: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return sigmoid(x); });
 	case FN_RELU: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return relu(x); });
 	case FN_SILU: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return silu(x); });
 	case FN_GELU: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return gelu(x); });
-	case FN_GELU_ERF: return map<T>(a.dst, a.x, a.n, a.wide, [](W x) { return gelu_erf(x); });
+	case FN_GELU_ERF: return map<T>(a.dst, a.x, a.n, 0, [](W x) { return gelu_erf(x); });
 	case FN_TANHCAP: {
 		W limit = a.limit;
 		return map<T>(a.dst, a.x, a.n, a.wide, [=](W x) { return limit * tanh_of(x / limit); });
