@@ -67,6 +67,10 @@ const int SLOT_D = 1152;     // 4 bytes a lane
 const int SLOT_H = 1280;     // 16 bytes for 8 lanes: head
 const int SLOT_BYTES = 1344;
 
+// An iteration is so many chunks a lane, `lanes` apart: what it costs beside
+// the products is shared.
+const int UNROLL = 2;
+
 // Loaded is what a lane needs of its chunk. Of a 2-byte (1-byte) plane it is
 // the aligned word around; which part of it follows from the chunk's number.
 struct Loaded {
@@ -76,6 +80,9 @@ struct Loaded {
 	uint32_t d;   // d, or d and m
 	uint4 head;
 };
+
+// has_q says whether a type has 16 bytes of nibbles.
+DEVICE constexpr bool has_q(int type) { return type != Q8_0 && type != Q2_K && type != Q3_K; }
 
 // word4 is the aligned word that holds the bytes of entry i of a plane.
 template <int bytes> DEVICE const char *word4(const char *plane, int i) {
@@ -91,62 +98,28 @@ DEVICE const char *q8_address(const char *q, int chunk, int half) {
 
 // fetch_async starts to copy chunk c into a slot. Lane 0 of each 8 brings the
 // head of the super-block that the eight share.
-DEVICE void fetch_async(char *slot, int type, const Planes &w, int c) {
+template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int c) {
 	int lane = threadIdx.x & 31;
 	char *q = slot + SLOT_Q + lane * 16, *a = slot + SLOT_A + lane * 16, *s = slot + SLOT_S + lane * 4, *d = slot + SLOT_D + lane * 4;
 	char *head = slot + SLOT_H + (lane >> 3) * 16;
-	if (type != Q8_0 && type != Q2_K && type != Q3_K) cp_async16(q, w.p[0] + (int64_t)c * 16);
-	switch (type) {
-	case Q4_0: case IQ4_NL:
-		cp_async4(d, word4<2>(w.p[1], c));
-		break;
-	case Q4_1:
-		cp_async4(d, w.p[1] + (int64_t)c * 4);
-		break;
-	case Q5_0:
-		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
-		cp_async4(d, word4<2>(w.p[2], c));
-		break;
-	case Q5_1:
-		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
-		cp_async4(d, w.p[2] + (int64_t)c * 4);
-		break;
-	case Q8_0:
-		cp_async16(q, q8_address(w.p[0], c, 0));
-		cp_async16(a, q8_address(w.p[0], c, 1));
-		cp_async4(d, word4<2>(w.p[1], c));
-		break;
-	case Q4_K:
-		if ((lane & 7) == 0) cp_async16(head, w.p[1] + (int64_t)(c >> 3) * 16);
-		break;
-	case Q5_K:
-		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
-		if ((lane & 7) == 0) cp_async16(head, w.p[2] + (int64_t)(c >> 3) * 16);
-		break;
-	case Q6_K:
-		cp_async8(a, w.p[1] + (int64_t)c * 8);
-		cp_async4(s, word4<2>(w.p[2], c));
-		cp_async4(d, word4<2>(w.p[3], c >> 3));
-		break;
-	case Q2_K:
-		cp_async8(a, w.p[0] + (int64_t)c * 8);
-		cp_async4(s, word4<2>(w.p[1], c));
-		cp_async4(d, w.p[2] + (int64_t)(c >> 3) * 4);
-		break;
-	case Q3_K:
-		cp_async8(a, w.p[0] + (int64_t)c * 8);
-		cp_async4(a + 8, w.p[1] + (int64_t)c * 4);
-		cp_async4(s, word4<2>(w.p[2], c));
-		cp_async4(d, word4<2>(w.p[3], c >> 3));
-		break;
-	case IQ4_XS:
-		cp_async4(s, word4<1>(w.p[1], c));
-		cp_async4(d, word4<2>(w.p[2], c >> 3));
-		break;
-	case MXFP4:
-		cp_async4(s, word4<1>(w.p[1], c));
-		break;
-	}
+	int64_t i = c, super = c >> 3;
+	if (has_q(type)) cp_async16(q, w.p[0] + i * 16);
+	if (type == Q8_0) cp_async16(q, q8_address(w.p[0], c, 0)), cp_async16(a, q8_address(w.p[0], c, 1));
+	if (type == Q2_K || type == Q3_K) cp_async8(a, w.p[0] + i * 8);
+	if (type == Q6_K) cp_async8(a, w.p[1] + i * 8);
+	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) cp_async4(a + 8, w.p[1] + i * 4);
+	if (type == Q4_K && (lane & 7) == 0) cp_async16(head, w.p[1] + super * 16);
+	if (type == Q5_K && (lane & 7) == 0) cp_async16(head, w.p[2] + super * 16);
+	if (type == Q6_K || type == Q3_K) cp_async4(s, word4<2>(w.p[2], c));
+	if (type == Q2_K) cp_async4(s, word4<2>(w.p[1], c));
+	if (type == IQ4_XS || type == MXFP4) cp_async4(s, word4<1>(w.p[1], c));
+	if (type == Q4_0 || type == IQ4_NL || type == Q8_0) cp_async4(d, word4<2>(w.p[1], c));
+	if (type == Q5_0) cp_async4(d, word4<2>(w.p[2], c));
+	if (type == Q4_1) cp_async4(d, w.p[1] + i * 4);
+	if (type == Q5_1) cp_async4(d, w.p[2] + i * 4);
+	if (type == Q2_K) cp_async4(d, w.p[2] + super * 4);
+	if (type == Q6_K || type == Q3_K) cp_async4(d, word4<2>(w.p[3], c >> 3));
+	if (type == IQ4_XS) cp_async4(d, word4<2>(w.p[2], c >> 3));
 }
 
 DEVICE void take(Loaded &v, const char *slot) {
@@ -159,65 +132,27 @@ DEVICE void take(Loaded &v, const char *slot) {
 }
 
 // fetch_direct is fetch_async and take without the ring.
-DEVICE void fetch_direct(Loaded &v, int type, const Planes &w, int c) {
-	if (type != Q8_0 && type != Q2_K && type != Q3_K) v.q = load16(w.p[0] + (int64_t)c * 16);
-	switch (type) {
-	case Q4_0: case IQ4_NL:
-		v.d = load4(word4<2>(w.p[1], c));
-		break;
-	case Q4_1:
-		v.d = load4(w.p[1] + (int64_t)c * 4);
-		break;
-	case Q5_0:
-		v.a.z = load4(w.p[1] + (int64_t)c * 4);
-		v.d = load4(word4<2>(w.p[2], c));
-		break;
-	case Q5_1:
-		v.a.z = load4(w.p[1] + (int64_t)c * 4);
-		v.d = load4(w.p[2] + (int64_t)c * 4);
-		break;
-	case Q8_0:
-		v.q = load16(q8_address(w.p[0], c, 0));
-		v.a = load16(q8_address(w.p[0], c, 1));
-		v.d = load4(word4<2>(w.p[1], c));
-		break;
-	case Q4_K:
-		v.head = load16(w.p[1] + (int64_t)(c >> 3) * 16);
-		break;
-	case Q5_K:
-		v.a.z = load4(w.p[1] + (int64_t)c * 4);
-		v.head = load16(w.p[2] + (int64_t)(c >> 3) * 16);
-		break;
-	case Q6_K: {
-		uint2 h = load8(w.p[1] + (int64_t)c * 8);
+template <int type> DEVICE void fetch_direct(Loaded &v, const Planes &w, int c) {
+	int64_t i = c, super = c >> 3;
+	if (has_q(type)) v.q = load16(w.p[0] + i * 16);
+	if (type == Q8_0) v.q = load16(q8_address(w.p[0], c, 0)), v.a = load16(q8_address(w.p[0], c, 1));
+	if (type == Q2_K || type == Q3_K || type == Q6_K) {
+		uint2 h = load8(w.p[type == Q6_K] + i * 8);
 		v.a.x = h.x, v.a.y = h.y;
-		v.s = load4(word4<2>(w.p[2], c));
-		v.d = load4(word4<2>(w.p[3], c >> 3));
-		break;
 	}
-	case Q2_K: {
-		uint2 h = load8(w.p[0] + (int64_t)c * 8);
-		v.a.x = h.x, v.a.y = h.y;
-		v.s = load4(word4<2>(w.p[1], c));
-		v.d = load4(w.p[2] + (int64_t)(c >> 3) * 4);
-		break;
-	}
-	case Q3_K: {
-		uint2 h = load8(w.p[0] + (int64_t)c * 8);
-		v.a.x = h.x, v.a.y = h.y;
-		v.a.z = load4(w.p[1] + (int64_t)c * 4);
-		v.s = load4(word4<2>(w.p[2], c));
-		v.d = load4(word4<2>(w.p[3], c >> 3));
-		break;
-	}
-	case IQ4_XS:
-		v.s = load4(word4<1>(w.p[1], c));
-		v.d = load4(word4<2>(w.p[2], c >> 3));
-		break;
-	case MXFP4:
-		v.s = load4(word4<1>(w.p[1], c));
-		break;
-	}
+	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) v.a.z = load4(w.p[1] + i * 4);
+	if (type == Q4_K) v.head = load16(w.p[1] + super * 16);
+	if (type == Q5_K) v.head = load16(w.p[2] + super * 16);
+	if (type == Q6_K || type == Q3_K) v.s = load4(word4<2>(w.p[2], c));
+	if (type == Q2_K) v.s = load4(word4<2>(w.p[1], c));
+	if (type == IQ4_XS || type == MXFP4) v.s = load4(word4<1>(w.p[1], c));
+	if (type == Q4_0 || type == IQ4_NL || type == Q8_0) v.d = load4(word4<2>(w.p[1], c));
+	if (type == Q5_0) v.d = load4(word4<2>(w.p[2], c));
+	if (type == Q4_1) v.d = load4(w.p[1] + i * 4);
+	if (type == Q5_1) v.d = load4(w.p[2] + i * 4);
+	if (type == Q2_K) v.d = load4(w.p[2] + super * 4);
+	if (type == Q6_K || type == Q3_K) v.d = load4(word4<2>(w.p[3], c >> 3));
+	if (type == IQ4_XS) v.d = load4(word4<2>(w.p[2], c >> 3));
 }
 
 // Activations are the input of a product in shared memory, by chunks.
@@ -268,7 +203,7 @@ DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
 
 // dot is the product of a chunk of weights with the activations of its
 // columns: chunk c of the matrix, chunk i of the row.
-DEVICE float dot(int type, const Loaded &v, int c, const Activations &x, int i) {
+template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &x, int i) {
 	const uint32_t nibbles = 0x0f0f0f0f;
 	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w}, first[4], second[4];
 	if (type == Q8_0) {
@@ -359,25 +294,23 @@ DEVICE float dot(int type, const Loaded &v, int c, const Activations &x, int i) 
 	return sum * scale;
 }
 
-// accumulate is dot with its type known at compile time.
-DEVICE float accumulate(int type, const Loaded &v, int c, const Activations &x, int i) {
-	switch (type) {
-	case Q4_K: return dot(Q4_K, v, c, x, i);
-	case Q6_K: return dot(Q6_K, v, c, x, i);
-	case Q8_0: return dot(Q8_0, v, c, x, i);
-	case Q5_0: return dot(Q5_0, v, c, x, i);
-	case Q5_K: return dot(Q5_K, v, c, x, i);
-	case Q4_0: return dot(Q4_0, v, c, x, i);
-	case Q4_1: return dot(Q4_1, v, c, x, i);
-	case Q5_1: return dot(Q5_1, v, c, x, i);
-	case Q2_K: return dot(Q2_K, v, c, x, i);
-	case Q3_K: return dot(Q3_K, v, c, x, i);
-	case IQ4_NL: return dot(IQ4_NL, v, c, x, i);
-	case IQ4_XS: return dot(IQ4_XS, v, c, x, i);
-	case MXFP4: return dot(MXFP4, v, c, x, i);
+// FOR_TYPE calls f<type>(…) for a type that is known at run time only.
+#define FOR_TYPE(type, f, ...) \
+	switch (type) { \
+	case Q4_K: f<Q4_K>(__VA_ARGS__); break; \
+	case Q6_K: f<Q6_K>(__VA_ARGS__); break; \
+	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
+	case Q5_0: f<Q5_0>(__VA_ARGS__); break; \
+	case Q5_K: f<Q5_K>(__VA_ARGS__); break; \
+	case Q4_0: f<Q4_0>(__VA_ARGS__); break; \
+	case Q4_1: f<Q4_1>(__VA_ARGS__); break; \
+	case Q5_1: f<Q5_1>(__VA_ARGS__); break; \
+	case Q2_K: f<Q2_K>(__VA_ARGS__); break; \
+	case Q3_K: f<Q3_K>(__VA_ARGS__); break; \
+	case IQ4_NL: f<IQ4_NL>(__VA_ARGS__); break; \
+	case IQ4_XS: f<IQ4_XS>(__VA_ARGS__); break; \
+	case MXFP4: f<MXFP4>(__VA_ARGS__); break; \
 	}
-	return 0;
-}
 
 // A Job is the rows that a warp takes at a time: 32/lanes of them, of one part.
 struct Job {
@@ -405,8 +338,8 @@ DEVICE Job job(const Product &p, int n) {
 // A Flow brings a warp's weights, iteration after iteration, job after job,
 // into the next product as soon as that is known.
 struct Flow {
-	char *ring;          // `depth` slots of this warp
-	Loaded pending;      // without a ring
+	char *ring;          // depth·UNROLL slots of this warp
+	Loaded pending[UNROLL]; // without a ring
 	const Product *p;    // what is fetched; in shared memory
 	const Product *next; // what follows p, or 0
 	int depth;           // iterations in flight, and one; 1 without a ring
@@ -424,7 +357,7 @@ DEVICE void start_job(Flow &f) {
 			f.part = j.part;
 			f.col = row < f.p->part[j.part].rows ? lane % f.p->lanes : chunks; // past the end: nothing to copy
 			f.chunk = f.p->part[j.part].first + row * chunks + f.col;
-			f.left = (chunks + f.p->lanes - 1) / f.p->lanes;
+			f.left = (chunks + f.p->lanes * UNROLL - 1) / (f.p->lanes * UNROLL);
 			return;
 		}
 		if (!f.next) {
@@ -435,16 +368,24 @@ DEVICE void start_job(Flow &f) {
 	}
 }
 
+template <int type> DEVICE void fetch_chunks(Flow &f, const Planes &w, int chunks) {
+#pragma unroll
+	for (int u = 0; u < UNROLL; u++) {
+		if (f.col + u * f.p->lanes >= chunks) break;
+		int c = f.chunk + u * f.p->lanes;
+		if (async_copies) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, c);
+		else fetch_direct<type>(f.pending[u], w, c);
+	}
+}
+
 // fetch starts the copies of one iteration, if there is one.
 DEVICE void fetch(Flow &f) {
 	if (f.left == 0) start_job(f);
 	if (f.left > 0) {
 		const Part &part = f.p->part[f.part];
-		if (f.col < f.p->cols / 32) {
-			if (async_copies) fetch_async(f.ring + f.put * SLOT_BYTES, part.type, part.w, f.chunk);
-			else fetch_direct(f.pending, part.type, part.w, f.chunk);
-		}
-		f.col += f.p->lanes, f.chunk += f.p->lanes, f.left--, f.ahead++;
+		int chunks = f.p->cols / 32, step = f.p->lanes * UNROLL;
+		if (f.col < chunks) FOR_TYPE(part.type, fetch_chunks, f, part.w, chunks)
+		f.col += step, f.chunk += step, f.left--, f.ahead++;
 		if (++f.put == f.depth) f.put = 0;
 	}
 	cp_async_commit(); // also an empty group: cp_async_wait counts them
@@ -456,29 +397,43 @@ DEVICE void fill(Flow &f) {
 	for (int i = 0; i < missing; i++) fetch(f);
 }
 
-// next_loaded waits for the oldest iteration and fetches one more.
-DEVICE void next_loaded(Flow &f, Loaded &v) {
+// next waits for the oldest iteration, fetches one more, and returns the slots
+// of the oldest; without a ring it is in v.
+DEVICE const char *next(Flow &f, Loaded v[UNROLL]) {
 	if (!async_copies) {
-		v = f.pending;
+		for (int u = 0; u < UNROLL; u++) v[u] = f.pending[u];
 		f.ahead--;
 		fetch(f);
-		return;
+		return 0;
 	}
-	if (f.depth >= 8) cp_async_wait<6>();
-	else if (f.depth >= 6) cp_async_wait<4>();
+	if (f.depth >= 6) cp_async_wait<4>();
 	else if (f.depth >= 4) cp_async_wait<2>();
+	else if (f.depth >= 3) cp_async_wait<1>();
 	else cp_async_wait<0>();
 	__syncwarp(); // the copies of other lanes, too; and all have read the slot that is filled now
 	f.ahead--;
 	fetch(f);
-	take(v, f.ring + f.got * SLOT_BYTES);
+	const char *slot = f.ring + f.got * UNROLL * SLOT_BYTES;
 	if (++f.got == f.depth) f.got = 0;
+	return slot;
 }
 
-// start_flow begins with p. The ring holds MATVEC_WARPS·depth slots.
+// accumulate adds the products of an iteration to y.
+template <int type> DEVICE void accumulate(float &y, const char *slot, const Loaded loaded[UNROLL], int c, const Activations &x, int i, int lanes, int chunks) {
+#pragma unroll
+	for (int u = 0; u < UNROLL; u++) {
+		if (i + u * lanes >= chunks) break;
+		Loaded v;
+		if (async_copies) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
+		else v = loaded[u];
+		y += dot<type>(v, c + u * lanes, x, i + u * lanes);
+	}
+}
+
+// start_flow begins with p. The ring holds MATVEC_WARPS·depth·UNROLL slots.
 DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
 	Flow f;
-	f.ring = ring + (threadIdx.x >> 5) * depth * SLOT_BYTES;
+	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
 	f.p = p, f.next = 0, f.depth = async_copies ? depth : 1;
 	f.put = f.got = f.ahead = f.n = f.left = 0;
 	f.part = -1;
@@ -508,7 +463,7 @@ DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
 		f.n--;
 		start_job(f);
 		int done = f.left - left;
-		f.col += done * f.p->lanes, f.chunk += done * f.p->lanes, f.left = left;
+		f.col += done * UNROLL * f.p->lanes, f.chunk += done * UNROLL * f.p->lanes, f.left = left;
 	}
 	return f;
 }
@@ -635,7 +590,7 @@ DEVICE void block_best(Best b, Best *out, Best *memory) {
 // product computes p, which is f's current product, with its input in x.
 DEVICE void product(const Product &p, Flow &f, const Activations &x, float factor, Best *memory) {
 	int lane = threadIdx.x & 31, chunks = p.cols / 32, lanes = p.lanes;
-	int rounds = (chunks + lanes - 1) / lanes;
+	int step = lanes * UNROLL, rounds = (chunks + step - 1) / step;
 	float gate = 0;
 	Best best = {0, -1};
 	for (int n = 0;; n++) {
@@ -650,10 +605,10 @@ DEVICE void product(const Product &p, Flow &f, const Activations &x, float facto
 		float y = 0;
 		int c = part.first + row * chunks + col;
 		for (int i = 0; i < rounds; i++) {
-			Loaded v;
-			next_loaded(f, v);
-			if (inside && col < chunks) y += accumulate(part.type, v, c, x, col);
-			col += lanes, c += lanes;
+			Loaded v[UNROLL];
+			const char *slot = next(f, v);
+			if (inside && col < chunks) FOR_TYPE(part.type, accumulate, y, slot, v, c, x, col, lanes, chunks)
+			col += step, c += step;
 		}
 		for (int i = lanes / 2; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
 		if (!mine) continue;

@@ -10,7 +10,7 @@ import (
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
-	slotBytes     = 1344
+	slotBytes     = 2 * 1344 // of an iteration
 )
 
 // How the results of a product leave it (matvec.cuh).
@@ -91,7 +91,7 @@ func (d *Device) finishProduct(p *product) bool {
 	least := 0
 	for lanes := 32; lanes >= wide; lanes /= 2 {
 		perWarp := ceil(ceil(ceil(rows, 32/lanes), d.sms()), matvecWarps)
-		if cost := perWarp * (ceil(chunks, lanes) + 1); least == 0 || cost < least {
+		if cost := perWarp * (2*ceil(chunks, 2*lanes) + 1); least == 0 || cost < least {
 			p.lanes, least = int32(lanes), cost
 		}
 	}
@@ -115,7 +115,7 @@ func (d *Device) ringDepth(region, static int) int {
 	if d.info.Major < 8 {
 		return 0
 	}
-	for _, depth := range []int{8, 6, 4} {
+	for _, depth := range []int{6, 4, 3} {
 		if region+static+d.ringBytes(depth) <= d.info.SharedPerBlock {
 			return depth
 		}
