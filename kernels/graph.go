@@ -60,17 +60,17 @@ func (g *graph) capture() error {
 	err = g.issue()
 	d.input = converted{}
 	record, e := d.drv.StreamEndCapture(d.stream)
-	if err != nil {
-		return err
-	}
 	if e == nil && g.generation != d.generation {
 		e = errors.New("internal error: scratch memory moved while launches were recorded")
 	}
-	if e == nil {
+	if e == nil && err == nil {
 		g.exec, e = d.drv.GraphInstantiate(record)
 	}
 	if record != 0 {
 		e = errors.Join(e, d.drv.GraphDestroy(record))
+	}
+	if err != nil {
+		return err
 	}
 	if e == nil {
 		e = d.drv.GraphUpload(g.exec, d.stream)
