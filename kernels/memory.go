@@ -165,6 +165,29 @@ func (d *Device) Used() (bytes int64) {
 	return bytes
 }
 
+// Overhead is how much memory of the card a model takes beside its tensors: the
+// staging area, code, and what operations need for themselves. What is taken
+// already, and so missing in Memory, does not count.
+func (d *Device) Overhead() (bytes int64) {
+	const usual = 40 << 20 // 24 MiB of scratch at 512 rows of an 8B model, 12 of code
+	d.mu.Lock()
+	staged := d.stage != nil
+	d.mu.Unlock()
+	if !staged {
+		bytes = slotSize
+	}
+	return max(bytes, usual+bytes-d.Scratch())
+}
+
+// Placed is how much memory Place takes for a weight.
+func (d *Device) Placed(dt tensor.DType, shape []int) int64 {
+	t := &tensor.Tensor{DType: dt, Shape: shape}
+	if n := packedBytes(dt, t.Rows(), t.Cols()); n > 0 {
+		return int64(n)
+	}
+	return int64(t.Bytes())
+}
+
 // size checks a shape and returns its bytes.
 func size(dt tensor.DType, shape []int) (int, error) {
 	if !dt.Known() {
