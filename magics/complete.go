@@ -202,7 +202,7 @@ func completeTensor(in *Interpreter, c Completing) []string {
 	for _, d := range tensor.DTypes() {
 		names = append(names, d.String())
 	}
-	for _, d := range in.o.Devices {
+	for _, d := range in.devices.known() {
 		names = append(names, d.Name())
 	}
 	if open := strings.LastIndexByte(head, '('); open > strings.LastIndexByte(head, ')') {

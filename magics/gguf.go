@@ -131,6 +131,7 @@ func takeTensor(c *Call, f *gguf.File, name string) error {
 	if !t.DType.Known() || !slices.Contains(tensor.DTypes(), t.DType) {
 		return modelError("%s has type %s, which cannot be read; take another tensor", name, t.DType)
 	}
+	c.env.Devices = c.devices.all()
 	err := gguf.Guard(func() error { return c.env.Put(id, t.DType, slices.Clone(t.Shape), t.Data) })
 	if errors.Is(err, gguf.ErrFileChanged) {
 		return modelError("%s changed while it was read; try again", c.Args[1])

@@ -5,41 +5,144 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/gofrs/uuid/v5"
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/internal/nvml"
 	"github.com/llcuda/llcuda/jupyter"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 func init() {
-	register(Magic{Name: "gpu", Doc: "shows the GPUs: memory, driver, temperature, power", Line: true,
-		Help:  "Where there is no GPU it says why, and what to do about it.",
-		Flags: func(f *pflag.FlagSet) { f.Bool("json", false, "print JSON") },
-		Run: func(_ context.Context, c *Call) error {
-			if err := c.atMost(0); err != nil {
-				return err
+	register(Magic{Name: "gpu", Args: "[use N|cpu|auto]", Doc: "shows the GPUs, chooses one, or measures it", Line: true,
+		Help: `%gpu                    memory, clocks, temperature, power, processes, the kernels in use
+%gpu --watch 10         the same live, for so many seconds; without a number until it is interrupted
+%gpu use 1              new tensors and models go to the second GPU
+%gpu use cpu            and to the CPU; %gpu use auto is how it was at first: all GPUs, or the CPU
+%gpu bench attention    time and memory of attention over the length of the context, plotted
+Where there is no GPU it says why, and what to do about it.`,
+		Flags: func(f *pflag.FlagSet) {
+			f.Bool("json", false, "print JSON")
+			f.Bool("watch", false, "show it anew every second")
+			f.Int("ctx", 0, "longest context of bench attention in `tokens`")
+		},
+		Run: gpu,
+		Complete: func(in *Interpreter, c Completing) []string {
+			switch {
+			case len(c.Words) == 0:
+				return []string{"use", "bench"}
+			case c.Words[0] == "bench":
+				return []string{"attention"}
+			case c.Words[0] == "use":
+				names := []string{"auto", "cpu"}
+				for _, d := range in.devices.known() {
+					if number, ok := strings.CutPrefix(d.Name(), "cuda:"); ok {
+						names = append(names, number)
+					}
+				}
+				return names
 			}
-			cards, err := c.o.GPU()
-			if asJSON, _ := c.Flags.GetBool("json"); asJSON {
-				return gpuJSON(c, cards, err)
-			}
-			c.Display.Show(gpuBundle(cards, err))
 			return nil
 		}})
 }
 
-// gpuJSON prints the cards, an empty list where there are none.
-func gpuJSON(c *Call, cards []nvml.Card, err error) error {
+func gpu(ctx context.Context, c *Call) error {
+	watch, _ := c.Flags.GetBool("watch")
+	asJSON, _ := c.Flags.GetBool("json")
+	switch {
+	case len(c.Args) > 0 && c.Args[0] == "use":
+		return useDevice(c)
+	case len(c.Args) > 0 && c.Args[0] == "bench":
+		if len(c.Args) != 2 || c.Args[1] != "attention" {
+			return c.usage("want bench attention")
+		}
+		return benchAttention(ctx, c)
+	case watch:
+		return watchGPU(ctx, c)
+	}
+	if err := c.atMost(0); err != nil {
+		return err
+	}
+	cards, err := c.o.GPU()
+	if asJSON {
+		return json.NewEncoder(c.Display.Stdout()).Encode(GPUReport(cards, err))
+	}
+	c.Display.Show(gpuBundle(cards, err))
+	return nil
+}
+
+// useDevice makes a device the one for new tensors and models.
+func useDevice(c *Call) error {
+	if len(c.Args) != 2 {
+		return c.usage("want use and one of auto, cpu, or a GPU's number")
+	}
+	name := c.Args[1]
+	if _, err := strconv.Atoi(name); err == nil {
+		name = "cuda:" + name
+	}
+	if err := c.devices.use(name); err != nil {
+		return &jupyter.Error{Name: "DeviceError", Value: err.Error()}
+	}
+	c.env.Devices = c.devices.all()
+	fmt.Fprintf(c.Display.Stdout(), "new tensors and models go to %s\n", deviceNames(c.devices.targets()))
+	return nil
+}
+
+func deviceNames(devices []tensor.Device) string {
+	var names []string
+	for _, d := range devices {
+		names = append(names, d.Name())
+	}
+	return strings.Join(names, " and ")
+}
+
+// watchGPU shows the cards every second in one display, until it is
+// interrupted or its time is over; once where nobody watches.
+func watchGPU(ctx context.Context, c *Call) error {
+	if err := c.atMost(1); err != nil {
+		return err
+	}
+	over := make(<-chan time.Time)
+	if len(c.Args) > 0 {
+		n, err := strconv.ParseFloat(c.Args[0], 64)
+		if err != nil || !(n > 0 && n < 1e9) {
+			return c.usage("--watch %s: want seconds", c.Args[0])
+		}
+		over = time.After(time.Duration(n * float64(time.Second)))
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	id := uuid.Must(uuid.NewV4()).String()
+	c.Display.ShowID(id, gpuBundle(c.o.GPU()))
+	for c.Display.Interactive() {
+		select {
+		case <-ctx.Done(): // the usual end of a watch, but the cell's interrupt all the same
+			return ctx.Err()
+		case <-over:
+			return nil
+		case <-tick.C:
+			c.Display.Update(id, gpuBundle(c.o.GPU()))
+		}
+	}
+	return nil
+}
+
+// GPUReport is what --json prints: the cards, or why there are none and what
+// to do about it.
+func GPUReport(cards []nvml.Card, err error) any {
 	out := struct {
-		GPUs   []nvml.Card `json:"gpus"`
-		Reason string      `json:"reason,omitempty"`
+		GPUs  []nvml.Card `json:"gpus"`
+		Error string      `json:"error,omitempty"`
+		Hint  string      `json:"hint,omitempty"`
 	}{GPUs: append([]nvml.Card{}, cards...)}
 	if err != nil {
-		out.Reason = err.Error()
+		out.Error, out.Hint = err.Error(), nvml.Advice(err)
 	}
-	return json.NewEncoder(c.Display.Stdout()).Encode(out)
+	return out
 }
 
 var noGPUHTML = template.Must(template.New("nogpu").Parse(
@@ -59,17 +162,82 @@ func gpuBundle(cards []nvml.Card, err error) jupyter.Bundle {
 			"text/html":  renderHTML(noGPUHTML, struct{ Reason, Advice, CPU string }{err.Error(), advice, cpu}),
 		}
 	}
-	t := table{Head: []string{"GPU", "compute", "memory used", "free", "total", "temperature", "power", "load"}}
+	t := table{Head: []string{"GPU", "compute", "memory used", "by us", "free", "total", "clock", "temperature", "power", "load", "PCIe"}}
 	for _, c := range cards {
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprintf("%d %s", c.Index, c.Name), known(c.Capability), gib(c.Used), gib(c.Free), gib(c.Total),
-			unit(c.TempC, "°C"), watts(c), unit(c.Utilisation, "%")})
+			fmt.Sprintf("%d %s", c.Index, c.Name), compute(c), memory(c.Used, c.Free), gib(c.Ours), memory(c.Free, c.Used), gib(c.Total),
+			clock(c), unit(c.TempC, "°C"), watts(c), unit(c.Utilisation, "%"), pcie(c)})
 	}
-	t.Note = "driver " + known(cards[0].Driver)
-	if cards[0].CUDA != "" {
-		t.Note += ", takes CUDA up to " + cards[0].CUDA
-	}
+	t.Note = strings.Join(gpuNotes(cards), "\n")
 	return jupyter.Bundle{"text/plain": t.text(), "text/html": t.html()}
+}
+
+// gpuNotes are the lines below the table: what llcuda runs, who else computes,
+// the driver.
+func gpuNotes(cards []nvml.Card) (notes []string) {
+	for _, c := range cards {
+		name := c.Device
+		if name == "" {
+			name = fmt.Sprintf("GPU %d", c.Index)
+		}
+		switch {
+		case c.Problem != "":
+			notes = append(notes, fmt.Sprintf("%s is not used: %s", name, c.Problem))
+		case c.Kernels != "":
+			notes = append(notes, fmt.Sprintf("%s runs %s", name, c.Kernels))
+		}
+		for _, p := range c.Processes {
+			notes = append(notes, strings.TrimSpace(fmt.Sprintf("%s: process %d %s", name, p.PID, p.Name))+", "+processMemory(p))
+		}
+	}
+	if cards[0].Driver != "" {
+		notes = append(notes, "driver "+cards[0].Driver)
+	}
+	if cards[0].CUDA != "" {
+		if cards[0].Driver == "" {
+			notes = append(notes, "driver")
+		}
+		notes[len(notes)-1] += ", takes CUDA up to " + cards[0].CUDA
+	}
+	return notes
+}
+
+func processMemory(p nvml.Process) string {
+	if p.Bytes == 0 {
+		return "memory not known"
+	}
+	return gib(p.Bytes)
+}
+
+func compute(c nvml.Card) string {
+	s := known(c.Capability)
+	if c.SMs > 0 {
+		s += fmt.Sprintf(", %d SMs", c.SMs)
+	}
+	return s
+}
+
+func clock(c nvml.Card) string {
+	switch {
+	case c.ClockMHz == 0 && c.MaxClockMHz == 0:
+		return "?"
+	case c.ClockMHz == 0:
+		return fmt.Sprintf("up to %d MHz", c.MaxClockMHz)
+	case c.MaxClockMHz == 0:
+		return fmt.Sprintf("%d MHz", c.ClockMHz)
+	}
+	return fmt.Sprintf("%d of %d MHz", c.ClockMHz, c.MaxClockMHz)
+}
+
+func pcie(c nvml.Card) string {
+	if c.PCIeGen == 0 {
+		return "?"
+	}
+	s := fmt.Sprintf("%d.0 ×%d", c.PCIeGen, c.PCIeWidth)
+	if c.MaxPCIeGen > c.PCIeGen || c.MaxPCIeWidth > c.PCIeWidth {
+		s += fmt.Sprintf(" (up to %d.0 ×%d)", c.MaxPCIeGen, c.MaxPCIeWidth)
+	}
+	return s
 }
 
 func known(s string) string {
@@ -77,6 +245,14 @@ func known(s string) string {
 		return "?"
 	}
 	return s
+}
+
+// memory shows one of two parts of a card's memory, unless both are unknown.
+func memory(n, other int64) string {
+	if n == 0 && other == 0 {
+		return "?"
+	}
+	return gib(n)
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

@@ -20,10 +20,12 @@ func init() {
 	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a .gguf file, a short name, or demo (the embedded model)", Line: true,
 		Help: `%load demo
 %load gemma-3-1b-Q4_K_M --ctx 8192
+%load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
 %models lists what a short name finds. The model that was loaded last is the one that %infer asks.`,
 		Flags: func(f *pflag.FlagSet) {
-			f.Int("gpu-layers", 0, "how many `layers` go to the GPU; -1 is all")
+			f.Int("gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
+			f.String("device", "auto", "auto, cpu, cuda:0, or cuda:0,cuda:1")
 			f.Int("ctx", 0, "how many `tokens` a text may have (default: the model's, at most 4096)")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
 			f.Bool("silent", false, "show nothing")
@@ -50,10 +52,17 @@ func load(ctx context.Context, c *Call) error {
 	}
 	var o engine.Options
 	o.Device = c.o.Devices[0]
+	device, _ := c.Flags.GetString("device")
 	o.GPULayers, _ = c.Flags.GetInt("gpu-layers")
 	o.Context, _ = c.Flags.GetInt("ctx")
 	if o.Context < 0 {
 		return c.usage("--ctx %d: want at least 1", o.Context)
+	}
+	if o.GPULayers != 0 {
+		var err error
+		if o.GPUs, err = c.devices.gpus(device); err != nil {
+			return c.usage("--device: %v", err)
+		}
 	}
 	silent, _ := c.Flags.GetBool("silent")
 	name, _ := c.Flags.GetString("as")
@@ -137,8 +146,15 @@ func loadError(ctx context.Context, name string, err error) error {
 }
 
 func loadedText(name string, i engine.Info, took time.Duration) string {
-	return fmt.Sprintf("loaded %s: %s, %s parameters, %s, %s, context %d, on %s, in %s",
+	text := fmt.Sprintf("loaded %s: %s, %s parameters, %s, %s, context %d, on %s, in %s",
 		name, i.Arch, countText(i.Params), i.FileType, bytesText(i.WeightBytes), i.Context, i.Device, secondsText(took))
+	for _, u := range i.Devices {
+		if u.Device != "cpu" {
+			text += fmt.Sprintf("\n%s: %d of %d layers, %s (weights %s, cache %s, scratch %s)", u.Device, u.Layers, i.Layers,
+				bytesText(u.Bytes()), bytesText(u.Weights), bytesText(u.Cache), bytesText(u.Scratch))
+		}
+	}
+	return text
 }
 
 // A progressBar is one display that changes: at most five times a second, and
@@ -159,7 +175,7 @@ const (
 
 var (
 	progressHTML = parseHTML("progress", `<div>{{.What}} <progress value="{{.Done}}" max="{{.Total}}"></progress> {{.Numbers}}</div>`)
-	noteHTML     = parseHTML("note", `<div style="opacity:.75">{{.}}</div>`)
+	noteHTML     = parseHTML("note", `<div style="opacity:.75; white-space:pre-line">{{.}}</div>`)
 )
 
 func (p *progressBar) update(done, total int64) {

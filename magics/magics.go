@@ -23,23 +23,25 @@ import (
 	"github.com/llcuda/llcuda/tensor/cpu"
 )
 
-// Options say what an Interpreter works with. The zero value is the CPU, the
-// machine's own cards for %gpu, and no embedded model.
+// Options say what an Interpreter works with. The zero value computes on the
+// CPU, shows the machine's own cards in %gpu, and has no embedded model.
 type Options struct {
 	Version     string
-	Devices     []tensor.Device             // the first is the default; none: the CPU
-	Demo        func() (*gguf.File, error)  // opens the embedded model
-	GPU         func() ([]nvml.Card, error) // nil: nvml.Cards
-	LoadOptions func(o *engine.Options)     // nil, or changes how models are loaded
+	Devices     []tensor.Device                 // of the host; none: the CPU
+	Cards       func() ([]tensor.Device, error) // opens the machine's cards, at their first use; nil: none
+	Demo        func() (*gguf.File, error)      // opens the embedded model
+	GPU         func() ([]nvml.Card, error)     // nil: nvml.Cards
+	LoadOptions func(o *engine.Options)         // nil, or changes how models are loaded
 }
 
 // An Interpreter executes cells. Execute and Eval are called one at a time;
 // Complete, Inspect and IsComplete at any time.
 type Interpreter struct {
-	o      Options
-	vars   *expr.Vars
-	env    *expr.Env
-	models models
+	o       Options
+	devices devices
+	vars    *expr.Vars
+	env     *expr.Env
+	models  models
 
 	formerFolder string // of %cd -
 }
@@ -53,7 +55,9 @@ func New(o Options) *Interpreter {
 		o.GPU = nvml.Cards
 	}
 	vars := expr.NewVars()
-	return &Interpreter{o: o, vars: vars, env: expr.NewEnv(vars, o.Devices...)}
+	in := &Interpreter{o: o, vars: vars, env: expr.NewEnv(vars, o.Devices...)}
+	in.devices.host, in.devices.open = o.Devices, o.Cards
+	return in
 }
 
 // Close frees models and tensors.
@@ -212,6 +216,7 @@ func (in *Interpreter) IsComplete(code string) jupyter.Completeness {
 // Eval evaluates a user expression: a variable or an expression of %tensor.
 func (in *Interpreter) Eval(ctx context.Context, code string) (jupyter.Bundle, error) {
 	code = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(code), "%tensor "))
+	in.env.Devices = in.devices.all()
 	v, err := in.env.Eval(ctx, code)
 	if err != nil {
 		return nil, tensorError(err, "", 0)

@@ -153,7 +153,7 @@ func TestCells(t *testing.T) {
 		{"bad flag", "%load demo --ctx x", "error: UsageError: %load: --ctx x: want a whole number; usage: %load [flags] MODEL; %load? says more"},
 		{"open quote", "%load 'demo", "error: UsageError: %load: a ' opens and does not close; quote it as \"'\"; usage: %load [flags] MODEL; %load? says more"},
 		{"line for a cell magic", "%bash ls", "error: UsageError: %bash: it takes the whole cell: write %%bash on the first line; usage: %%bash; %bash? says more"},
-		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags]; %gpu? says more"},
+		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags] [use N|cpu|auto]; %gpu? says more"},
 		{"late cell magic", "%clear\n%%tensor\n1", "error: GoError: line 3: 1: Go in cells comes with a later version; %tensor computes, !go run file.go runs Go programs, %help lists the commands"},
 		{"late cell magic alone", "%tensor 2\n%%tensor", "display_data: 2\nerror: UsageError: %%tensor: it takes a whole cell: put it on the first line of one; usage: %tensor STATEMENT or %%tensor STATEMENT; %tensor? says more"},
 		{"help of nothing", "nothing?", "error: NameError: nothing is known as nothing; %lsmagic lists the magics, %tensor list the variables"},
@@ -252,19 +252,32 @@ func TestGPU(t *testing.T) {
 	if d := cmp.Diff(want, run(in, "%gpu")); d != "" {
 		t.Error(d)
 	}
+	want = `stdout: {"gpus":[],"error":"no NVIDIA driver library (libnvidia-ml.so.1) on this machine",` +
+		`"hint":"Runtime → Change runtime type → T4 GPU, then connect again."}` + "\n"
+	if d := cmp.Diff(want, run(in, "%gpu --json")); d != "" {
+		t.Error(d)
+	}
 	in.o.GPU = func() ([]nvml.Card, error) {
 		return []nvml.Card{{Index: 0, Name: "Tesla T4", Capability: "7.5", Total: 15 << 30, Used: 1 << 30, Free: 14 << 30, TempC: 41,
-			PowerW: 9.6, PowerLimitW: 70, Utilisation: 0, Driver: "550.54.15", CUDA: "12.4"}}, nil
+			PowerW: 9.6, PowerLimitW: 70, Utilisation: 0, Driver: "550.54.15", CUDA: "12.4", ClockMHz: 300, MaxClockMHz: 1590,
+			PCIeGen: 1, PCIeWidth: 8, MaxPCIeGen: 3, MaxPCIeWidth: 16, Processes: []nvml.Process{{PID: 7, Name: "python3", Bytes: 1 << 29}},
+			Device: "cuda:0", SMs: 40, Kernels: "sm_75 machine code", Ours: 1 << 29},
+			{Index: 1, Name: "GeForce GTX 1080", Total: 8 << 30, TempC: -1, Utilisation: -1, Problem: "too old"}}, nil
 	}
-	want = "display_data: GPU         compute  memory used  free      total     temperature  power       load\n" +
-		"0 Tesla T4  7.5      1.0 GiB      14.0 GiB  15.0 GiB  41 °C        10 of 70 W  0 %\n" +
-		"driver 550.54.15, takes CUDA up to 12.4\n"
+	want = "display_data: GPU                 compute      memory used  by us    free      total     clock            temperature  power       load  PCIe\n" +
+		"0 Tesla T4          7.5, 40 SMs  1.0 GiB      0.5 GiB  14.0 GiB  15.0 GiB  300 of 1590 MHz  41 °C        10 of 70 W  0 %   1.0 ×8 (up to 3.0 ×16)\n" +
+		"1 GeForce GTX 1080  ?            ?            0.0 GiB  ?         8.0 GiB   ?                ?            ?           ?     ?\n" +
+		"cuda:0 runs sm_75 machine code\ncuda:0: process 7 python3, 0.5 GiB\nGPU 1 is not used: too old\ndriver 550.54.15, takes CUDA up to 12.4\n"
 	if d := cmp.Diff(want, run(in, "%gpu")); d != "" {
 		t.Error(d)
 	}
 	want = `stdout: {"gpus":[{"index":0,"name":"Tesla T4","compute_capability":"7.5","memory_total_bytes":16106127360,` +
 		`"memory_used_bytes":1073741824,"memory_free_bytes":15032385536,"temperature_c":41,"power_w":9.6,"power_limit_w":70,` +
-		`"utilisation_percent":0,"driver":"550.54.15","cuda_version":"12.4"}]}` + "\n"
+		`"utilisation_percent":0,"clock_mhz":300,"max_clock_mhz":1590,"pcie_generation":1,"pcie_width":8,"max_pcie_generation":3,"max_pcie_width":16,` +
+		`"processes":[{"pid":7,"name":"python3","memory_bytes":536870912}],"driver":"550.54.15","cuda_version":"12.4",` +
+		`"device":"cuda:0","sms":40,"kernels":"sm_75 machine code","used_by_us":536870912},` +
+		`{"index":1,"name":"GeForce GTX 1080","memory_total_bytes":8589934592,"memory_used_bytes":0,"memory_free_bytes":0,` +
+		`"temperature_c":-1,"utilisation_percent":-1,"problem":"too old"}]}` + "\n"
 	if d := cmp.Diff(want, run(in, "%gpu --json")); d != "" {
 		t.Error(d)
 	}

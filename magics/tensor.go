@@ -39,6 +39,7 @@ func tensorMagic(ctx context.Context, c *Call) error {
 	if p.Empty() {
 		return c.usage("nothing to compute")
 	}
+	c.env.Devices = c.devices.all()
 	err = c.env.Run(ctx, p, func(v expr.Value, result, last bool) error {
 		if text, ok := v.(string); ok && !result { // print
 			_, err := c.Display.Stdout().Write([]byte(text))

@@ -57,7 +57,7 @@ type table struct {
 
 var tableHTML = parseHTML("table", `<table><thead><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr></thead><tbody>
 {{- range .Rows}}<tr>{{range $i, $c := .}}<td{{if not $i}} style="text-align:left"{{end}}>{{$c}}</td>{{end}}</tr>{{end -}}
-</tbody></table>{{with .Note}}<div style="opacity:.75">{{.}}</div>{{end}}`)
+</tbody></table>{{with .Note}}<div style="opacity:.75; white-space:pre-line">{{.}}</div>{{end}}`)
 
 func (t table) html() string { return renderHTML(tableHTML, t) }
 

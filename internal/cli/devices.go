@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,12 @@ import (
 // cards opens all cards of this machine that llcuda can use, the first time
 // that it is called: a command that needs none does not wait for a driver. No
 // card is an error; a card that cannot be used is left out with a note.
-var cards = sync.OnceValues(func() ([]tensor.Device, error) {
+var cards = sync.OnceValues(openCards)
+
+// opened are the cards that are open by now.
+var opened atomic.Pointer[[]tensor.Device]
+
+func openCards() ([]tensor.Device, error) {
 	n, err := kernels.Count()
 	if err != nil {
 		return nil, err
@@ -40,8 +46,9 @@ var cards = sync.OnceValues(func() ([]tensor.Device, error) {
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, "llcuda:", failed)
 	}
+	opened.Store(&all)
 	return all, nil
-})
+}
 
 // A card is a device with what only cards have.
 type card interface {
@@ -49,6 +56,7 @@ type card interface {
 	Info() cuda.DeviceInfo
 	Image() string                               // which form of the kernels it runs
 	Time(do func() error) (time.Duration, error) // on the card, of what do issues
+	Used() int64                                 // bytes that it has taken
 	StreamRead(bytes int64) (float64, error)     // GB/s of its memory
 }
 
@@ -67,7 +75,7 @@ func (d deviceFlag) cards(cmd *cobra.Command) ([]tensor.Device, error) {
 		return nil, nil
 	case "auto", "":
 		all, err := cards()
-		if err != nil && !errors.Is(err, cuda.ErrNoDriver) && !errors.Is(err, cuda.ErrNoDevice) && !errors.Is(err, cuda.ErrHidden) {
+		if err != nil && !noCard(err) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "llcuda: %v; the CPU is used\n", err)
 		}
 		return all, nil
@@ -93,6 +101,11 @@ func (d deviceFlag) cards(cmd *cobra.Command) ([]tensor.Device, error) {
 		some = append(some, at)
 	}
 	return some, nil
+}
+
+// noCard says whether an error is only that there is no card to be used.
+func noCard(err error) bool {
+	return errors.Is(err, cuda.ErrNoDriver) || errors.Is(err, cuda.ErrNoDevice) || errors.Is(err, cuda.ErrHidden)
 }
 
 func findCard(all []tensor.Device, name string) tensor.Device {

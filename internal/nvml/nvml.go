@@ -13,19 +13,42 @@ import (
 // A Card is one GPU as the driver reports it. What a card does not report is
 // its zero value; -1 for TempC and Utilisation.
 type Card struct {
-	Index       int     `json:"index"`
-	Name        string  `json:"name"`
-	UUID        string  `json:"uuid,omitempty"`
-	Capability  string  `json:"compute_capability,omitempty"` // "7.5"
-	Total       int64   `json:"memory_total_bytes"`
-	Used        int64   `json:"memory_used_bytes"`
-	Free        int64   `json:"memory_free_bytes"`
-	TempC       int     `json:"temperature_c"`
-	PowerW      float64 `json:"power_w,omitempty"`
-	PowerLimitW float64 `json:"power_limit_w,omitempty"`
-	Utilisation int     `json:"utilisation_percent"`
-	Driver      string  `json:"driver"`       // "550.54.15"
-	CUDA        string  `json:"cuda_version"` // newest CUDA that the driver takes: "12.4"
+	Index        int       `json:"index"`
+	Name         string    `json:"name"`
+	UUID         string    `json:"uuid,omitempty"`
+	PCI          string    `json:"pci,omitempty"`                // "0000:00:04.0"
+	Capability   string    `json:"compute_capability,omitempty"` // "7.5"
+	Total        int64     `json:"memory_total_bytes"`
+	Used         int64     `json:"memory_used_bytes"`
+	Free         int64     `json:"memory_free_bytes"`
+	TempC        int       `json:"temperature_c"`
+	PowerW       float64   `json:"power_w,omitempty"`
+	PowerLimitW  float64   `json:"power_limit_w,omitempty"`
+	Utilisation  int       `json:"utilisation_percent"`
+	ClockMHz     int       `json:"clock_mhz,omitempty"` // of the SMs
+	MaxClockMHz  int       `json:"max_clock_mhz,omitempty"`
+	MemoryMHz    int       `json:"memory_clock_mhz,omitempty"`
+	PCIeGen      int       `json:"pcie_generation,omitempty"` // of the link as it is now: an idle card slows it down
+	PCIeWidth    int       `json:"pcie_width,omitempty"`
+	MaxPCIeGen   int       `json:"max_pcie_generation,omitempty"`
+	MaxPCIeWidth int       `json:"max_pcie_width,omitempty"`
+	Processes    []Process `json:"processes,omitempty"`    // that compute on it
+	Driver       string    `json:"driver,omitempty"`       // "550.54.15"
+	CUDA         string    `json:"cuda_version,omitempty"` // newest CUDA that the driver takes: "12.4"
+
+	// What NVML does not know, and who has asked CUDA adds.
+	Device  string `json:"device,omitempty"` // what llcuda calls it: "cuda:0"
+	SMs     int    `json:"sms,omitempty"`
+	Kernels string `json:"kernels,omitempty"`    // the form of the kernels that runs on it
+	Ours    int64  `json:"used_by_us,omitempty"` // bytes that this process has taken
+	Problem string `json:"problem,omitempty"`    // why llcuda cannot use it
+}
+
+// A Process is a program that has memory on a card.
+type Process struct {
+	PID   int    `json:"pid"`
+	Name  string `json:"name,omitempty"`
+	Bytes int64  `json:"memory_bytes,omitempty"` // 0: the driver does not tell
 }
 
 // Why there is no card. Each has its own message and advice; errors.Is tells

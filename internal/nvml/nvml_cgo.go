@@ -48,6 +48,7 @@ func cards(n nvml.Interface) ([]Card, error) {
 			return nil, fmt.Errorf("%w: GPU %d: %s", ErrDriverFail, i, nvml.ErrorString(r))
 		}
 		c := card(i, d)
+		c.Processes = processes(n, d)
 		c.Driver, c.CUDA = driver, cuda
 		if capability {
 			if major, minor, r := d.GetCudaComputeCapability(); r == nvml.SUCCESS {
@@ -101,5 +102,46 @@ func card(i int, d nvml.Device) Card {
 	if u, r := d.GetUtilizationRates(); r == nvml.SUCCESS {
 		c.Utilisation = int(u.Gpu)
 	}
+	if p, r := d.GetPciInfo(); r == nvml.SUCCESS {
+		c.PCI = fmt.Sprintf("%04x:%02x:%02x.0", p.Domain, p.Bus, p.Device)
+	}
+	mhz := func(get func(nvml.ClockType) (uint32, nvml.Return), clock nvml.ClockType) int {
+		v, r := get(clock)
+		if r != nvml.SUCCESS {
+			return 0
+		}
+		return int(v)
+	}
+	c.ClockMHz, c.MaxClockMHz = mhz(d.GetClockInfo, nvml.CLOCK_SM), mhz(d.GetMaxClockInfo, nvml.CLOCK_SM)
+	c.MemoryMHz = mhz(d.GetClockInfo, nvml.CLOCK_MEM)
+	number := func(get func() (int, nvml.Return)) int {
+		v, r := get()
+		if r != nvml.SUCCESS {
+			return 0
+		}
+		return v
+	}
+	c.PCIeGen, c.PCIeWidth = number(d.GetCurrPcieLinkGeneration), number(d.GetCurrPcieLinkWidth)
+	c.MaxPCIeGen, c.MaxPCIeWidth = number(d.GetMaxPcieLinkGeneration), number(d.GetMaxPcieLinkWidth)
 	return c
+}
+
+// processes lists who computes on a card. go-nvml takes the newest form of the
+// question that the driver has.
+func processes(n nvml.Interface, d nvml.Device) (all []Process) {
+	list, r := d.GetComputeRunningProcesses()
+	if r != nvml.SUCCESS {
+		return nil
+	}
+	for _, p := range list {
+		q := Process{PID: int(p.Pid)}
+		if p.UsedGpuMemory < 1<<62 { // else: not available
+			q.Bytes = int64(p.UsedGpuMemory)
+		}
+		if name, r := n.SystemGetProcessName(q.PID); r == nvml.SUCCESS {
+			q.Name = name
+		}
+		all = append(all, q)
+	}
+	return all
 }

@@ -1,0 +1,162 @@
+package magics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llcuda/llcuda/internal/nvml"
+	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
+)
+
+// A named device is the CPU under a card's name.
+type named struct {
+	slow
+	name string
+}
+
+func (n *named) Name() string { return n.name }
+
+func (n *named) New(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	t, err := n.Device.New(d, shape...)
+	return n.own(t, err)
+}
+
+func (n *named) Place(name string, d tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
+	t, err := n.Device.Place(name, d, shape, data)
+	return n.own(t, err)
+}
+
+func (n *named) own(t *tensor.Tensor, err error) (*tensor.Tensor, error) {
+	if t != nil {
+		t.Device = n
+	}
+	return t, err
+}
+
+func (n *named) Compile(ops []tensor.Op) (tensor.Program, error) { return n.Device.Compile(ops) }
+
+// withCards is an interpreter on a machine of two cards, and how often they
+// were opened.
+func withCards(t *testing.T) (*Interpreter, *int) {
+	t.Helper()
+	in, opened := newTestInterpreter(t), 0
+	in.devices.open = func() ([]tensor.Device, error) {
+		opened++
+		var all []tensor.Device
+		for i := range 2 {
+			all = append(all, &named{slow{cpu.Default()}, fmt.Sprintf("cuda:%d", i)})
+		}
+		return all, nil
+	}
+	return in, &opened
+}
+
+// TestUse: tensors and models go to the first card, or where %gpu use says;
+// cards are opened once, and not before they are needed.
+func TestUse(t *testing.T) {
+	in, opened := withCards(t)
+	run(in, "%lsmagic")
+	run(in, "%gguf show demo")
+	if *opened != 0 {
+		t.Error("cards were opened that nobody asked for")
+	}
+	for _, c := range []struct{ code, want string }{
+		{"%tensor A = ones(2)\n%tensor A.device", "cuda:0"},
+		{"%tensor A.to(cpu).device", "cpu"},
+		{"%load demo", ", on cuda:0, in"},
+		{"%load demo", "\ncuda:0: 4 of 4 layers"},
+		{"%infer Once --max-tokens 3 --temperature 0", "tokens/s"},
+		{"%load demo --device cuda:1", ", on cuda:1, in"},
+		{"%load demo --gpu-layers 2", ", on cpu+cuda:0, in"},
+		{"%infer Once --max-tokens 3 --temperature 0", "tokens/s"},
+		{"%load demo --gpu-layers 0", ", on cpu, in"},
+		{"%load demo --device cpu", ", on cpu, in"},
+		{"%load demo --device cuda:7", "no device cuda:7 here"},
+		{"%gpu use 1", "new tensors and models go to cuda:1"},
+		{"%tensor ones(2).device", "cuda:1"},
+		{"%load demo", ", on cuda:1, in"},
+		{"%gpu use cpu", "go to cpu"},
+		{"%tensor ones(2).device", "cpu"},
+		{"%load demo", ", on cpu, in"},
+		{"%gpu use 5", "no device cuda:5 here, only cuda:0, cuda:1, cpu"},
+		{"%gpu use auto", "go to cuda:0 and cuda:1"},
+		{"%load demo", ", on cuda:0, in"},
+		{"%gpu use", "UsageError"},
+	} {
+		if got := run(in, c.code); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q lacks %q", c.code, got, c.want)
+		}
+	}
+	if *opened != 1 {
+		t.Errorf("cards were opened %d times", *opened)
+	}
+}
+
+// TestNoCards: without cards everything is on the CPU, and who asks for one is
+// told why there is none.
+func TestNoCards(t *testing.T) {
+	in := newTestInterpreter(t)
+	in.devices.open = func() ([]tensor.Device, error) { return nil, errors.New("the driver is too old") }
+	for _, c := range []struct{ code, want string }{
+		{"%tensor ones(2).device", "cpu"},
+		{"%load demo", ", on cpu, in"},
+		{"%gpu use 0", "no device cuda:0: the driver is too old"},
+		{"%load demo --gpu-layers 4", "no GPU"},
+	} {
+		if got := run(in, c.code); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q lacks %q", c.code, got, c.want)
+		}
+	}
+}
+
+// TestWatch: one display, updated until the time is over or an interrupt.
+func TestWatch(t *testing.T) {
+	in := newTestInterpreter(t)
+	asked := 0
+	in.o.GPU = func() ([]nvml.Card, error) {
+		asked++
+		return []nvml.Card{{Name: "Tesla T4", Utilisation: asked}}, nil
+	}
+	if got := run(in, "%gpu --watch"); asked != 1 || strings.Count(got, "display_data") != 1 {
+		t.Errorf("headless: asked %d times: %s", asked, got)
+	}
+	r := &recorder{live: true}
+	got := runWith(context.Background(), in, r, "%gpu --watch 1.5")
+	if strings.Count(got, "display_data: ") != 2 || strings.Count(got, "update_display_data: ") != 1 || strings.Contains(got, "error") {
+		t.Errorf("for 1.5 s:\n%s", got)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if got := runWith(ctx, in, &recorder{live: true}, "%gpu --watch"); !strings.Contains(got, "KeyboardInterrupt") || time.Since(start) > 5*time.Second {
+		t.Errorf("interrupted: %s", got)
+	}
+	if got := run(in, "%gpu --watch soon"); !strings.Contains(got, "want seconds") {
+		t.Error(got)
+	}
+}
+
+func TestBenchAttention(t *testing.T) {
+	in := newTestInterpreter(t)
+	got := run(in, "%gpu bench attention --ctx 1024")
+	for _, want := range []string{"context", "512 ", "1024 ", "attention on cpu", "no GPU here"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+	for _, bad := range []string{"%gpu bench", "%gpu bench matmul", "%gpu bench attention --ctx 3"} {
+		if got := run(in, bad); !strings.Contains(got, "UsageError") {
+			t.Errorf("%s: %s", bad, got)
+		}
+	}
+	points := []attentionPoint{{512, time.Microsecond, time.Millisecond, 1 << 20}, {1024, 2 * time.Microsecond, 4 * time.Millisecond, 2 << 20}}
+	svg := attentionSVG("a title", points)
+	if strings.Count(svg, "<circle") != 6 || !strings.HasSuffix(svg, "</svg>") || strings.Contains(svg, "NaN") {
+		t.Error(svg)
+	}
+}
