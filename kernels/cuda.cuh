@@ -72,6 +72,13 @@ DEVICE int dp4a(int a, int b, int c) {
 	return d;
 }
 
+// dp4a_u is dp4a of unsigned a.
+DEVICE int dp4a_u(uint32_t a, int b, int c) {
+	int d;
+	asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+	return d;
+}
+
 DEVICE uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 
 // async_copies says whether cp_async is what its name says.
@@ -214,6 +221,10 @@ DEVICE void pause() { __nanosleep(20); }
 
 #ifdef EMULATE
 DEVICE int dp4a(int a, int b, int c) { return __dp4a(a, b, c); }
+DEVICE int dp4a_u(uint32_t a, int b, int c) {
+	for (int i = 0; i < 4; i++) c += (int)(a >> 8 * i & 255) * (int8_t)(b >> 8 * i & 255);
+	return c;
+}
 #endif
 
 const uint32_t full_warp = 0xffffffff;

@@ -159,12 +159,11 @@ template <int type> DEVICE void fetch_direct(Loaded &v, const Planes &w, int c) 
 struct Activations {
 	uint4 *hi0, *hi1; // (chunks): high bytes of columns 0–15, 16–31
 	uint4 *lo0, *lo1; // low bytes
-	int2 *sums;       // sums of the integers of each half
-	float *scale;
+	int4 *meta;       // scale (f32), and the sums of the integers of each half
 };
 
-// activation_bytes is what they take, in whole 16 bytes.
-DEVICE int activation_bytes(int cols) { return (cols / 32 * (64 + 8 + 4) + 15) & ~15; }
+// activation_bytes is what they take.
+DEVICE int activation_bytes(int cols) { return cols / 32 * (64 + 16); }
 
 DEVICE Activations activations(char *memory, int chunks) {
 	Activations x;
@@ -172,17 +171,27 @@ DEVICE Activations activations(char *memory, int chunks) {
 	x.hi1 = x.hi0 + chunks;
 	x.lo0 = x.hi1 + chunks;
 	x.lo1 = x.lo0 + chunks;
-	x.sums = (int2 *)(x.lo1 + chunks);
-	x.scale = (float *)(x.sums + chunks);
+	x.meta = (int4 *)(x.lo1 + chunks);
 	return x;
 }
 
-DEVICE int dot16(const uint32_t w[4], uint4 hi, uint4 lo) {
-	int h = dp4a((int)w[0], (int)hi.x, 0), l = dp4a((int)w[0], (int)lo.x, 0);
-	h = dp4a((int)w[1], (int)hi.y, h), l = dp4a((int)w[1], (int)lo.y, l);
-	h = dp4a((int)w[2], (int)hi.z, h), l = dp4a((int)w[2], (int)lo.z, l);
-	h = dp4a((int)w[3], (int)hi.w, h), l = dp4a((int)w[3], (int)lo.w, l);
-	return h * 128 + l;
+// A Sum is a product of 16 integers of both bytes of the activations.
+struct Sum {
+	int h, l;
+};
+
+// dot16 adds 16 products of signed bytes, dot16u of unsigned ones.
+DEVICE void dot16(Sum &s, const uint32_t w[4], uint4 hi, uint4 lo) {
+	s.h = dp4a(w[0], hi.x, s.h), s.l = dp4a(w[0], lo.x, s.l);
+	s.h = dp4a(w[1], hi.y, s.h), s.l = dp4a(w[1], lo.y, s.l);
+	s.h = dp4a(w[2], hi.z, s.h), s.l = dp4a(w[2], lo.z, s.l);
+	s.h = dp4a(w[3], hi.w, s.h), s.l = dp4a(w[3], lo.w, s.l);
+}
+DEVICE void dot16u(Sum &s, const uint32_t w[4], uint4 hi, uint4 lo) {
+	s.h = dp4a_u(w[0], hi.x, s.h), s.l = dp4a_u(w[0], lo.x, s.l);
+	s.h = dp4a_u(w[1], hi.y, s.h), s.l = dp4a_u(w[1], lo.y, s.l);
+	s.h = dp4a_u(w[2], hi.z, s.h), s.l = dp4a_u(w[2], lo.z, s.l);
+	s.h = dp4a_u(w[3], hi.w, s.h), s.l = dp4a_u(w[3], lo.w, s.l);
 }
 
 // table16 replaces the eight nibbles of v by bytes of a table of 16: low
@@ -205,6 +214,8 @@ DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
 // columns: chunk c of the matrix, chunk i of the row.
 template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &x, int i) {
 	const uint32_t nibbles = 0x0f0f0f0f;
+	const bool is_signed = type == Q8_0 || type == IQ4_NL || type == IQ4_XS || type == MXFP4;
+	const bool shifted = type == Q4_0 || type == Q4_1 || type == Q4_K; // high nibbles stay where they are: 16 times as much
 	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w}, first[4], second[4];
 	if (type == Q8_0) {
 		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
@@ -229,7 +240,7 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 #pragma unroll
 		for (int w = 0; w < 4; w++) {
 			first[w] = q[w] & nibbles;
-			second[w] = q[w] >> 4 & nibbles;
+			second[w] = shifted ? q[w] & ~nibbles : q[w] >> 4 & nibbles;
 		}
 		if (type == Q5_0 || type == Q5_1 || type == Q5_K) {
 #pragma unroll
@@ -246,48 +257,58 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 			}
 		}
 	}
-	int s0 = dot16(first, x.hi0[i], x.lo0[i]), s1 = dot16(second, x.hi1[i], x.lo1[i]);
-	int2 t = x.sums[i];
-	float scale = x.scale[i], sum = 0;
+	Sum a = {0, 0}, b = {0, 0}; // of the first and the second half
+	if (is_signed) {
+		dot16(a, first, x.hi0[i], x.lo0[i]);
+		dot16(b, second, x.hi1[i], x.lo1[i]);
+	} else {
+		dot16u(a, first, x.hi0[i], x.lo0[i]);
+		dot16u(b, second, x.hi1[i], x.lo1[i]);
+	}
+	if (shifted) b.h >>= 4, b.l >>= 4;
+	int s0 = a.h * 128 + a.l, s1 = b.h * 128 + b.l, s = (a.h + b.h) * 128 + (a.l + b.l);
+	int4 meta = x.meta[i];
+	int t0 = meta.y, t1 = meta.z, t = t0 + t1;
+	float scale = __int_as_float(meta.x), sum = 0;
 	switch (type) {
 	case Q4_0:
-		sum = h2f(half_of(v.d, c)) * (s0 + s1 - 8 * (t.x + t.y));
+		sum = h2f(half_of(v.d, c)) * (s - 8 * t);
 		break;
 	case Q5_0:
-		sum = h2f(half_of(v.d, c)) * (s0 + s1 - 16 * (t.x + t.y));
+		sum = h2f(half_of(v.d, c)) * (s - 16 * t);
 		break;
 	case Q8_0: case IQ4_NL:
-		sum = h2f(half_of(v.d, c)) * (s0 + s1);
+		sum = h2f(half_of(v.d, c)) * s;
 		break;
 	case Q4_1: case Q5_1:
-		sum = h2f(v.d) * (s0 + s1) + h2f(v.d >> 16) * (t.x + t.y);
+		sum = h2f(v.d) * s + h2f(v.d >> 16) * t;
 		break;
 	case Q4_K: case Q5_K: {
-		int j = c & 7, word = j * 12 >> 5; // field j: 12 bits from bit 12j
+		int j = threadIdx.x & 7, word = j * 12 >> 5; // c & 7; its field is 12 bits from bit 12j
 		uint32_t low = word == 0 ? v.head.y : word == 1 ? v.head.z : v.head.w, high = word == 0 ? v.head.z : v.head.w;
 		uint32_t field = __funnelshift_r(low, high, j * 12 & 31);
 		int sc = field & 63, mn = field >> 6 & 63;
-		sum = h2f(v.head.x) * (sc * (s0 + s1)) - h2f(v.head.x >> 16) * (mn * (t.x + t.y));
+		sum = h2f(v.head.x) * (sc * s) - h2f(v.head.x >> 16) * (mn * t);
 		break;
 	}
 	case Q6_K: case Q3_K: {
 		int low = type == Q6_K ? 32 : 4;
 		uint16_t sc = half_of(v.s, c);
-		sum = (float)((int8_t)(sc & 255) * (s0 - low * t.x)) + (float)((int8_t)(sc >> 8) * (s1 - low * t.y));
+		sum = (float)((int8_t)(sc & 255) * (s0 - low * t0)) + (float)((int8_t)(sc >> 8) * (s1 - low * t1));
 		sum *= h2f(half_of(v.d, c >> 3));
 		break;
 	}
 	case Q2_K: {
 		uint16_t sm = half_of(v.s, c);
-		sum = h2f(v.d) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.d >> 16) * ((sm >> 4 & 15) * t.x + (sm >> 12) * t.y);
+		sum = h2f(v.d) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.d >> 16) * ((sm >> 4 & 15) * t0 + (sm >> 12) * t1);
 		break;
 	}
 	case IQ4_XS:
-		sum = h2f(half_of(v.d, c >> 3)) * ((int8_t)(v.s >> (8 * (c & 3))) * (s0 + s1));
+		sum = h2f(half_of(v.d, c >> 3)) * ((int8_t)(v.s >> (8 * (c & 3))) * s);
 		break;
 	case MXFP4: {
 		uint32_t e = v.s >> (8 * (c & 3)) & 255; // 2^(e-127) halved: the table has twice the values
-		sum = __uint_as_float(e < 2 ? 0x00200000 << e : (e - 1) << 23) * (s0 + s1);
+		sum = __uint_as_float(e < 2 ? 0x00200000 << e : (e - 1) << 23) * s;
 		break;
 	}
 	}
@@ -347,13 +368,15 @@ struct Flow {
 	int ahead;           // iterations fetched and not yet used
 	int n;               // job after the one that is fetched
 	int part, chunk, col, left; // part -1: nothing left
+	int lanes, chunks;          // of p
 };
 
 DEVICE void start_job(Flow &f) {
 	for (;;) {
 		Job j = job(*f.p, f.n++);
 		if (j.part >= 0) {
-			int lane = threadIdx.x & 31, chunks = f.p->cols / 32, row = j.row + lane / f.p->lanes;
+			int lane = threadIdx.x & 31, row = j.row + lane / f.p->lanes, chunks = f.p->cols / 32;
+			f.lanes = f.p->lanes, f.chunks = chunks;
 			f.part = j.part;
 			f.col = row < f.p->part[j.part].rows ? lane % f.p->lanes : chunks; // past the end: nothing to copy
 			f.chunk = f.p->part[j.part].first + row * chunks + f.col;
@@ -368,11 +391,11 @@ DEVICE void start_job(Flow &f) {
 	}
 }
 
-template <int type> DEVICE void fetch_chunks(Flow &f, const Planes &w, int chunks) {
+template <int type> DEVICE void fetch_chunks(Flow &f, Planes w) {
 #pragma unroll
 	for (int u = 0; u < UNROLL; u++) {
-		if (f.col + u * f.p->lanes >= chunks) break;
-		int c = f.chunk + u * f.p->lanes;
+		if (f.col + u * f.lanes >= f.chunks) break;
+		int c = f.chunk + u * f.lanes;
 		if (async_copies) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, c);
 		else fetch_direct<type>(f.pending[u], w, c);
 	}
@@ -383,8 +406,8 @@ DEVICE void fetch(Flow &f) {
 	if (f.left == 0) start_job(f);
 	if (f.left > 0) {
 		const Part &part = f.p->part[f.part];
-		int chunks = f.p->cols / 32, step = f.p->lanes * UNROLL;
-		if (f.col < chunks) FOR_TYPE(part.type, fetch_chunks, f, part.w, chunks)
+		int step = f.lanes * UNROLL;
+		if (f.col < f.chunks) FOR_TYPE(part.type, fetch_chunks, f, part.w)
 		f.col += step, f.chunk += step, f.left--, f.ahead++;
 		if (++f.put == f.depth) f.put = 0;
 	}
@@ -406,9 +429,8 @@ DEVICE const char *next(Flow &f, Loaded v[UNROLL]) {
 		fetch(f);
 		return 0;
 	}
-	if (f.depth >= 6) cp_async_wait<4>();
-	else if (f.depth >= 4) cp_async_wait<2>();
-	else if (f.depth >= 3) cp_async_wait<1>();
+	if (f.depth >= 4) cp_async_wait<2>();
+	else if (f.depth == 3) cp_async_wait<1>();
 	else cp_async_wait<0>();
 	__syncwarp(); // the copies of other lanes, too; and all have read the slot that is filled now
 	f.ahead--;
@@ -436,7 +458,7 @@ DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
 	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
 	f.p = p, f.next = 0, f.depth = async_copies ? depth : 1;
 	f.put = f.got = f.ahead = f.n = f.left = 0;
-	f.part = -1;
+	f.part = -1, f.lanes = 32, f.chunks = 0;
 	return f;
 }
 
@@ -510,8 +532,8 @@ DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
 	int c = i / 32, word = i / 4 & 3, second = i / 16 & 1;
 	((uint32_t *)((second ? x.hi1 : x.hi0) + c))[word] = hi;
 	((uint32_t *)((second ? x.lo1 : x.lo0) + c))[word] = lo;
-	if (word == 0) ((int *)(x.sums + c))[second] = sum;
-	if ((i & 31) == 0) x.scale[c] = most / limit;
+	if (word == 0) ((int *)(x.meta + c))[1 + second] = sum;
+	if ((i & 31) == 0) ((float *)(x.meta + c))[0] = most / limit;
 }
 
 // prepare brings the input of p into shared memory and returns the factor that

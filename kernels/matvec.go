@@ -105,7 +105,7 @@ const (
 )
 
 // activationBytes is what a product's input takes of shared memory.
-func activationBytes(cols int) int { return (cols/32*76 + 15) &^ 15 }
+func activationBytes(cols int) int { return cols / 32 * 80 }
 
 func (d *Device) ringBytes(depth int) int { return matvecWarps * depth * slotBytes }
 
@@ -115,7 +115,7 @@ func (d *Device) ringDepth(region, static int) int {
 	if d.info.Major < 8 {
 		return 0
 	}
-	for _, depth := range []int{6, 4, 3} {
+	for _, depth := range []int{4, 3} {
 		if region+static+d.ringBytes(depth) <= d.info.SharedPerBlock {
 			return depth
 		}
