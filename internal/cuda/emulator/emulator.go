@@ -267,7 +267,8 @@ const kernelsPerPart = 12
 
 func (b *builder) flags() []string {
 	flags := []string{"-x", "c++", "-std=c++17", "-DEMULATE", "-nostdinc", "-I", b.sources, "-I", b.include, "-O2", "-g1", "-ffp-contract=off",
-		"-fno-exceptions", "-fmax-errors=3", "-fno-strict-aliasing", "-fPIC", "-fvisibility=hidden", "-w"}
+		"-fno-exceptions", "-fmax-errors=3", "-fno-strict-aliasing", "-fsanitize=alignment,bounds,shift-exponent", "-fno-sanitize-recover=all",
+		"-fPIC", "-fvisibility=hidden", "-w"}
 	if runtime.GOARCH == "amd64" {
 		flags = append(flags, "-march=native")
 	}

@@ -281,6 +281,31 @@ EXPORT void emu_async_wait(int groups) {
 	for (auto &g : f->groups) g -= end;
 }
 
+// Kernels are compiled with checks (g++ -fsanitize=alignment,bounds,
+// shift-exponent) that call these; the records are those of GCC's ubsan.cc.
+// The processor of the host forgives each of them, or does something else than
+// the card: a shift by 32 is 0 there and no shift here.
+
+struct Place { const char *file; unsigned line, column; };
+struct Type { unsigned short kind, info; char name[1]; };
+struct Mismatch { Place place; const Type *type; unsigned char log_alignment, access; };
+struct Bounds { Place place; const Type *array, *index; };
+
+static const char *base_name(const char *path) {
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+EXPORT void __ubsan_handle_type_mismatch_v1_abort(Mismatch *m, uintptr_t p) {
+	emu_fault(EMU_MISALIGNED, "%s:%u: misaligned address %#lx of %s, which is aligned to %d bytes", base_name(m->place.file), m->place.line, (unsigned long)p, m->type->name, 1 << m->log_alignment);
+}
+EXPORT void __ubsan_handle_out_of_bounds_abort(Bounds *b, uintptr_t index) {
+	emu_fault(EMU_ILLEGAL_ADDRESS, "%s:%u: index %ld is outside of %s", base_name(b->place.file), b->place.line, (long)index, b->array->name);
+}
+EXPORT void __ubsan_handle_shift_out_of_bounds_abort(Bounds *b, uintptr_t, uintptr_t by) {
+	emu_fault(EMU_LAUNCH_FAILED, "%s:%u: shift of %s by %ld", base_name(b->place.file), b->place.line, b->array->name, (long)by);
+}
+
 // The scheduler.
 
 static void fiber_main() {
