@@ -1,5 +1,12 @@
+// decode: attention of few queries over a cache of f16 or q8_0 (decode.cuh).
+//
+// Launch: a block a unit, decode_shared bytes. Bound by reading keys and values
+// once; a short context by the chain of loads, products and sums of one unit.
 #include "decode.cuh"
-#define DECODE(dim, name, type) KERNEL(decode_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type>(a, blockIdx.x, dynamic_shared()); }
+
+#define DECODE(dim, name, type) \
+	KERNEL(decode_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type>(a, blockIdx.x, dynamic_shared()); } \
+	KERNEL(decode_many_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type, true>(a, blockIdx.x, dynamic_shared()); }
 DECODE(64, f16, CACHE_F16)
 DECODE(80, f16, CACHE_F16)
 DECODE(96, f16, CACHE_F16)

@@ -11,18 +11,20 @@
 //	out    (16 dims × 8)  = vᵀ (dims × 16 keys) · weights (16 keys × rows)
 //
 // The order of dims in a product is free, so a lane loads 8 neighbours at once
-// and calls them the dims that the fragment wants. Heads of more than 128
-// numbers take two warps for 16 keys: each scores 8 and sums half of the dims.
+// and calls them the dims that the fragment wants. Heads of 128 and 256 take
+// teams of 2 and 4 warps: each scores 8 keys and sums 64 dims of all keys.
 //
 // Splits leave their largest scores, sums and values in `partials`; the last
 // to arrive joins them in order, so that the result is the same every time.
 #pragma once
-#include "cache.cuh"
-#include "fault.cuh"
+#include "attention.cuh"
+#include "rope.cuh"
 
 #ifndef DECODE_THREADS
 #define DECODE_THREADS 512
 #endif
+
+namespace attention {
 
 // Decode is one attention of n queries. With k_new, of one query, it is also
 // what comes before: the norm and the turning of q and k, and the store of k
@@ -33,7 +35,7 @@ struct Decode {
 	const float *v_new;   // (kv_heads, dim)
 	const float *q_norm;  // (dim), or null: no RMSNorm
 	const float *k_norm;  // (dim)
-	const float2 *turns;  // (rope/2): frequency in turns, and what f32 left of it
+	const float2 *turns;  // (rope/2): rope.cuh's table
 	char *k, *v;          // caches (rows, kv_heads·dim)
 	const int32_t *pos;   // (n)
 	float *dst;           // (n, heads, dim)
@@ -62,21 +64,13 @@ template <int DIM, int TYPE> struct DecodeShared {
 	uint16_t q[16][DIM + 8];
 	char fresh[2][2 * DIM];                       // new key and value, as a cache holds them
 	float plain[2][TYPE == CACHE_Q8_0 ? DIM : 4]; // and before
-	float2 score[2][DIM > 128 ? decode_warps : 1][32];
+	float2 score[2][DIM >= 128 ? decode_warps : 1][32];
 };
 struct DecodeSums { // after the slots
-	float2 group[decode_warps][8]; // largest score and sum of each row
-	float factor[8];               // of the scores of a row
-	float sum[8];
+	float2 team[decode_warps][8]; // largest score and sum of each row
+	float factor[8];              // of the scores of a row; of its sums
 	int last;
 };
-
-// turned is the angle that position pos has turned, in turns from -1 to 1: the
-// whole turns of pos·hi leave without an error.
-DEVICE float turned(int pos, float2 turn) {
-	float p = (float)pos, h = p * turn.x;
-	return (h - rintf(h)) + fmaf(p, turn.x, -h) + p * turn.y;
-}
 
 // A Head is a head's numbers in a warp: lane i has the pairs i, i+32, … that
 // are turned together, and what they are multiplied by and turned by.
@@ -118,9 +112,8 @@ template <int DIM> DEVICE void norm_and_turn(Head<DIM> &h, const Decode &a, bool
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
 		if ((int)threadIdx.x % 32 + 32 * i >= a.rope / 2) continue;
-		float sin, cos, x = h.x[i][0], y = h.x[i][1];
-		sincospif(2 * turned(pos, h.turn[i]), &sin, &cos);
-		h.x[i][0] = (x * cos - y * sin) * a.mscale, h.x[i][1] = (x * sin + y * cos) * a.mscale;
+		float2 y = turned(h.x[i][0], h.x[i][1], rope_angle(h.turn[i], pos));
+		h.x[i][0] = y.x * a.mscale, h.x[i][1] = y.y * a.mscale;
 	}
 }
 
@@ -144,6 +137,7 @@ template <int DIM, int TYPE> DEVICE void put_query(const Head<DIM> &h, const Dec
 		int pair = threadIdx.x % 32 + 32 * i;
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
+#pragma unroll
 		for (int j = 0; j < 2; j++) {
 			float x = h.x[i][j] * up;
 			uint16_t high = f2h(x);
@@ -166,6 +160,7 @@ DEVICE void put_new(const Head<DIM> &h, const Decode &a, int which, DecodeShared
 		int pair = lane + 32 * i;
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
+#pragma unroll
 		for (int j = 0; j < 2; j++) {
 			int d = j ? at.y : at.x;
 			if constexpr (TYPE == CACHE_Q8_0) {
@@ -191,119 +186,141 @@ DEVICE void put_new(const Head<DIM> &h, const Decode &a, int which, DecodeShared
 	}
 }
 
-// A Strip is N·lanes neighbouring numbers of each of KEYS rows of a cache: a
-// lane has N of them from number `at` on.
-template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)[KEYS], const int (&key)[KEYS], int limit, int turn, int rows, char *cache, int64_t cols, int at) {
-#pragma unroll
-	for (int i = 0; i < KEYS; i++) {
-		clear(p[i]);
-		if (key[i] >= limit) continue;
-		int row = key[i] - turn;
-		int64_t number = (row >= rows ? row - rows : row) * cols + at;
-		fetch(p[i], cache_at<TYPE>(cache, number), cache_scale(cache, number, rows * cols));
-	}
-}
-
-// patch_strip puts the new key or value in the place of its row.
-template <int DIM, int TYPE, int N, int KEYS> DEVICE void patch_strip(Piece<TYPE, N> (&p)[KEYS], const int (&key)[KEYS], int fresh, const char *numbers, int at) {
-#pragma unroll
-	for (int i = 0; i < KEYS; i++)
-		if (key[i] == fresh) fetch_shared(p[i], numbers + at * (TYPE == CACHE_Q8_0 ? 1 : 2), numbers + DIM + at / 32 * 2);
-}
-
-// Keys holds what a lane has of the keys that its warp scores, Values of those
-// that it sums: strips of 8 numbers a lane, and what is left of the head.
-template <int DIM, int TYPE> struct Keys {
-	static const int count = DIM > 128 ? 1 : 2; // times 8
-	Piece<TYPE, 8> wide[DIM / 32][count];
-	Piece<TYPE, 4> rest[count];
-	int key[count];
-};
-template <int DIM, int TYPE> struct Values {
-	static const int dims = DIM > 128 ? DIM / 2 : DIM;
-	Piece<TYPE, 8> wide[dims / 64][4];
-	Piece<TYPE, 4> half[4];
-	Piece<TYPE, TYPE == CACHE_Q8_0 ? 4 : 2> rest[4]; // f16 alone
-	int key[4];
+// A Team is the warps that share a tile of keys. Of the tile a warp scores
+// 8·scored keys and sums `dims` numbers of each.
+template <int DIM> struct Team {
+	static const int warps = DIM == 256 ? 4 : DIM == 128 ? 2 : 1, scored = warps == 1 ? 2 : 1;
+	static const int keys = 8 * scored * warps, dims = DIM / warps, count = decode_warps / warps;
 };
 
-// A View is the part of a cache that a unit reads: numbers `first` on of the
+// A Span is the part of a cache that a unit reads: numbers `first` on of the
 // rows, positions below limit; position p is at row p-turn, or p-turn-rows.
-struct View {
-	char *cache;
+struct Span {
+	const char *cache;
 	int64_t cols;
 	int first, rows, turn, limit;
 };
 
-template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const View &v, int key) {
-	int t = threadIdx.x % 4, first = key + threadIdx.x % 32 / 4;
-#pragma unroll
-	for (int i = 0; i < Keys<DIM, TYPE>::count; i++) k.key[i] = first + 8 * i;
-#pragma unroll
-	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], k.key, v.limit, v.turn, v.rows, v.cache, v.cols, v.first + 32 * c + 8 * t);
-	if constexpr (DIM % 32) fetch_strip(k.rest, k.key, v.limit, v.turn, v.rows, v.cache, v.cols, v.first + DIM / 32 * 32 + 4 * t);
+// A Spot is where a position's numbers begin in a cache.
+struct Spot {
+	const char *numbers, *scale;
+	bool in;
+};
+
+// spot_at is the number of the cache that a position's first is.
+DEVICE int64_t spot_at(const Span &s, int position) {
+	int row = position - s.turn;
+	return (row >= s.rows ? row - s.rows : row) * s.cols + s.first;
 }
 
-template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int fresh, const char *numbers) {
+template <int TYPE> DEVICE Spot spot(const Span &s, int position) {
+	int64_t at = spot_at(s, position);
+	return {cache_at<TYPE>((char *)s.cache, at), cache_scale((char *)s.cache, at, s.rows * s.cols), position < s.limit};
+}
+
+// fetch_strip reads N numbers a lane, from number `first` on of its spots.
+template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)[KEYS], const Spot (&at)[KEYS], int first) {
+#pragma unroll
+	for (int i = 0; i < KEYS; i++) {
+		clear(p[i]);
+		if (at[i].in) fetch(p[i], at[i].numbers + first * (TYPE == CACHE_Q8_0 ? 1 : 2), at[i].scale + first / 32 * 2);
+	}
+}
+
+// What a lane has of the keys that its warp scores, and of the values that it
+// sums: strips of 8 numbers, and strips of fewer for what is left of the head.
+template <int DIM, int TYPE> struct Keys {
+	Piece<TYPE, 8> wide[DIM / 32][Team<DIM>::scored];
+	Piece<TYPE, 4> rest[Team<DIM>::scored];
+};
+template <int DIM, int TYPE> struct Values {
+	Piece<TYPE, 8> wide[Team<DIM>::dims / 64][Team<DIM>::keys / 4];
+	Piece<TYPE, 4> half[Team<DIM>::keys / 4];
+	Piece<TYPE, TYPE == CACHE_Q8_0 ? 4 : 2> rest[Team<DIM>::keys / 4]; // f16 alone
+};
+
+// value_at is the position of lane's value i in a tile.
+DEVICE int value_at(int i) { return i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2; }
+
+template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const Span &s, int position) {
+	const int n = Team<DIM>::scored;
 	int t = threadIdx.x % 4;
+	Spot at[n];
 #pragma unroll
-	for (int c = 0; c < DIM / 32; c++) patch_strip<DIM>(k.wide[c], k.key, fresh, numbers, 32 * c + 8 * t);
-	if constexpr (DIM % 32) patch_strip<DIM>(k.rest, k.key, fresh, numbers, DIM / 32 * 32 + 4 * t);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(s, position + 8 * i);
+#pragma unroll
+	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], at, 32 * c + 8 * t);
+	if constexpr (DIM % 32) fetch_strip(k.rest, at, DIM / 32 * 32 + 4 * t);
 }
 
-template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &x, const View &v, int key, int dim) {
-	const int dims = Values<DIM, TYPE>::dims;
+template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const Span &s, int position, int dim) {
+	const int n = Team<DIM>::keys / 4, dims = Team<DIM>::dims;
+	int g = threadIdx.x % 32 / 4;
+	Spot at[n];
+#pragma unroll
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(s, position + value_at(i));
+#pragma unroll
+	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, dim + 64 * c + 8 * g);
+	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g);
+	if constexpr (dims % 32) fetch_strip(v.rest, at, dim + dims / 32 * 32 + 2 * g);
+}
+
+// patch puts number `at` on of the new key or value into a piece.
+template <int DIM, int TYPE, int N> DEVICE void patch(Piece<TYPE, N> &p, const char *fresh, int at) {
+	fetch_shared(p, fresh + at * (TYPE == CACHE_Q8_0 ? 1 : 2), fresh + DIM + at / 32 * 2);
+}
+
+// patch_keys and patch_values put the new key and value in their place; it is
+// key `fresh` of those that the warp scores, or of the tile.
+template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int fresh, const char *key) {
 	int t = threadIdx.x % 4, g = threadIdx.x % 32 / 4;
 #pragma unroll
-	for (int i = 0; i < 4; i++) x.key[i] = key + 2 * t + i % 2 + i / 2 * 8;
+	for (int i = 0; i < Team<DIM>::scored; i++) {
+		if (fresh != g + 8 * i) continue;
 #pragma unroll
-	for (int c = 0; c < dims / 64; c++) fetch_strip(x.wide[c], x.key, v.limit, v.turn, v.rows, v.cache, v.cols, v.first + dim + 64 * c + 8 * g);
-	if constexpr (dims % 64 >= 32) fetch_strip(x.half, x.key, v.limit, v.turn, v.rows, v.cache, v.cols, v.first + dim + dims / 64 * 64 + 4 * g);
-	if constexpr (dims % 32) fetch_strip(x.rest, x.key, v.limit, v.turn, v.rows, v.cache, v.cols, v.first + dim + dims / 32 * 32 + 2 * g);
+		for (int c = 0; c < DIM / 32; c++) patch<DIM>(k.wide[c][i], key, 32 * c + 8 * t);
+		if constexpr (DIM % 32) patch<DIM>(k.rest[i], key, DIM / 32 * 32 + 4 * t);
+	}
 }
 
-template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &x, int dim, int fresh, const char *numbers) {
-	const int dims = Values<DIM, TYPE>::dims;
+template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int dim, int fresh, const char *value) {
+	const int dims = Team<DIM>::dims;
 	int g = threadIdx.x % 32 / 4;
 #pragma unroll
-	for (int c = 0; c < dims / 64; c++) patch_strip<DIM>(x.wide[c], x.key, fresh, numbers, dim + 64 * c + 8 * g);
-	if constexpr (dims % 64 >= 32) patch_strip<DIM>(x.half, x.key, fresh, numbers, dim + dims / 64 * 64 + 4 * g);
-	if constexpr (dims % 32) patch_strip<DIM>(x.rest, x.key, fresh, numbers, dim + dims / 32 * 32 + 2 * g);
+	for (int i = 0; i < Team<DIM>::keys / 4; i++) {
+		if (fresh != value_at(i)) continue;
+#pragma unroll
+		for (int c = 0; c < dims / 64; c++) patch<DIM>(v.wide[c][i], value, dim + 64 * c + 8 * g);
+		if constexpr (dims % 64 >= 32) patch<DIM>(v.half[i], value, dim + dims / 64 * 64 + 4 * g);
+		if constexpr (dims % 32) patch<DIM>(v.rest[i], value, dim + dims / 32 * 32 + 2 * g);
+	}
 }
 
 // score: lane i gets those of row i/4 with keys 2(i%4), 2(i%4)+1 of each 8.
-template <int DIM, int TYPE> DEVICE void score(float (&s)[Keys<DIM, TYPE>::count][2], const Keys<DIM, TYPE> &k, const DecodeShared<DIM, TYPE> *shared) {
-	const int count = Keys<DIM, TYPE>::count;
+template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM>::scored], const Keys<DIM, TYPE> &k, const DecodeShared<DIM, TYPE> *shared) {
+	const int n = Team<DIM>::scored;
 	int lane = threadIdx.x % 32;
 	const uint16_t *q = &shared->q[lane % 16][lane / 16 * 8];
-	float c[count][4] = {};
+	float c[n][4] = {};
 	uint32_t a[4];
 #pragma unroll
-	for (int i = 0; i < DIM / 32; i++) {
+	for (int i = 0; i < DIM / 16; i++) {
+		ldmatrix4(a, q + 16 * i);
 #pragma unroll
-		for (int step = 0; step < 2; step++) {
-			ldmatrix4(a, q + 32 * i + 16 * step);
-#pragma unroll
-			for (int j = 0; j < count; j++) {
-				uint32_t b[2] = {word(k.wide[i][j], 2 * step), word(k.wide[i][j], 2 * step + 1)};
-				mma_f16(c[j], a, b);
-			}
-		}
-	}
-	if constexpr (DIM % 32) {
-		ldmatrix4(a, q + DIM / 32 * 32);
-#pragma unroll
-		for (int j = 0; j < count; j++) {
-			uint32_t b[2] = {word(k.rest[j], 0), word(k.rest[j], 1)};
+		for (int j = 0; j < n; j++) {
+			bool wide = i < DIM / 32 * 2;
+			uint32_t b[2];
+			b[0] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2) : word(k.rest[j], 0);
+			b[1] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2 + 1) : word(k.rest[j], 1);
 			mma_f16(c[j], a, b);
 		}
 	}
 #pragma unroll
-	for (int j = 0; j < count; j++) s[j][0] = c[j][0] + c[j][2], s[j][1] = c[j][1] + c[j][3];
+	for (int j = 0; j < n; j++) s[j] = make_float2(c[j][0] + c[j][2], c[j][1] + c[j][3]);
 }
 
-// sum_strip adds the values of a strip, weighted by b, to 16·N/2 dims.
-template <int TYPE, int N> DEVICE void sum_strip(float (*sum)[4], const Piece<TYPE, N> (&v)[4], const uint32_t b[2]) {
+// sum_strip adds 16 values of a strip, weighted by b, to 8·N dims.
+template <int TYPE, int N> DEVICE void sum_strip(float (*sum)[4], const Piece<TYPE, N> *v, const uint32_t b[2]) {
 #pragma unroll
 	for (int j = 0; j < N / 2; j++) {
 		uint32_t x[4] = {word(v[0], j), word(v[1], j), word(v[2], j), word(v[3], j)};
@@ -313,12 +330,13 @@ template <int TYPE, int N> DEVICE void sum_strip(float (*sum)[4], const Piece<TY
 	}
 }
 
-template <int DIM, int TYPE> DEVICE void add_values(float (*sum)[4], const Values<DIM, TYPE> &v, const uint32_t b[2]) {
-	const int dims = Values<DIM, TYPE>::dims;
+// add_values adds 16 values of the tile, those from i·16 on.
+template <int DIM, int TYPE> DEVICE void add_values(float (*sum)[4], const Values<DIM, TYPE> &v, int i, const uint32_t b[2]) {
+	const int dims = Team<DIM>::dims;
 #pragma unroll
-	for (int c = 0; c < dims / 64; c++) sum_strip(sum + 4 * c, v.wide[c], b);
-	if constexpr (dims % 64 >= 32) sum_strip(sum + dims / 64 * 4, v.half, b);
-	if constexpr (dims % 32) sum_strip(sum + dims / 32 * 2, v.rest, b);
+	for (int c = 0; c < dims / 64; c++) sum_strip(sum + 4 * c, v.wide[c] + 4 * i, b);
+	if constexpr (dims % 64 >= 32) sum_strip(sum + dims / 64 * 4, v.half + 4 * i, b);
+	if constexpr (dims % 32) sum_strip(sum + dims / 32 * 2, v.rest + 4 * i, b);
 }
 
 // put_strip writes a warp's sums of a strip to its slot, in the order of dims;
@@ -342,25 +360,23 @@ template <int N> DEVICE void put_strip(float *slot, const float (*sum)[4], int i
 	}
 }
 
-// capped is a score in powers of two, from one in powers of e.
-DEVICE float capped(float s, float softcap) {
-	const float log2e = 1.44269504f;
-	if (softcap != 0) s = softcap - 2 * softcap / (exp2f(s / softcap * (2 * log2e)) + 1); // softcap·tanh(s/softcap)
-	return s * log2e;
+// head_of is the number of row `row`'s head among all heads of all queries.
+template <bool MANY> DEVICE int64_t head_of(const Decode &a, int kv, int row) {
+	if (!MANY) return kv * a.group + row;
+	int query = row / a.group;
+	return (int64_t)query * a.heads + kv * a.group + (row - query * a.group);
 }
 
-// power is 2^(x-top), 0 where nothing was seen.
-DEVICE float power(float x, float top) { return top == negative_infinity() ? 0 : exp2f(x - top); }
+// A View is what rows see: one [from, to), all of a unit [lo, hi).
+struct View {
+	int from, to, lo, hi;
+};
 
-// decode_join sums the splits of a set in their order, by the block whose split
-// came last, and writes dst.
-template <int DIM> DEVICE void decode_join(const Decode &a, const float *partials, int set, int splits, int rows, char *smem);
-
-// decode_rows finds what rows of a unit see. Row `row` sees [from, to) of the
-// positions, all rows together [lo, hi). False says that a position is negative.
-DEVICE bool decode_rows(const Decode &a, int first, int row, int rows, int &from, int &to, int &lo, int &hi) {
+// see is the view of row `row` of a unit whose rows begin with `first`. False
+// says that a position is negative.
+template <bool MANY> DEVICE bool see(View &s, const Decode &a, int first, int row, int rows) {
 	int least = a.pos[0], latest = least, own = least;
-	if (a.n > 1) {
+	if (MANY) {
 		for (int i = threadIdx.x % 32; i < a.n; i += 32) least = min(least, a.pos[i]), latest = max(latest, a.pos[i]);
 		for (int i = 16; i > 0; i /= 2) {
 			least = min(least, __shfl_xor_sync(full_warp, least, i));
@@ -372,197 +388,29 @@ DEVICE bool decode_rows(const Decode &a, int first, int row, int rows, int &from
 		if (threadIdx.x == 0) report(a.fault, FAULT_POSITION, least);
 		return false;
 	}
-	from = max(0, latest - a.rows + 1); // what came before is overwritten
-	if (a.window > 0) from = max(from, own - a.window + 1);
-	to = max(own + 1, from);
-	lo = from, hi = to;
-	if (a.n > 1) {
+	Sight mine = sight_of(own, latest, a.rows, a.window);
+	s = {mine.from, mine.to, mine.from, mine.to};
+	if (MANY) {
 		for (int i = 4; i < 32; i *= 2) {
-			lo = min(lo, __shfl_xor_sync(full_warp, lo, i));
-			hi = max(hi, __shfl_xor_sync(full_warp, hi, i));
+			s.lo = min(s.lo, __shfl_xor_sync(full_warp, s.lo, i));
+			s.hi = max(s.hi, __shfl_xor_sync(full_warp, s.hi, i));
 		}
 	}
-	if (row >= rows) from = to = 0;
+	if (row >= rows) s.from = s.to = 0;
 	return true;
 }
 
-// decode_splits is how many splits [lo, hi) has and how many keys each.
-DEVICE int decode_splits(const Decode &a, int keys, int *each) {
+// splits_of is how many splits so many keys make, and how many keys one has.
+DEVICE int splits_of(const Decode &a, int keys, int *each) {
 	*each = 1 << a.split_shift;
 	if (keys <= a.splits << a.split_shift) return max(1, (keys + *each - 1) >> a.split_shift);
 	*each = ((keys + a.splits - 1) / a.splits + 15) & ~15;
 	return (keys + *each - 1) / *each;
 }
 
-// decode_attention computes unit `unit` of sets·splits: a block does it alone,
-// and units of one Decode may run at the same time and in any order. DIM is 64,
-// 80, 96, 112, 128 or 256, TYPE CACHE_F16 or CACHE_Q8_0 (DIM a multiple of 32).
-// smem is decode_shared bytes, 16-byte aligned; a block calls __syncthreads
-// before the next use of it.
-template <int DIM, int TYPE> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
-	const int count = Keys<DIM, TYPE>::count, dims = Values<DIM, TYPE>::dims, groups = decode_warps * count / 2;
-	static_assert(sizeof(DecodeShared<DIM, TYPE>) <= decode_slots && decode_slots + sizeof(DecodeSums) <= decode_shared, "shared memory");
-	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
-	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
-	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4, g = lane / 4;
-	int group = count == 2 ? warp : warp / 2, side = count == 2 ? 0 : warp % 2; // side: half of a wide head
-
-	int split = unit / a.sets, set = unit - split * a.sets, kv = set, pass = 0;
-	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
-	int first = pass * 8, rows = min(8, a.n * a.group - first);
-	int from, to, lo, hi, each;
-	if (!decode_rows(a, first, g, rows, from, to, lo, hi)) return;
-	int splits = decode_splits(a, hi - lo, &each);
-	if (split >= splits) return;
-	int begin = lo + split * each, end = min(begin + each, hi), tiles = (end - begin + 15) / 16;
-	bool last = a.k_new && end == hi; // the unit has the new key
-	int fresh = last ? hi - 1 : -1;
-	View keys = {a.k, (int64_t)a.kv_heads * DIM, kv * DIM, a.rows, hi <= a.rows ? 0 : lo / a.rows * a.rows, last ? hi - 1 : end};
-	View values = keys;
-	values.cache = a.v;
-
-	// All first loads before the first wait: heads, then keys and values.
-	int jobs = last ? rows + 2 : rows;
-	Head<DIM> head;
-	Keys<DIM, TYPE> k;
-	Values<DIM, TYPE> v;
-	const int turns = (10 + decode_warps - 1) / decode_warps;
-#pragma unroll
-	for (int i = 0; i < turns; i++) {
-		int job = warp + i * decode_warps, r = first + job;
-		const float *x = job == rows ? a.k_new + kv * DIM : job > rows ? a.v_new + kv * DIM
-			: a.q + (a.n == 1 ? kv * a.group + r : r / a.group * a.heads + kv * a.group + r % a.group) * (int64_t)DIM;
-		const float *norm = job == rows ? a.k_norm : job > rows ? nullptr : a.q_norm;
-		if (job < jobs) read_head(head, a, x, norm);
-		if (i == 0) {
-			fetch_keys(k, keys, begin + group * 16 + side * 8);
-			fetch_values(v, values, begin + group * 16, side * dims);
-		}
-		if (job >= jobs) continue;
-		int pos = a.n == 1 ? hi - 1 : a.pos[min(r, a.n * a.group - 1) / a.group];
-		if (job <= rows) norm_and_turn(head, a, norm != nullptr, pos);
-		if (job < rows) {
-			put_query(head, a, job, shared, sums);
-		} else {
-			int row = fresh - keys.turn;
-			int64_t number = (row >= a.rows ? row - a.rows : row) * keys.cols + keys.first;
-			put_new(head, a, job - rows, shared, job == rows ? a.k : a.v, number, a.rows * keys.cols, pass == 0);
-		}
-	}
-	__syncthreads();
-
-	float factor = g < rows ? sums->factor[g] : 0, softcap = a.softcap;
-	float sum[dims / 16][4] = {}, top = negative_infinity(), total = 0; // of rows 2t, 2t+1; of row g
-	for (int i = 0; i * groups < tiles; i++) {
-		int tile = i * groups + group, key = begin + tile * 16;
-		if (count == 2 && tile >= tiles) break;
-		if (i > 0) {
-			fetch_keys(k, keys, key + side * 8);
-			fetch_values(v, values, key, side * dims);
-		}
-		if (last && tile == tiles - 1) {
-			patch_keys(k, fresh, shared->fresh[0]);
-			patch_values(v, side * dims, fresh, shared->fresh[1]);
-		}
-		float own[count][2], s[2][2];
-		score<DIM, TYPE>(own, k, shared);
-		if constexpr (count == 2) {
-			for (int j = 0; j < 2; j++) s[j][0] = own[j][0], s[j][1] = own[j][1];
-		} else { // the other warp has the other 8 keys
-			float2(*all)[32] = shared->score[i % 2];
-			all[warp][lane] = make_float2(own[0][0], own[0][1]);
-			__syncthreads();
-			for (int j = 0; j < 2; j++) s[j][0] = all[group * 2 + j][lane].x, s[j][1] = all[group * 2 + j][lane].y;
-		}
-		float best = top;
-#pragma unroll
-		for (int j = 0; j < 2; j++)
-#pragma unroll
-			for (int h = 0; h < 2; h++) {
-				int at = key + 8 * j + 2 * t + h;
-				s[j][h] = at >= from && at < min(to, end) ? capped(s[j][h] * factor, softcap) : negative_infinity();
-				best = fmaxf(best, s[j][h]);
-			}
-		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 1));
-		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 2));
-		float less = power(top, best);
-		top = best, total *= less;
-		uint32_t b[2];
-#pragma unroll
-		for (int j = 0; j < 2; j++) { // the sums are of the weights as rounded
-			b[j] = pack_h2(power(s[j][0], best), power(s[j][1], best));
-			total += h2f(b[j]) + h2f(b[j] >> 16);
-		}
-		float less0 = __shfl_sync(full_warp, less, 8 * t), less1 = __shfl_sync(full_warp, less, 8 * t + 4);
-		if (i > 0 && __any_sync(full_warp, less != 1)) {
-#pragma unroll
-			for (int j = 0; j < dims / 16; j++) sum[j][0] *= less0, sum[j][1] *= less1, sum[j][2] *= less0, sum[j][3] *= less1;
-		}
-		add_values<DIM, TYPE>(sum, v, b);
-	}
-
-	// The warps' sums, weighted, through as many slots as there is room for.
-	total += __shfl_xor_sync(full_warp, total, 1);
-	total += __shfl_xor_sync(full_warp, total, 2);
-	if (t == 0 && side == 0) sums->group[group][g] = make_float2(top, total);
-	__syncthreads();
-	int active = min(groups, tiles);
-	float all = negative_infinity(), sum_all = 0; // of row lane%8
-	for (int i = lane / 8; i < active; i += 4) all = fmaxf(all, sums->group[i][lane % 8].x);
-	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 8));
-	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 16));
-	for (int i = lane / 8; i < active; i += 4) sum_all += sums->group[i][lane % 8].y * power(sums->group[i][lane % 8].x, all);
-	sum_all += __shfl_xor_sync(full_warp, sum_all, 8);
-	sum_all += __shfl_xor_sync(full_warp, sum_all, 16);
-	float weight[2];
-#pragma unroll
-	for (int i = 0; i < 2; i++) weight[i] = power(__shfl_sync(full_warp, top, 8 * t + 4 * i), __shfl_sync(full_warp, all, 2 * t + i));
-
-	const int stride = DIM + 4, floats = decode_slots / 4, results = (8 * DIM + DECODE_THREADS - 1) / DECODE_THREADS;
-	float *slots = (float *)smem, out[results] = {};
-	int room = rows <= 4 ? floats / (4 * stride) : floats / (8 * stride), size = rows * stride;
-	for (int base = 0; base < active; base += room) {
-		if (base > 0) __syncthreads();
-		if (group >= base && group < min(base + room, active)) {
-#pragma unroll
-			for (int i = 0; i < 2; i++) {
-				if (2 * t + i >= rows) continue;
-				float *slot = slots + (group - base) * size + (2 * t + i) * stride + side * dims;
-#pragma unroll
-				for (int c = 0; c < dims / 64; c++) put_strip<8>(slot + 64 * c, sum + 4 * c, i, weight[i]);
-				if constexpr (dims % 64 >= 32) put_strip<4>(slot + dims / 64 * 64, sum + dims / 64 * 4, i, weight[i]);
-				if constexpr (dims % 32) put_strip<2>(slot + dims / 32 * 32, sum + dims / 32 * 2, i, weight[i]);
-			}
-		}
-		__syncthreads();
-		int n = min(room, active - base);
-#pragma unroll
-		for (int j = 0; j < results; j++) {
-			int e = threadIdx.x + j * DECODE_THREADS;
-			if (e >= rows * DIM) break;
-			for (int i = 0; i < n; i++) out[j] += slots[i * size + e / DIM * stride + e % DIM];
-		}
-	}
-
-	float *partial = a.partials + (int64_t)(set * a.splits + split) * decode_partial<DIM>();
-#pragma unroll
-	for (int j = 0; j < results; j++) {
-		int e = threadIdx.x + j * DECODE_THREADS, r = first + e / DIM;
-		float l = __shfl_sync(full_warp, sum_all, min(e / DIM, 7));
-		if (e >= rows * DIM) continue;
-		if (splits > 1) {
-			partial[16 + e] = out[j];
-			continue;
-		}
-		int64_t head = a.n == 1 ? kv * a.group + r : r / a.group * a.heads + kv * a.group + r % a.group;
-		a.dst[head * DIM + e % DIM] = l > 0 ? out[j] / l : 0;
-	}
-	if (splits == 1) return;
-	if (threadIdx.x < 8) partial[threadIdx.x] = all, partial[8 + threadIdx.x] = sum_all;
-	decode_join<DIM>(a, partial - (int64_t)split * decode_partial<DIM>(), set, splits, rows, smem);
-}
-
-template <int DIM> DEVICE void decode_join(const Decode &a, const float *partials, int set, int splits, int rows, char *smem) {
+// decode_join sums the splits of a set in their order, by the block whose split
+// came last, and writes dst.
+template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, char *smem) {
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
 	float2 *weight = (float2 *)smem; // (splits, 8)
 	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, size = decode_partial<DIM>();
@@ -590,16 +438,195 @@ template <int DIM> DEVICE void decode_join(const Decode &a, const float *partial
 			total += w->x * w->y;
 		}
 		total = warp_sum(total);
-		if (lane == 0) sums->sum[warp] = total;
+		if (lane == 0) sums->factor[warp] = total > 0 ? __fdividef(1, total) : 0;
 	}
 	__syncthreads();
-	int kv = set / a.passes, first = (set - kv * a.passes) * 8;
 	for (int e = threadIdx.x; e < rows * DIM; e += DECODE_THREADS) {
-		int row = e / DIM, r = first + row;
+		int row = e / DIM;
 		float out = 0;
-#pragma unroll 8
+#pragma unroll 4
 		for (int i = 0; i < splits; i++) out += weight[i * 8 + row].x * load_fresh(partials + i * size + 16 + e);
-		int64_t head = r / a.group * a.heads + kv * a.group + r % a.group;
-		a.dst[head * DIM + e % DIM] = sums->sum[row] > 0 ? out / sums->sum[row] : 0;
+		a.dst[head_of<MANY>(a, kv, first + row) * DIM + e % DIM] = out * sums->factor[row];
 	}
 }
+
+// decode_finish joins the sums of a block's teams, through as many slots as
+// there is room for, and writes dst, or partials where there are more splits.
+template <int DIM, bool MANY> DEVICE void decode_finish(const Decode &a, const float (*sum)[4], float top, int active, int kv, int set, int split, int splits, int first, int rows, char *smem) {
+	typedef Team<DIM> T;
+	const DecodeSums *sums = (const DecodeSums *)(smem + decode_slots);
+	int lane = threadIdx.x % 32, t = lane % 4, team = threadIdx.x / 32 / T::warps, mate = threadIdx.x / 32 % T::warps;
+	float all = negative_infinity(), total = 0; // of row lane%8
+	for (int i = lane / 8; i < active; i += 4) all = fmaxf(all, sums->team[i][lane % 8].x);
+	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 8));
+	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 16));
+	for (int i = lane / 8; i < active; i += 4) total += sums->team[i][lane % 8].y * power(sums->team[i][lane % 8].x, all);
+	total += __shfl_xor_sync(full_warp, total, 8);
+	total += __shfl_xor_sync(full_warp, total, 16);
+	float weight[2];
+#pragma unroll
+	for (int i = 0; i < 2; i++) weight[i] = power(__shfl_sync(full_warp, top, 8 * t + 4 * i), __shfl_sync(full_warp, all, 2 * t + i));
+
+	const int stride = DIM + 4, floats = decode_slots / 4, results = (8 * DIM + DECODE_THREADS - 1) / DECODE_THREADS;
+	float *slots = (float *)smem, out[results] = {};
+	int room = rows <= 4 ? floats / (4 * stride) : floats / (8 * stride), size = rows * stride;
+	for (int base = 0; base < active; base += room) {
+		if (base > 0) __syncthreads();
+		if (team >= base && team < min(base + room, active)) {
+#pragma unroll
+			for (int i = 0; i < 2; i++) {
+				if (2 * t + i >= rows) continue;
+				float *slot = slots + (team - base) * size + (2 * t + i) * stride + mate * T::dims;
+#pragma unroll
+				for (int c = 0; c < T::dims / 64; c++) put_strip<8>(slot + 64 * c, sum + 4 * c, i, weight[i]);
+				if constexpr (T::dims % 64 >= 32) put_strip<4>(slot + T::dims / 64 * 64, sum + T::dims / 64 * 4, i, weight[i]);
+				if constexpr (T::dims % 32) put_strip<2>(slot + T::dims / 32 * 32, sum + T::dims / 32 * 2, i, weight[i]);
+			}
+		}
+		__syncthreads();
+		int n = min(room, active - base);
+#pragma unroll
+		for (int j = 0; j < results; j++) {
+			int e = threadIdx.x + j * DECODE_THREADS;
+			if (e >= rows * DIM) break;
+			const float *slot = slots + e / DIM * stride + e % DIM;
+#pragma unroll 4
+			for (int i = 0; i < n; i++) out[j] += slot[i * size];
+		}
+	}
+
+	float *partial = a.partials + (int64_t)(set * a.splits + split) * decode_partial<DIM>();
+	float inverse = total > 0 ? __fdividef(1, total) : 0; // nothing was seen: zeros
+#pragma unroll
+	for (int j = 0; j < results; j++) {
+		int e = threadIdx.x + j * DECODE_THREADS;
+		float by = __shfl_sync(full_warp, inverse, min(e / DIM, 7));
+		if (e >= rows * DIM) continue;
+		if (splits > 1) partial[16 + e] = out[j];
+		else a.dst[head_of<MANY>(a, kv, first + e / DIM) * DIM + e % DIM] = out[j] * by;
+	}
+	if (splits == 1) return;
+	if (threadIdx.x < 8) partial[threadIdx.x] = all, partial[8 + threadIdx.x] = total;
+	decode_join<DIM, MANY>(a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, smem);
+}
+
+// read_job and do_job are what warps do before they score, a head each: of the
+// rows, and with k_new of the new key and value.
+template <int DIM, bool MANY> DEVICE void read_job(Head<DIM> &h, const Decode &a, int job, int first, int rows, int kv) {
+	const float *x = job == rows ? a.k_new + kv * DIM : job > rows ? a.v_new + kv * DIM : a.q + head_of<MANY>(a, kv, first + job) * DIM;
+	read_head(h, a, x, job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
+}
+
+template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
+	if (job <= rows) norm_and_turn(h, a, job < rows ? a.q_norm : a.k_norm, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : a.pos[0]);
+	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
+	if (job < rows) {
+		put_query(h, a, job, shared, (DecodeSums *)(smem + decode_slots));
+	} else { // all passes have it, the first one keeps it
+		put_new(h, a, job - rows, shared, job == rows ? a.k : a.v, spot_at(s, fresh), s.rows * s.cols, first == 0);
+	}
+}
+
+// decode_attention computes unit `unit` of sets·splits: a block does it alone,
+// and units of one Decode may run at the same time and in any order. DIM is 64,
+// 80, 96, 112, 128 or 256, TYPE CACHE_F16 or CACHE_Q8_0 (DIM a multiple of 32);
+// MANY allows n > 1. smem is decode_shared bytes, 16-byte aligned; a block
+// calls __syncthreads before the next use of it.
+template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
+	typedef Team<DIM> T;
+	const bool early = DIM <= 80 || DIM == 128; // there are registers for values beside all else
+	static_assert(sizeof(DecodeShared<DIM, TYPE>) <= decode_slots && decode_slots + sizeof(DecodeSums) <= decode_shared, "shared memory");
+	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
+	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
+	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4, g = lane / 4;
+	int team = warp / T::warps, mate = warp % T::warps;
+
+	int split = unit / a.sets, set = unit - split * a.sets, kv = set, pass = 0;
+	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
+	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
+	View view;
+	if (!see<MANY>(view, a, first, g, rows)) return;
+	int splits = splits_of(a, view.hi - view.lo, &each);
+	if (split >= splits) return;
+	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
+	int fresh = a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
+	Span keys = {a.k, (int64_t)a.kv_heads * DIM, kv * DIM, a.rows,
+		view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, fresh >= 0 ? end - 1 : end};
+	Span values = keys;
+	values.cache = a.v;
+
+	float factor = 0, sum[T::dims / 16][4] = {}, top = negative_infinity(), total = 0; // sums of rows 2t, 2t+1; the rest of row g
+	for (int i = 0; i == 0 || i * T::count < tiles; i++) {
+		int position = begin + (i * T::count + team) * T::keys, jobs = i > 0 ? 0 : fresh >= 0 ? rows + 2 : rows;
+		Head<DIM> head;
+		Keys<DIM, TYPE> k;
+		Values<DIM, TYPE> v;
+		int job = decode_warps - 1 - warp; // the last warps have no keys when there are few
+		if (job < jobs) read_job<DIM, MANY>(head, a, job, first, rows, kv); // all first loads before the first wait
+		fetch_keys(k, keys, position + mate * 8 + g);
+		if (early) fetch_values(v, values, position, mate * T::dims);
+		if (i == 0) {
+			for (; job < jobs; job += decode_warps) {
+				if (job >= decode_warps) read_job<DIM, MANY>(head, a, job, first, rows, kv);
+				do_job<DIM, TYPE, MANY>(head, a, job, first, rows, keys, fresh, smem);
+			}
+		}
+		if (!early) fetch_values(v, values, position, mate * T::dims);
+		if (i == 0) {
+			__syncthreads();
+			if (g < rows) factor = sums->factor[g];
+		}
+		if (fresh >= position && fresh < position + T::keys) {
+			patch_keys(k, fresh - position - mate * 8, shared->fresh[0]);
+			patch_values(v, mate * T::dims, fresh - position, shared->fresh[1]);
+		}
+
+		float2 own[T::scored], s[T::keys / 8];
+		score<DIM, TYPE>(own, k, shared);
+		if constexpr (T::warps == 1) {
+			s[0] = own[0], s[1] = own[1];
+		} else {
+			shared->score[i % 2][warp][lane] = own[0];
+			__syncthreads();
+#pragma unroll
+			for (int j = 0; j < T::warps; j++) s[j] = shared->score[i % 2][team * T::warps + j][lane];
+		}
+		float best = top;
+#pragma unroll
+		for (int j = 0; j < T::keys / 8; j++) {
+			int at = position + 8 * j + 2 * t, to = min(view.to, end);
+			s[j].x = at >= view.from && at < to ? capped(s[j].x * factor, a.softcap) : negative_infinity();
+			s[j].y = at + 1 >= view.from && at + 1 < to ? capped(s[j].y * factor, a.softcap) : negative_infinity();
+			best = fmaxf(best, fmaxf(s[j].x, s[j].y));
+		}
+		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 1));
+		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 2));
+		float less = power(top, best);
+		top = best, total *= less;
+		float less0 = __shfl_sync(full_warp, less, 8 * t), less1 = __shfl_sync(full_warp, less, 8 * t + 4);
+		if (i > 0 && __any_sync(full_warp, less != 1)) {
+#pragma unroll
+			for (int j = 0; j < T::dims / 16; j++) sum[j][0] *= less0, sum[j][1] *= less1, sum[j][2] *= less0, sum[j][3] *= less1;
+		}
+#pragma unroll
+		for (int j = 0; j < T::keys / 16; j++) {
+			uint32_t b[2];
+#pragma unroll
+			for (int h = 0; h < 2; h++) { // total is of the weights as rounded
+				b[h] = pack_h2(power(s[2 * j + h].x, best), power(s[2 * j + h].y, best));
+				total += h2f(b[h]) + h2f(b[h] >> 16);
+			}
+			add_values<DIM, TYPE>(sum, v, j, b);
+		}
+	}
+	total += __shfl_xor_sync(full_warp, total, 1);
+	total += __shfl_xor_sync(full_warp, total, 2);
+	if (t == 0 && mate == 0) sums->team[team][g] = make_float2(top, total);
+	__syncthreads();
+	decode_finish<DIM, MANY>(a, sum, top, min(T::count, tiles), kv, set, split, splits, first, rows, smem);
+}
+
+} // namespace attention
+
+using attention::Decode;
+using attention::decode_attention;
