@@ -4,7 +4,7 @@
 // A warp takes rows; `lanes` of its lanes share a row, each a chunk of 32
 // columns at a time. What a chunk needs is fetched several iterations ahead,
 // also over the border to the next product: on sm_80 and newer into a ring in
-// shared memory (cp.async), before that into registers.
+// shared memory (cp.async) where there is room for one, else into registers.
 //
 // Activations are 15-bit integers with a scale for each 32: v = 128·hi + lo,
 // so that a product is two dp4a where 8 bits would be one. The relative error
@@ -363,13 +363,16 @@ struct Flow {
 	Loaded pending[UNROLL]; // without a ring
 	const Product *p;    // what is fetched; in shared memory
 	const Product *next; // what follows p, or 0
-	int depth;           // iterations in flight, and one; 1 without a ring
+	int depth;           // iterations in flight, and one; 0 without a ring
 	int put, got;        // slots
 	int ahead;           // iterations fetched and not yet used
 	int n;               // job after the one that is fetched
 	int part, chunk, col, left; // part -1: nothing left
 	int lanes, chunks;          // of p
 };
+
+// ringed: cards that have no cp.async, or no room for a ring, have none.
+DEVICE bool ringed(const Flow &f) { return async_copies && f.depth > 0; }
 
 DEVICE void start_job(Flow &f) {
 	for (;;) {
@@ -396,7 +399,7 @@ template <int type> DEVICE void fetch_chunks(Flow &f, Planes w) {
 	for (int u = 0; u < UNROLL; u++) {
 		if (f.col + u * f.lanes >= f.chunks) break;
 		int c = f.chunk + u * f.lanes;
-		if (async_copies) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, c);
+		if (ringed(f)) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, c);
 		else fetch_direct<type>(f.pending[u], w, c);
 	}
 }
@@ -409,21 +412,21 @@ DEVICE void fetch(Flow &f) {
 		int step = f.lanes * UNROLL;
 		if (f.col < f.chunks) FOR_TYPE(part.type, fetch_chunks, f, part.w)
 		f.col += step, f.chunk += step, f.left--, f.ahead++;
-		if (++f.put == f.depth) f.put = 0;
+		if (++f.put >= f.depth) f.put = 0;
 	}
 	cp_async_commit(); // also an empty group: cp_async_wait counts them
 }
 
 // fill brings the flow to its full length.
 DEVICE void fill(Flow &f) {
-	int missing = (async_copies ? f.depth - 1 : 1) - f.ahead;
+	int missing = (ringed(f) ? f.depth - 1 : 1) - f.ahead;
 	for (int i = 0; i < missing; i++) fetch(f);
 }
 
 // next waits for the oldest iteration, fetches one more, and returns the slots
 // of the oldest; without a ring it is in v.
 DEVICE const char *next(Flow &f, Loaded v[UNROLL]) {
-	if (!async_copies) {
+	if (!ringed(f)) {
 		for (int u = 0; u < UNROLL; u++) v[u] = f.pending[u];
 		f.ahead--;
 		fetch(f);
@@ -446,7 +449,7 @@ template <int type> DEVICE void accumulate(float &y, const char *slot, const Loa
 	for (int u = 0; u < UNROLL; u++) {
 		if (i + u * lanes >= chunks) break;
 		Loaded v;
-		if (async_copies) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
+		if (slot) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
 		else v = loaded[u];
 		y += dot<type>(v, c + u * lanes, x, i + u * lanes);
 	}
@@ -456,7 +459,7 @@ template <int type> DEVICE void accumulate(float &y, const char *slot, const Loa
 DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
 	Flow f;
 	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
-	f.p = p, f.next = 0, f.depth = async_copies ? depth : 1;
+	f.p = p, f.next = 0, f.depth = depth;
 	f.put = f.got = f.ahead = f.n = f.left = 0;
 	f.part = -1, f.lanes = 32, f.chunks = 0;
 	return f;
@@ -480,7 +483,7 @@ DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
 	Flow f = start_flow(ring, memory->p, depth);
 	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead, f.n = memory->n;
 	int left = memory->left;
-	if (!async_copies && f.ahead > 0) f.ahead = 0, left++;
+	if (!ringed(f) && f.ahead > 0) f.ahead = 0, left++;
 	if (left > 0) {
 		f.n--;
 		start_job(f);

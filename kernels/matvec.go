@@ -110,15 +110,16 @@ func activationBytes(cols int) int { return cols / 32 * 80 }
 func (d *Device) ringBytes(depth int) int { return matvecWarps * depth * slotBytes }
 
 // ringDepth is how many iterations of weights a warp has in flight and in use,
-// 0 where cp.async is not.
+// 0 where the card has no cp.async or no room for a ring: its memory is slower,
+// and what fits into registers keeps it busy.
 func (d *Device) ringDepth(region, static int) int {
 	if d.info.Major < 8 {
 		return 0
 	}
-	for _, depth := range []int{4, 3} {
+	for depth := 4; depth > 1; depth-- {
 		if region+static+d.ringBytes(depth) <= d.info.SharedPerBlock {
 			return depth
 		}
 	}
-	return 2
+	return 0
 }
