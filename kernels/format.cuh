@@ -40,7 +40,6 @@
 #pragma once
 
 #include "cuda.cuh"
-#include "grids.cuh"
 
 // Type numbers of GGUF (ggml.h, enum ggml_type).
 const int F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q8_1 = 9;
@@ -48,6 +47,8 @@ const int Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, Q8_K = 15;
 const int IQ2_XXS = 16, IQ2_XS = 17, IQ3_XXS = 18, IQ1_S = 19, IQ4_NL = 20, IQ3_S = 21, IQ2_S = 22, IQ4_XS = 23;
 const int I8 = 24, I16 = 25, I32 = 26, I64 = 27, F64 = 28, IQ1_M = 29, BF16 = 30;
 const int TQ1_0 = 34, TQ2_0 = 35, MXFP4 = 39, NVFP4 = 40, Q1_0 = 41, Q2_0 = 42;
+
+#include "grids.cuh"
 
 // RAW added to a type that has planes names its raw form.
 const int RAW = 64;
@@ -346,8 +347,10 @@ template <int T, int A> DEVICE void raw_integers(uint32_t q[8], const char *b, i
 	}
 }
 
-// load_raw is chunk j of a block, of alignment A.
-template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
+// load_raw is chunk j of a block, of alignment A. book is 0, or the type's
+// code book in shared memory (grids.cuh).
+template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j, const uint32_t *book = 0) {
+	const uint32_t iq2 = 0x002b1908; // levels 8, 25, 43
 	if constexpr (T == IQ2_XXS || T == IQ3_XXS) {
 		uint32_t sign = load_word<A>(T == IQ2_XXS ? b + 6 + 8 * j : b + 66 + 4 * j);
 		set_scale(c, h2f(load2(b)) * (0.5f + (float)(int)(sign >> 28)) * (T == IQ2_XXS ? 0.25f : 0.5f));
@@ -355,10 +358,14 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
 		load_words<T == IQ2_XXS ? 1 : 2, A>(e, b + 2 + 8 * j);
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			uint32_t s = even_signs(sign >> 7 * i);
-			uint32_t lo, hi;
-			if constexpr (T == IQ2_XXS) iq2_entry(lo, hi, iq2_xxs_grid[e[0] >> 8 * i & 255]);
-			else lo = iq3_xxs_entry(e[i / 2] >> i % 2 * 16 & 255), hi = iq3_xxs_entry(e[i / 2] >> (i % 2 * 16 + 8) & 255);
+			uint32_t s = even_signs(sign >> 7 * i), lo, hi;
+			if constexpr (T == IQ2_XXS) {
+				uint32_t entry = selectors<T>(book, e[0] >> 8 * i & 255);
+				lo = __byte_perm(iq2, 0, entry), hi = __byte_perm(iq2, 0, entry >> 16);
+			} else { // levels 4, 12, 20, 28, 36, 44, 52, 62
+				lo = __byte_perm(0x1c140c04, 0x3e342c24, selectors<T>(book, e[i / 2] >> i % 2 * 16 & 255));
+				hi = __byte_perm(0x1c140c04, 0x3e342c24, selectors<T>(book, e[i / 2] >> (i % 2 * 16 + 8) & 255));
+			}
 			c.q[2 * i] = with_signs(lo, s), c.q[2 * i + 1] = with_signs(hi, s >> 4);
 		}
 	} else if constexpr (T == IQ2_XS || T == IQ2_S) {
@@ -369,24 +376,27 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
 		else e[0] = load_word<A>(b + 2 + 4 * j), sign = load_word<A>(b + 34 + 4 * j), high = load1(b + 66 + j);
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			uint32_t lo, hi, signs;
+			uint32_t entry, signs;
 			if constexpr (T == IQ2_XS) {
 				uint32_t at = e[i / 2] >> i % 2 * 16 & 0xffff;
 				signs = even_signs(at >> 9);
-				iq2_entry(lo, hi, iq2_xs_grid[at & 511]);
+				entry = selectors<T>(book, at & 511);
 			} else {
 				signs = sign >> 8 * i;
-				iq2_entry(lo, hi, iq2_s_grid[(e[0] >> 8 * i & 255) | (high >> 2 * i & 3) << 8]);
+				entry = selectors<T>(book, (e[0] >> 8 * i & 255) | (high >> 2 * i & 3) << 8);
 			}
-			c.q[2 * i] = with_signs(lo, signs), c.q[2 * i + 1] = with_signs(hi, signs >> 4);
+			c.q[2 * i] = with_signs(__byte_perm(iq2, 0, entry), signs);
+			c.q[2 * i + 1] = with_signs(__byte_perm(iq2, 0, entry >> 16), signs >> 4);
 		}
 	} else if constexpr (T == IQ3_S) {
 		uint32_t e[2], sign = load_word<A>(b + 74 + 4 * j), high = load1(b + 66 + j), s = load1(b + 106 + j / 2) >> j % 2 * 4 & 15;
 		load_words<2, A>(e, b + 2 + 8 * j);
 		set_scale(c, h2f(load2(b)) * (float)(int)(1 + 2 * s));
 #pragma unroll
-		for (int i = 0; i < 8; i++)
-			c.q[i] = with_signs(iq3_s_entry((e[i / 4] >> i % 4 * 8 & 255) | (high >> i & 1) << 8), sign >> 4 * i);
+		for (int i = 0; i < 8; i++) { // levels 1, 3 … 15
+			uint32_t entry = selectors<T>(book, (e[i / 4] >> i % 4 * 8 & 255) | (high >> i & 1) << 8);
+			c.q[i] = with_signs(__byte_perm(0x07050301, 0x0f0d0b09, entry), sign >> 4 * i);
+		}
 	} else if constexpr (T == IQ1_S || T == IQ1_M) {
 		// entry ± ⅛ in eighths are integers.
 		uint32_t e, h;
@@ -404,9 +414,8 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j) {
 		for (int i = 0; i < 4; i++) {
 			uint32_t high = T == IQ1_S ? h >> 3 * i & 7 : h >> 4 * i & 7;
 			uint32_t minus = T == IQ1_S ? h >> 15 : h >> (4 * i + 3) & 1;
-			uint32_t levels = minus ? 0x0007fff7 : 0x000901f9, entry = iq1_s_grid[(e >> 8 * i & 255) | high << 8];
-			c.q[2 * i] = __byte_perm(levels, 0, pair_selectors(entry & 255));
-			c.q[2 * i + 1] = __byte_perm(levels, 0, pair_selectors(entry >> 8));
+			uint32_t levels = minus ? 0x0007fff7 : 0x000901f9, entry = selectors<T>(book, (e >> 8 * i & 255) | high << 8);
+			c.q[2 * i] = __byte_perm(levels, 0, entry), c.q[2 * i + 1] = __byte_perm(levels, 0, entry >> 16);
 		}
 	} else if constexpr (T == NVFP4) {
 		uint32_t w[4];
@@ -551,12 +560,12 @@ DEVICE constexpr int block_align(int t) {
 
 // load_chunk loads a chunk of a matrix. T is a type's number: the planes of a
 // type that has them, the blocks of another; T + RAW are the blocks always.
-template <int T> DEVICE void load_chunk(Chunk &c, const Planes &p, int64_t chunk) {
+template <int T> DEVICE void load_chunk(Chunk &c, const Planes &p, int64_t chunk, const uint32_t *book = 0) {
 	if constexpr (has_planes(T)) {
 		load_planes<T>(c, p, chunk);
 	} else {
 		constexpr int n = block_chunks(T);
-		load_raw<T % RAW, block_align(T)>(c, p.p[0] + chunk / n * block_bytes(T), (int)(chunk % n));
+		load_raw<T % RAW, block_align(T)>(c, p.p[0] + chunk / n * block_bytes(T), (int)(chunk % n), book);
 	}
 }
 

@@ -3,9 +3,8 @@
 // is 8 numbers as 2-bit positions in a list of levels, of iq3 4 numbers as 4-bit
 // positions. So packed all books together are 9 KB: the ones a kernel reads
 // stay in L1, and __byte_perm turns positions into levels four at a time.
+// (Part of format.cuh, which has the type numbers.)
 #pragma once
-
-#include "cuda.cuh"
 
 #ifdef EMULATE
 #define GRID static const uint16_t
@@ -325,13 +324,24 @@ DEVICE uint32_t pair_selectors(uint32_t n) {
 	return (n | n << 2) & 0x3333;
 }
 
-// iq2_entry is an entry with the levels 8, 25 and 43.
-DEVICE void iq2_entry(uint32_t &lo, uint32_t &hi, uint32_t entry) {
-	lo = __byte_perm(0x002b1908, 0, pair_selectors(entry & 255));
-	hi = __byte_perm(0x002b1908, 0, pair_selectors(entry >> 8));
+// book_size is the number of entries of a type's code book, 0 without one.
+DEVICE constexpr int book_size(int t) {
+	return t == IQ2_XXS || t == IQ3_XXS ? 256 : t == IQ2_XS || t == IQ3_S ? 512 : t == IQ2_S ? 1024 : t == IQ1_S || t == IQ1_M ? 2048 : 0;
 }
 
-// iq3_xxs_entry has the levels 4, 12, 20, 28, 36, 44, 52 and 62, iq3_s_entry the
-// odd numbers from 1 to 15: the positions are selectors.
-DEVICE uint32_t iq3_xxs_entry(uint32_t at) { return __byte_perm(0x1c140c04, 0x3e342c24, iq3_xxs_grid[at]); }
-DEVICE uint32_t iq3_s_entry(uint32_t at) { return __byte_perm(0x07050301, 0x0f0d0b09, iq3_s_grid[at]); }
+// selectors are those of an entry's numbers, a nibble each: from `book` where a
+// kernel has unpacked it to shared memory, else from the grid.
+template <int T> DEVICE uint32_t selectors(const uint32_t *book, uint32_t i) {
+	if (book) return book[i];
+	constexpr int n = book_size(T);
+	if constexpr (T == IQ3_XXS) return iq3_xxs_grid[i];
+	if constexpr (T == IQ3_S) return iq3_s_grid[i];
+	uint32_t e = n == 256 ? iq2_xxs_grid[i] : n == 512 ? iq2_xs_grid[i] : n == 1024 ? iq2_s_grid[i] : iq1_s_grid[i];
+	return pair_selectors(e & 255) | pair_selectors(e >> 8) << 16;
+}
+
+// unpack_book fills a book with the selectors of all entries; a block does it
+// together and then synchronises.
+template <int T> DEVICE void unpack_book(uint32_t *book) {
+	for (int i = threadIdx.x; i < book_size(T); i += blockDim.x) book[i] = selectors<T>(0, i);
+}

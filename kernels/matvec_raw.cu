@@ -1,6 +1,5 @@
 // Products of one to eight rows of x with weights that are as a file has them:
-// dst (n, m) = x (n, k) · wᵀ, w (m, k), x f32, dst f32, f16 or bf16. Sums are
-// float32. Packed weights have matvec.cu.
+// dst (n, m) = x (n, k) · wᵀ, w (m, k), x f32, dst f32, f16 or bf16. Packed weights have matvec.cu.
 //
 //	matvec_raw_{type}    one row of x
 //	matvec_raw_{type}_8  up to 8
@@ -11,10 +10,9 @@
 // bytes. Launch: ceil(m / 8) blocks of 128 threads.
 //
 // Quantised: a warp takes a row, a lane a chunk of 32 numbers. x lies in shared
-// memory, 36 numbers a chunk, so that eight lanes that read 16 bytes of eight
-// chunks meet all banks. Where it does not fit, it comes in pieces of `tile`
-// chunks. Launch: as many blocks of 512 threads as are resident, n·tile·144
-// bytes shared.
+// memory as 15-bit integers; where it does not fit, it comes in pieces of `tile`
+// chunks. Code books are beside it. Launch: as many blocks of 512 threads as are
+// resident, n·stagedBytes(tile) shared.
 //
 // Bound: memory, reading w once; of 2-bit types also the instructions.
 // measured: not yet
@@ -35,7 +33,7 @@ struct MatVecRawArgs {
 template <int N> DEVICE void finish(const MatVecRawArgs &a, const float sum[N], int row) {
 #pragma unroll
 	for (int j = 0; j < N; j++) {
-		if (j >= a.n) break;
+		if (N > 1 && j >= a.n) break;
 		float v = warp_sum(sum[j]);
 		if (threadIdx.x % 32 == 0) {
 			int64_t i = (int64_t)j * a.m + row;
@@ -86,7 +84,7 @@ template <int T, int N> DEVICE void matvec_floats(const MatVecRawArgs &a) {
 			for (int r = 0; r < rows; r++) widen<T>(v[r], q[u][r]);
 #pragma unroll
 			for (int j = 0; j < N; j++) {
-				if (j >= a.n) break;
+				if (N > 1 && j >= a.n) break;
 				const float *x = (const float *)a.x + (int64_t)j * a.k + at;
 #pragma unroll
 				for (int i = 0; i < V; i += 4) {
@@ -127,65 +125,112 @@ KERNEL(matvec_raw_plain, MatVecRawArgs, 128, 4) {
 
 // ---- quantised
 
-const int STAGED = 36; // numbers that a chunk of x takes in shared memory
+const int THREADS = 512, WARPS = THREADS / 32;
 
-// stage copies `width` chunks of each row of x, from chunk t on.
-DEVICE void stage(const MatVecRawArgs &a, float *staged, int t, int width) {
-	for (int j = 0; j < a.n; j++) {
-		const float *x = (const float *)a.x + (int64_t)j * a.k + 32 * t;
-		float *to = staged + j * a.tile * STAGED;
-		for (int i = threadIdx.x; i < 32 * width; i += 512) to[i / 32 * STAGED + i % 32] = x[i];
+// Staged are chunks of one row of x as 15-bit integers 128·hi + lo with a scale
+// for each chunk: a product is two dp4a, with an error of 4e-5.
+struct Staged {
+	uint4 *hi, *lo; // (2, tile): numbers 0–15, 16–31 of the chunks
+	int2 *sums;     // (tile): of the integers of each half
+	float *scale;   // (tile)
+};
+
+DEVICE Staged staged(const MatVecRawArgs &a, int j) {
+	Staged x;
+	x.hi = (uint4 *)(dynamic_shared() + j * ((a.tile * 76 + 15) & ~15));
+	x.lo = x.hi + 2 * a.tile;
+	x.sums = (int2 *)(x.lo + 2 * a.tile);
+	x.scale = (float *)(x.sums + a.tile);
+	return x;
+}
+
+// stage brings `width` chunks of row j of x, from chunk t on; eight threads
+// share one. A chunk with an infinity or NaN is 0 times infinity.
+DEVICE void stage(const MatVecRawArgs &a, int j, int t, int width) {
+	const float4 *from = (const float4 *)((const float *)a.x + (int64_t)j * a.k + 32 * t);
+	Staged to = staged(a, j);
+	for (int base = 0; base < 8 * width; base += THREADS) {
+		int i = base + threadIdx.x, c = i / 8, part = i % 8;
+		float4 v = i < 8 * width ? from[i] : make_float4(0, 0, 0, 0);
+		float x[4] = {v.x, v.y, v.z, v.w}, most = 0;
+#pragma unroll
+		for (int k = 0; k < 4; k++) most = fmaxf(most, x[k] == x[k] ? fabsf(x[k]) : __uint_as_float(0x7f800000));
+#pragma unroll
+		for (int k = 1; k < 8; k *= 2) most = fmaxf(most, __shfl_xor_sync(full_warp, most, k));
+		const float limit = 16255; // 127·128 − 1: hi ends at 127
+		float inverse = most > 1e-30f ? limit / most : 0;
+		uint32_t hi = 0, lo = 0;
+		int sum = 0;
+#pragma unroll
+		for (int k = 0; k < 4; k++) {
+			int q = __float2int_rn(x[k] * inverse), h = (q + 64) >> 7;
+			hi |= (uint32_t)(h & 255) << 8 * k;
+			lo |= (uint32_t)((q - 128 * h) & 255) << 8 * k;
+			sum += q;
+		}
+		sum += __shfl_xor_sync(full_warp, sum, 1);
+		sum += __shfl_xor_sync(full_warp, sum, 2);
+		if (i >= 8 * width) continue;
+		((uint32_t *)(to.hi + part / 4 * a.tile + c))[part % 4] = hi;
+		((uint32_t *)(to.lo + part / 4 * a.tile + c))[part % 4] = lo;
+		if (part % 4 == 0) ((int *)(to.sums + c))[part / 4] = sum;
+		if (part == 0) to.scale[c] = most / limit;
 	}
 }
 
-// add_chunk adds a chunk of w times the same chunk of each row of x.
-template <int T, int N> DEVICE void add_chunk(float sum[N], const Chunk &w, const float *x, int stride, int n) {
-	float part[N];
+DEVICE int dot16(const int q[4], uint4 hi, uint4 lo) {
+	int h = dp4a(q[0], (int)hi.x, 0), l = dp4a(q[0], (int)lo.x, 0);
+	h = dp4a(q[1], (int)hi.y, h), l = dp4a(q[1], (int)lo.y, l);
+	h = dp4a(q[2], (int)hi.z, h), l = dp4a(q[2], (int)lo.z, l);
+	h = dp4a(q[3], (int)hi.w, h), l = dp4a(q[3], (int)lo.w, l);
+	return h * 128 + l;
+}
+
+// add_chunk adds a chunk of w times chunk c of each row of x.
+template <int T, int N> DEVICE void add_chunk(float sum[N], const Chunk &w, const MatVecRawArgs &a, int c) {
 #pragma unroll
-	for (int i = 0; i < 8; i++) {
-		float v[4];
-#pragma unroll
-		for (int b = 0; b < 4; b++) {
-			v[b] = byte_float(flip(w.q[i]), b);
-			if constexpr (has_offset(T)) v[b] = fmaf(v[b], w.d[i / 4], w.m[i / 4]);
+	for (int j = 0; j < N; j++) {
+		if (N > 1 && j >= a.n) break;
+		Staged x = staged(a, j);
+		int s0 = dot16(w.q, x.hi[c], x.lo[c]), s1 = dot16(w.q + 4, x.hi[a.tile + c], x.lo[a.tile + c]);
+		float dot = fmaf(w.d[0], (float)s0, w.d[1] * (float)s1);
+		if constexpr (has_offset(T)) {
+			int2 t = x.sums[c];
+			dot = fmaf(w.m[0], (float)t.x, fmaf(w.m[1], (float)t.y, dot));
 		}
-#pragma unroll
-		for (int j = 0; j < N; j++) {
-			if (j >= n) break;
-			float4 y = *(const float4 *)(x + j * stride + 4 * i);
-			float dot = fmaf(v[0], y.x, fmaf(v[1], y.y, fmaf(v[2], y.z, v[3] * y.w)));
-			if constexpr (has_offset(T)) {
-				sum[j] += dot;
-			} else {
-				part[j] = i % 4 ? part[j] + dot : dot;
-				if (i % 4 == 3) sum[j] = fmaf(w.d[i / 4], part[j], sum[j]);
-			}
-		}
+		sum[j] = fmaf(x.scale[c], dot, sum[j]);
 	}
 }
 
 template <int T, int N> DEVICE void matvec_quantised(const MatVecRawArgs &a) {
-	float *x = (float *)dynamic_shared();
+	constexpr int size = book_size(T);
+	SHARED uint32_t entries[size ? size : 1];
+	const uint32_t *book = 0;
+	if constexpr (size > 0) {
+		unpack_book<T>(entries);
+		book = entries;
+	}
 	int chunks = a.k / 32, lane = threadIdx.x % 32;
-	bool staged = false;
-	for (int first = blockIdx.x * 16; first < a.m; first += gridDim.x * 16) {
+	bool there = false;
+	for (int first = blockIdx.x * WARPS; first < a.m; first += gridDim.x * WARPS) {
 		int row = first + threadIdx.x / 32;
 		float sum[N];
 #pragma unroll
 		for (int j = 0; j < N; j++) sum[j] = 0;
 		for (int t = 0; t < chunks; t += a.tile) {
 			int width = min(a.tile, chunks - t);
-			if (a.tile < chunks || !staged) {
+			if (a.tile < chunks || !there) {
 				__syncthreads();
-				stage(a, x, t, width);
+				for (int j = 0; j < a.n; j++) stage(a, j, t, width);
 				__syncthreads();
-				staged = true;
+				there = true;
 			}
 			if (row >= a.m) continue;
+#pragma unroll 1
 			for (int c = lane; c < width; c += 32) {
 				Chunk w;
-				load_chunk<T + RAW>(w, a.w, (int64_t)row * chunks + t + c);
-				add_chunk<T, N>(sum, w, x + c * STAGED, a.tile * STAGED, a.n);
+				load_chunk<T + RAW>(w, a.w, (int64_t)row * chunks + t + c, book);
+				add_chunk<T, N>(sum, w, a, c);
 			}
 		}
 		if (row < a.m) finish<N>(a, sum, row);
@@ -193,6 +238,6 @@ template <int T, int N> DEVICE void matvec_quantised(const MatVecRawArgs &a) {
 }
 
 #define QUANTISED(T, name) \
-	KERNEL(matvec_raw_##name, MatVecRawArgs, 512, 2) { matvec_quantised<T, 1>(a); } \
-	KERNEL(matvec_raw_##name##_8, MatVecRawArgs, 512, 2) { matvec_quantised<T, 8>(a); }
+	KERNEL(matvec_raw_##name, MatVecRawArgs, THREADS, 2) { matvec_quantised<T, 1>(a); } \
+	KERNEL(matvec_raw_##name##_8, MatVecRawArgs, THREADS, 2) { matvec_quantised<T, 8>(a); }
 RAW_TYPES(QUANTISED)

@@ -280,7 +280,7 @@ func TestMatVecRaw(t *testing.T) {
 					p := float64(x[i/c.m*c.k+l]) * float64(w[i%c.m*c.k+l])
 					sum, size = sum+p, size+math.Abs(p)
 				}
-				if !(math.Abs(float64(g)-sum) <= 1e-6*size) {
+				if !(math.Abs(float64(g)-sum) <= 1e-4*size) {
 					t.Fatalf("%s %v: number %d is %v, want %v", dt, c, i, g, sum)
 				}
 			}

@@ -19,7 +19,7 @@ type rowsArgs struct {
 	_      int32
 }
 
-var _ = mirror(rowsArgs{}, append(kernelsOf("rows_"), "rows_plain")...)
+var _ = mirror(rowsArgs{}, append(kernelsOf("rows_"), "rows_plain"))
 
 // kernelsOf are the names of kernels that exist for every form of quantised
 // weights.
