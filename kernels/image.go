@@ -1,9 +1,11 @@
 package kernels
 
 import (
+	"compress/gzip"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -14,8 +16,8 @@ import (
 )
 
 // Images are what `make kernels` makes of the .cu files (kernels/build):
-// machine code, norm.sm_75.cubin, and PTX, norm.compute_75.ptx, which drivers
-// compile. Each file of index.txt's lines "kernel module" is a module.
+// machine code, norm.sm_75.cubin.gz, and PTX, norm.compute_75.ptx.gz, which
+// drivers compile. index.txt has lines "kernel module".
 //
 //go:embed image/*
 var imageFiles embed.FS
@@ -45,6 +47,9 @@ type image struct {
 func (i image) ptx() bool { return strings.HasPrefix(i.machine, "compute_") }
 
 func (i image) String() string {
+	if i.file == "" {
+		return "the driver's own"
+	}
 	if i.ptx() {
 		return i.machine + " PTX"
 	}
@@ -89,6 +94,21 @@ var imageNames = sync.OnceValue(func() (names []string) {
 	}
 	return names
 })
+
+// unpacked reads an image. They are packed, for the binary would have 40 MB of
+// them.
+func unpacked(name string) ([]byte, error) {
+	f, err := imageFiles.Open("image/" + name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
 
 // images are the modules that a device has loaded.
 type images struct {
@@ -138,29 +158,29 @@ func (d *Device) kernel(name string, smem int) (*kernel, error) {
 	return k, nil
 }
 
-// module loads the best form of a module that the driver takes. A kernel in no
-// image has the module "", which only the emulated driver can load: that one
-// has all kernels in itself.
+// module loads the best form of a module that the driver takes. Where there is
+// none it loads nothing by its name, which the emulated driver alone accepts:
+// that one has all kernels in itself.
 func (d *Device) module(name string) (cuda.Module, error) {
 	if m, ok := d.images.modules[name]; ok {
 		return m, nil
 	}
 	all := forms(imageNames(), name, d.info.Major, d.info.Minor)
-	if name == "" {
-		all = []image{{}}
+	if len(all) == 0 {
+		all = []image{{}} // for a driver that has all kernels in itself
 	}
 	var refusals error
 	for _, i := range all {
 		var data []byte
 		if i.file != "" {
 			var err error
-			if data, err = imageFiles.ReadFile("image/" + i.file); err != nil {
+			if data, err = unpacked(i.file); err != nil {
 				return 0, err
 			}
 		}
 		m, err := d.drv.ModuleLoadData(data)
 		if err != nil {
-			refusals = errors.Join(refusals, fmt.Errorf("%s: %w", i.file, err))
+			refusals = errors.Join(refusals, fmt.Errorf("image %s: %w", i.file, err))
 			continue
 		}
 		if d.images.modules == nil {
@@ -170,10 +190,10 @@ func (d *Device) module(name string) (cuda.Module, error) {
 		d.images.used = i.String()
 		return m, nil
 	}
-	if name == "" {
-		return 0, errors.Join(errors.New("no image has it; run make kernels"), refusals)
+	if all[0].file == "" {
+		return 0, fmt.Errorf("no image runs on %s (compute capability %s); run make kernels", d.info.Name, d.info.Capability())
 	}
-	return 0, fmt.Errorf("no image of %s runs on %s (compute capability %s): %w", name, d.info.Name, d.info.Capability(), refusals)
+	return 0, refusals
 }
 
 // Image is the form of the kernels that the card runs: "sm_75 machine code" or

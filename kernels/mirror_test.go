@@ -16,10 +16,10 @@ var entry = regexp.MustCompile(`\.entry (\w+)\(\s*\.param \.align \d+ \.b8 \w+\[
 func TestMirrors(t *testing.T) {
 	sizes := map[string]int{}
 	for _, name := range imageNames() {
-		if !strings.HasSuffix(name, ".ptx") {
+		if !strings.HasSuffix(name, ".ptx.gz") {
 			continue
 		}
-		text, err := imageFiles.ReadFile("image/" + name)
+		text, err := unpacked(name)
 		if err != nil {
 			t.Fatal(err)
 		}
