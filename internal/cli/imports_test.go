@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/nvml":   {},
 	"internal/cuda":   {},
 	"notebooks":       {},
+	"internal/jinja":  {},
 	"internal/sysmem": {},
 }
 
