@@ -120,16 +120,22 @@ func (d *Device) matMulTiles(op *tensor.Op, n, m, k int) error {
 		a.w[0], a.ldw = w.addr, int32(w.ld)
 		return d.tiles(tensor.F16, &a)
 	}
+	return d.panels(a, op)
+}
+
+// panels is a product with weights that become f16 first, a panel of rows at a
+// time. a lacks the weights.
+func (d *Device) panels(a matmulArgs, op *tensor.Op) error {
 	const most = 64 << 20 // bytes of a panel
-	ld := ceil(k, tileK) * tileK
+	m, ld := op.A.Rows(), int(a.steps)*tileK
 	step := min(m, max(most/(2*ld)/large.m, 1)*large.m)
 	for lo := 0; lo < m; lo += step {
-		part := op.A.Reshape(m, k).Slice(lo, min(lo+step, m))
+		part := op.A.Slice(lo, min(lo+step, m))
 		w, err := d.panel(part, ld, step)
 		if err != nil {
 			return err
 		}
-		a.w[0], a.ldw, a.wScale, a.m = w.addr, int32(ld), w.scale, int32(part.Rows())
+		a.w, a.ldw, a.wScale, a.m = planes{w.addr}, int32(ld), w.scale, int32(part.Rows())
 		a.dst = ptr(op.Dst) + uint64(op.Dst.DType.Bytes(lo))
 		if err := d.tiles(tensor.F16, &a); err != nil {
 			return err
@@ -218,14 +224,23 @@ func (v variant) sharedFor(w tensor.DType, stages int) int {
 	return max(operands, columns*(v.m+4)*4)
 }
 
+// stages is how many tiles of x are in shared memory: 2 where no cp.async fills
+// them and an SM has 64 KB.
+func (d *Device) stages() int {
+	if d.info.Major < 8 {
+		return 2
+	}
+	return 4
+}
+
 // variantFor chooses the tile for n rows of x and m of w.
-func (d *Device) variantFor(w tensor.DType, n, m, stages int) variant {
+func (d *Device) variantFor(w tensor.DType, n, m int) variant {
 	for _, v := range variants {
 		if n <= v.n {
 			return v
 		}
 	}
-	if w == tensor.F16 && ceil(n, large.n)*ceil(m, large.m) >= 2*d.sms() && large.sharedFor(w, stages) <= d.info.SharedPerBlock {
+	if w == tensor.F16 && ceil(n, large.n)*ceil(m, large.m) >= 2*d.sms() && large.sharedFor(w, d.stages()) <= d.info.SharedPerBlock {
 		return large
 	}
 	return variants[len(variants)-1]
@@ -233,11 +248,11 @@ func (d *Device) variantFor(w tensor.DType, n, m, stages int) variant {
 
 // tiles issues the tiles of a product, of weights of a type that has them.
 func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
-	a.stages = 4
-	if d.info.Major < 8 {
-		a.stages = 2 // no cp.async, and 64 KB an SM
-	}
-	v := d.variantFor(w, int(a.n), int(a.m), int(a.stages))
+	return d.issueTiles(w, d.variantFor(w, int(a.n), int(a.m)), a)
+}
+
+func (d *Device) issueTiles(w tensor.DType, v variant, a *matmulArgs) error {
+	a.stages = int32(d.stages())
 	smem := v.sharedFor(w, int(a.stages))
 	count := ceil(int(a.m), v.m) * ceil(int(a.n), v.n)
 	slots := d.sms() * max(1, min(v.blocks, d.info.SharedPerSM/(smem+1<<10)))
