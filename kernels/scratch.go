@@ -92,9 +92,10 @@ func (d *Device) Scratch() (bytes int64) {
 	return bytes
 }
 
-// alloc sets *p to n zeroed bytes of the card.
+// alloc sets *p to n zeroed bytes of the card. There are whole 16 bytes, for
+// kernels load blocks by the words around them.
 func (d *Device) alloc(p *uint64, n int) error {
-	addr, err := d.drv.MemAlloc(max(n, 1))
+	addr, err := d.drv.MemAlloc((max(n, 1) + 15) &^ 15)
 	if cuda.Code(err) == cuda.OutOfMemory {
 		free, _, e := d.drv.MemGetInfo()
 		return errors.Join(fmt.Errorf("%d MiB wanted, %d MiB free: %w; %w", (n+1<<20-1)>>20, free>>20, tensor.ErrNoMemory, err), e)
