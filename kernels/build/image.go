@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -86,8 +88,8 @@ func (m *module) hash() string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// compile writes a module's images for one architecture into a folder. The PTX
-// begins with the hash of what it was made of.
+// compile writes a module's images for one architecture into a folder. They
+// are packed by gzip, whose comment is the hash of what they were made of.
 func (m *module) compile(c *compiler, machine, dir string) error {
 	o, err := c.compile(m.name+".cu", m.source, m.headers, append(options, "--gpu-architecture="+machine)...)
 	if err != nil {
@@ -96,31 +98,74 @@ func (m *module) compile(c *compiler, machine, dir string) error {
 	if o.log != "" {
 		return fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, o.log)
 	}
-	if err := os.WriteFile(filepath.Join(dir, m.name+"."+machine+".cubin"), o.cubin, 0o644); err != nil {
-		return err
-	}
-	for _, arch := range architectures {
-		if arch.machine == machine && arch.base != "" {
-			ptx := append([]byte(mark+m.hash()+"\n"), o.ptx...)
-			return os.WriteFile(filepath.Join(dir, m.name+"."+arch.base+".ptx"), ptx, 0o644)
+	for _, name := range m.files() {
+		switch {
+		case strings.Contains(name, "."+machine+"."):
+			err = errors.Join(err, m.pack(filepath.Join(dir, name), o.cubin))
+		case strings.Contains(name, "."+base(machine)+"."):
+			err = errors.Join(err, m.pack(filepath.Join(dir, name), o.ptx))
 		}
 	}
-	return nil
+	return err
 }
 
-const mark = "// made of "
+// files are the names of a module's images.
+func (m *module) files() (names []string) {
+	for _, arch := range architectures {
+		names = append(names, m.name+"."+arch.machine+".cubin.gz")
+		if arch.base != "" {
+			names = append(names, m.name+"."+arch.base+".ptx.gz")
+		}
+	}
+	return names
+}
+
+// base is the virtual architecture of a machine whose PTX is written.
+func base(machine string) string {
+	for _, arch := range architectures {
+		if arch.machine == machine && arch.base != "" {
+			return arch.base
+		}
+	}
+	return "none"
+}
+
+func (m *module) pack(path string, data []byte) error {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	z.Comment = m.hash()
+	if _, err := z.Write(data); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// unpack reads an image and its hash.
+func unpack(path string) (data []byte, hash string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, "", err
+	}
+	data, err = io.ReadAll(z)
+	return data, z.Comment, err
+}
 
 // current says whether a folder holds a module's images as they should be.
 func (m *module) current(dir string) bool {
-	for _, arch := range architectures {
-		if _, err := os.Stat(filepath.Join(dir, m.name+"."+arch.machine+".cubin")); err != nil {
-			return false
-		}
-		if arch.base == "" {
-			continue
-		}
-		ptx, err := os.ReadFile(filepath.Join(dir, m.name+"."+arch.base+".ptx"))
-		if err != nil || !bytes.HasPrefix(ptx, []byte(mark+m.hash()+"\n")) {
+	hash := m.hash()
+	for _, name := range m.files() {
+		if _, of, err := unpack(filepath.Join(dir, name)); err != nil || of != hash {
 			return false
 		}
 	}
@@ -173,15 +218,11 @@ func build(sources, dir string, force bool, workers int, compile func(module, ma
 	return built, errors.Join(err, tidy(all, dir), writeIndex(part, dir))
 }
 
-// move puts the images of a module in place, the PTX that says what they were
-// made of last.
+// move puts the images of a module in place.
 func (m *module) move(from, to string) error {
-	for _, pattern := range []string{"*.cubin", "*.ptx"} {
-		paths, _ := filepath.Glob(filepath.Join(from, m.name+"."+pattern))
-		for _, path := range paths {
-			if err := os.Rename(path, filepath.Join(to, filepath.Base(path))); err != nil {
-				return err
-			}
+	for _, name := range m.files() {
+		if err := os.Rename(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -192,8 +233,7 @@ func tidy(all []module, dir string) error {
 	files, err := os.ReadDir(dir)
 	for _, f := range files {
 		name, _, _ := strings.Cut(f.Name(), ".")
-		image := strings.HasSuffix(f.Name(), ".cubin") || strings.HasSuffix(f.Name(), ".ptx")
-		if image && !slices.ContainsFunc(all, func(m module) bool { return m.name == name }) {
+		if strings.HasSuffix(f.Name(), ".gz") && !slices.ContainsFunc(all, func(m module) bool { return m.name == name }) {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
 		}
 	}
@@ -205,19 +245,19 @@ var entries = regexp.MustCompile(`(?m)^\.visible \.entry (\w+)\(`)
 // index lists the kernels of all modules of a folder, "kernel module" a line,
 // sorted.
 func index(dir string) (string, error) {
-	base := "." + architectures[0].base + ".ptx"
-	paths, err := filepath.Glob(filepath.Join(dir, "*"+base))
+	end := "." + architectures[0].base + ".ptx.gz"
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+end))
 	if err != nil {
 		return "", err
 	}
 	var lines []string
 	for _, path := range paths {
-		ptx, err := os.ReadFile(path)
+		ptx, _, err := unpack(path)
 		if err != nil {
 			return "", err
 		}
 		for _, match := range entries.FindAllSubmatch(ptx, -1) {
-			lines = append(lines, string(match[1])+" "+strings.TrimSuffix(filepath.Base(path), base)+"\n")
+			lines = append(lines, string(match[1])+" "+strings.TrimSuffix(filepath.Base(path), end)+"\n")
 		}
 	}
 	slices.Sort(lines)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -139,11 +140,29 @@ func disassemble(wheels, dir, kernel, arch string) error {
 		if name != kernel {
 			continue
 		}
-		cmd := exec.Command(filepath.Join(wheels, "nvidia/cu13/bin/cuobjdump"), "-sass", "-fun", kernel,
-			filepath.Join(dir, module+"."+arch+".cubin"))
+		cubin, err := loose(filepath.Join(dir, module+"."+arch+".cubin.gz"))
+		if err != nil {
+			return err
+		}
+		defer os.Remove(cubin)
+		cmd := exec.Command(filepath.Join(wheels, "nvidia/cu13/bin/cuobjdump"), "-sass", "-fun", kernel, cubin)
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Join(wheels, "nvidia/cu13/bin")+":"+os.Getenv("PATH"))
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		return cmd.Run()
 	}
 	return fmt.Errorf("no kernel %s in %s", kernel, dir)
+}
+
+// loose unpacks an image into a file for other programs; the caller removes it.
+func loose(path string) (string, error) {
+	data, _, err := unpack(path)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "*.cubin")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	return f.Name(), errors.Join(err, f.Close())
 }
