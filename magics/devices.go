@@ -61,6 +61,13 @@ func (d *devices) targets() []tensor.Device {
 	return d.host[:1]
 }
 
+// why says why there are no cards, if they were looked for.
+func (d *devices) why() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
 // use chooses a device by its name, or auto.
 func (d *devices) use(name string) error {
 	d.ensure()

@@ -88,7 +88,11 @@ func useDevice(c *Call) error {
 		return &jupyter.Error{Name: "DeviceError", Value: err.Error()}
 	}
 	c.env.Devices = c.devices.all()
-	fmt.Fprintf(c.Display.Stdout(), "new tensors and models go to %s\n", deviceNames(c.devices.targets()))
+	why := ""
+	if err := c.devices.why(); err != nil && name == "auto" {
+		why = ": there is no GPU here (%gpu says why)"
+	}
+	fmt.Fprintf(c.Display.Stdout(), "new tensors and models go to %s%s\n", deviceNames(c.devices.targets()), why)
 	return nil
 }
 
@@ -195,7 +199,7 @@ func gpuNotes(cards []nvml.Card) (notes []string) {
 	}
 	if cards[0].CUDA != "" {
 		if cards[0].Driver == "" {
-			notes = append(notes, "driver")
+			return append(notes, "the driver takes CUDA up to "+cards[0].CUDA)
 		}
 		notes[len(notes)-1] += ", takes CUDA up to " + cards[0].CUDA
 	}
