@@ -48,6 +48,7 @@ type Device struct {
 	images      images
 	host        hostBuffer
 	input       converted // matmul.go
+	blas        blas      // cublas.go
 	stage       *staging
 	timing      [2]cuda.Event
 }
@@ -143,21 +144,37 @@ var errClosed = errors.New("the device is closed")
 // dead after it.
 func (d *Device) Close() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if errors.Is(d.failed, errClosed) {
+	dead, st := d.failed, d.stage
+	d.failed = errClosed
+	d.mu.Unlock()
+	if errors.Is(dead, errClosed) {
 		return nil
 	}
+	if st != nil { // copies on their way end first
+		for range slots {
+			<-st.free
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var err error
-	if d.failed != nil { // nothing in the context works any more: end it
-		err = d.drv.PrimaryReset(d.handle)
+	if dead != nil { // nothing in the context works any more: end it
+		if err = d.drv.PrimaryReset(d.handle); sticky(err) {
+			err = nil // the old one again
+		}
 	} else if err = d.drv.SetCurrent(d.context); err == nil {
 		err = d.give()
 	}
-	d.failed = errClosed
-	d.allocations, d.ropeTables, d.images, d.stage = nil, nil, images{}, nil
+	d.allocations, d.ropeTables, d.images, d.host, d.stage = nil, nil, images{}, hostBuffer{}, nil
 	return errors.Join(err, d.drv.SetCurrent(0), d.drv.PrimaryRelease(d.handle))
+}
+
+// sticky says whether an error of the driver has ended the context.
+func sticky(err error) bool {
+	e := (*cuda.Error)(nil)
+	return errors.As(err, &e) && e.Sticky()
 }
 
 // give frees what the device holds, in a context that works.
@@ -175,7 +192,7 @@ func (d *Device) give() error {
 	for i := range d.scratches {
 		errs = append(errs, d.scratches[i].free(d.drv))
 	}
-	errs = append(errs, d.images.unload(d.drv), d.host.close(d.drv), d.stage.close(d.drv))
+	errs = append(errs, d.blas.close(), d.images.unload(d.drv), d.host.close(d.drv), d.stage.close(d.drv))
 	for _, e := range d.timing {
 		if e != 0 {
 			errs = append(errs, d.drv.EventDestroy(e))
@@ -223,8 +240,7 @@ func (d *Device) leave() {
 // wrap says where the driver's error happened. One that the card does not
 // recover from is remembered; d.mu is held.
 func (d *Device) wrap(op string, err error) error {
-	var e *cuda.Error
-	if errors.As(err, &e) && e.Sticky() && d.failed == nil {
+	if sticky(err) && d.failed == nil {
 		d.failed = fmt.Errorf("%w; the device does not work any more: close and open it (%%gpu reset), or start llcuda again", err)
 		err = d.failed
 	}

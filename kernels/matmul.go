@@ -76,6 +76,8 @@ func (c *converted) forget(t *tensor.Tensor) {
 //	more                matmul.cuh: tensor cores, f16 operands, f32 sums;
 //	                    weights that are not packed become f16 by panels of rows
 //	f32, f64, integers  matmul_f32.cu: all of float32
+//
+// Large products of plain types are cuBLAS's where a machine has it.
 func (d *Device) matMul(op *tensor.Op) error {
 	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
 	if n*m == 0 {
@@ -89,6 +91,9 @@ func (d *Device) matMul(op *tensor.Op) error {
 	}
 	if _, _, packed := d.packed(op.A); n <= matVecRawRows && !packed {
 		return d.matVecRaw(op)
+	}
+	if d.blasMatMul(op, n, m, k) {
+		return nil
 	}
 	switch w := op.A.DType; {
 	case w.Quantised() || w == tensor.F16 || w == tensor.BF16:
