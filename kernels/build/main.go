@@ -5,7 +5,8 @@
 //
 //	build          compile what has changed
 //	build -force   compile everything
-//	build -report  registers, spills, shared memory and occupancy on sm_75
+//	build -report  registers, spills, shared memory and occupancy on sm_75, of
+//	               all modules or of those named
 //	build -sass K  the machine code of kernel K
 package main
 
@@ -48,7 +49,7 @@ func run(dir, out, only, arch, sass string, force, show bool) error {
 		return err
 	}
 	if show {
-		return report(c, dir, os.Stdout)
+		return report(c, dir, flag.Args(), os.Stdout)
 	}
 	if only != "" {
 		all, err := modules(dir)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -43,9 +44,9 @@ var (
 	cold     = regexp.MustCompile(`(?m)^// cold: (\w+)`)
 )
 
-// report prints what the kernels take, and fails if one spills registers that
+// report prints what the kernels of all modules, or of some, take, and fails if one spills registers that
 // its source does not excuse by a line "// cold: KERNEL why".
-func report(c *compiler, dir string, w io.Writer) error {
+func report(c *compiler, dir string, only []string, w io.Writer) error {
 	all, err := modules(dir)
 	if err != nil {
 		return err
@@ -54,6 +55,9 @@ func report(c *compiler, dir string, w io.Writer) error {
 	fmt.Fprintln(out, "threads\tregisters\tstack\tspills\tshared\toccupancy\t  kernel")
 	var spilled []string
 	for _, m := range all {
+		if len(only) > 0 && !slices.Contains(only, m.name) {
+			continue
+		}
 		excused := map[string]bool{}
 		for _, match := range cold.FindAllStringSubmatch(m.source, -1) {
 			excused[match[1]] = true
