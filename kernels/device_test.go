@@ -253,6 +253,94 @@ func TestDead(t *testing.T) {
 	}
 }
 
+// TestTwoDevices: two cards do not mix.
+func TestTwoDevices(t *testing.T) {
+	t.Setenv("EMU_DEVICES", "2")
+	a := emulated(t)
+	b, err := Open(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if a.Name() != "cuda:0" || b.Name() != "cuda:1" || b.Info().Ordinal != 1 {
+		t.Errorf("names %s and %s", a.Name(), b.Name())
+	}
+	if n, err := Count(); n != 2 || err != nil {
+		t.Errorf("%d devices, %v", n, err)
+	}
+	var wg sync.WaitGroup
+	for i, d := range []*Device{a, b} {
+		wg.Go(func() {
+			for j := range 10 {
+				x, err := d.New(tensor.F32, 1000)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				want, got := noise(uint64(2*j+i), 4000), make([]byte, 4000)
+				if err := errors.Join(d.Write(x, want), d.Read(got, x)); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: does not come back: %v", d.Name(), err)
+				}
+				d.Free(x)
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := Open(2); err == nil || !strings.Contains(err.Error(), "device 2: there are 2") {
+		t.Errorf("a third device: %v", err)
+	}
+}
+
+// TestScratchGrows runs a program again after another operation has moved the
+// scratch memory that its launches know.
+func TestScratchGrows(t *testing.T) {
+	d := emulated(t)
+	const n = 70_000 // several blocks, whose sums meet in scratch memory
+	var all []*tensor.Tensor
+	vector := func() *tensor.Tensor {
+		x, err := d.New(tensor.F32, 1, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+		return x
+	}
+	x, y := vector(), vector()
+	s := tensor.NewStream(d)
+	s.Random(x, 1)
+	p, err := s.Record(func() { s.Softmax(y, x) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Free()
+	run := func() []byte {
+		t.Helper()
+		s.Fill(y, 0)
+		s.Run(p)
+		got := make([]byte, y.Bytes())
+		if err := errors.Join(s.Sync(), d.Read(got, y)); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := run()
+	before := d.generation
+	if err := d.enter("test"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.scratch(reduceScratch, 4<<20)
+	d.leave()
+	if err != nil || d.generation == before {
+		t.Fatalf("scratch memory did not grow: %v", err)
+	}
+	if got := run(); !bytes.Equal(got, want) {
+		t.Error("a program gives something else after scratch memory has moved")
+	}
+	for _, x := range all {
+		d.Free(x)
+	}
+}
+
 // TestConcurrent uses a device from many goroutines.
 func TestConcurrent(t *testing.T) {
 	d := emulated(t)
