@@ -14,9 +14,9 @@ import (
 // arrange decides which layers go where, before anything is placed. A model
 // that does not fit is refused with what would.
 func (m *Model) arrange(o *Options, weights []weight) error {
-	n := m.net
-	at := func(context int) *costs { return newCosts(n, weights, context, o.Batch, m.cacheType) }
-	c, host, cards := at(n.context), rooms(o.Device)[0], rooms(o.GPUs...)
+	n, host, cards := m.net, rooms(o.Device)[0], rooms(o.GPUs...)
+	at := func(context int) *costs { return newCosts(n, weights, cards, context, o.Batch, m.cacheType) }
+	c := at(n.context)
 	asked := min(o.GPULayers, len(n.layers))
 	if len(cards) == 0 {
 		asked = 0
@@ -52,9 +52,9 @@ func (m *Model) arrange(o *Options, weights []weight) error {
 // it is they that do not fit.
 func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	last := len(c.n.layers)
-	u, where := c.of(0, last-layers), []room{host}
+	u, where := c.of(onHost, 0, last-layers), []room{host}
 	if u.Bytes() <= host.free && len(cards) > 0 {
-		u, where = c.of(last-layers, last), cards
+		u, where = c.of(onCard, last-layers, last), cards
 	}
 	e := &TooBigError{Weights: u.Weights, Cache: u.Cache, Scratch: u.Scratch, asked: layers}
 	var names []string
@@ -66,35 +66,42 @@ func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	return e
 }
 
-// place puts the weights on their devices. A device that has them twice, as
-// the host and a card have a tied embedding, has two copies. What the host
+// place puts the weights on their devices. A weight of parts on two
+// devices, as a tied embedding may be, is there twice. What the host
 // computes with is read once before that, so that the file is in memory when
 // the first token wants it.
 func (m *Model) place(ctx context.Context, weights []weight, progress func(done, total int64)) error {
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	var done, total int64
-	for _, p := range m.parts {
-		total += p.use.Weights
+	type job struct {
+		w   *weight
+		dev tensor.Device
+		dst []**tensor.Tensor
 	}
-	for _, w := range weights {
+	var jobs []job
+	var done, total int64
+	for i := range weights {
+		w := &weights[i]
 		for _, p := range m.parts {
 			dst := slices.DeleteFunc(slices.Clone(w.dst), func(dst **tensor.Tensor) bool {
 				i := m.net.home(dst)
 				return i < p.lo || i >= p.hi
 			})
-			if len(dst) == 0 {
-				continue
+			if len(dst) > 0 {
+				jobs = append(jobs, job{w, p.dev, dst})
+				total += int64(len(w.data))
 			}
-			t, err := placeOne(ctx, p.dev, &w, func(n int) { done += int64(n); progress(done, total) })
-			if err != nil {
-				return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
-			}
-			m.placed = append(m.placed, t)
-			for _, d := range dst {
-				*d = t
-			}
+		}
+	}
+	for _, j := range jobs {
+		t, err := placeOne(ctx, j.dev, j.w, func(n int) { done += int64(n); progress(done, total) })
+		if err != nil {
+			return fmt.Errorf("engine: load %s: %w", m.info.Name, err)
+		}
+		m.placed = append(m.placed, t)
+		for _, d := range j.dst {
+			*d = t
 		}
 	}
 	for _, p := range m.parts {

@@ -27,8 +27,12 @@ type DeviceUse struct {
 // Bytes is the sum.
 func (u DeviceUse) Bytes() int64 { return u.Weights + u.Cache + u.Scratch }
 
-// A sizer is a device that says what it takes beside tensors, in bytes.
-type sizer interface{ Overhead() int64 }
+// A sizer is a device that says what it takes beside tensors, and for a weight,
+// in bytes.
+type sizer interface {
+	Overhead() int64
+	Placed(d tensor.DType, shape []int) int64
+}
 
 // A room is a device and what it has free.
 type room struct {
@@ -52,14 +56,35 @@ func rooms(devices ...tensor.Device) []room {
 type costs struct {
 	n       *network
 	batch   int
-	weights []int64  // [i]: bytes of the layers before i, of weights that one layer has alone
+	weights sizes    // of the layers before i, of weights that one layer has alone
 	caches  []int64  // [i]: bytes of the layers before i
 	shared  []sharer // weights that several layers have, or the two ends
 }
 
 type sharer struct {
 	layers []int // in order
-	bytes  int64
+	bytes  size
+}
+
+// A size is what a weight takes on the host and on a card.
+type size [2]int64
+
+const (
+	onHost = 0
+	onCard = 1
+)
+
+// sizes[i] is the sum of the layers before i.
+type sizes []size
+
+func (w *weight) size(cards []room) size {
+	n := int64(len(w.data))
+	if len(cards) > 0 {
+		if s, ok := cards[0].dev.(sizer); ok {
+			return size{n, s.Placed(w.dtype, w.shape)}
+		}
+	}
+	return size{n, n}
 }
 
 // home is the layer that a weight belongs to: the embedding to the first one,
@@ -75,8 +100,8 @@ func (n *network) home(dst **tensor.Tensor) int {
 	return int((uintptr(unsafe.Pointer(dst)) - uintptr(unsafe.Pointer(&n.layers[0]))) / unsafe.Sizeof(layer{}))
 }
 
-func newCosts(n *network, weights []weight, context, batch int, cacheType tensor.DType) *costs {
-	c := &costs{n: n, batch: min(batch, context), weights: make([]int64, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
+func newCosts(n *network, weights []weight, cards []room, context, batch int, cacheType tensor.DType) *costs {
+	c := &costs{n: n, batch: min(batch, context), weights: make(sizes, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
 	for _, w := range weights {
 		var layers []int
 		for _, dst := range w.dst {
@@ -84,15 +109,20 @@ func newCosts(n *network, weights []weight, context, batch int, cacheType tensor
 		}
 		slices.Sort(layers)
 		layers = slices.Compact(layers)
-		if len(layers) == 1 {
-			c.weights[layers[0]+1] += int64(len(w.data))
-		} else {
-			c.shared = append(c.shared, sharer{layers, int64(len(w.data))})
+		bytes := w.size(cards)
+		if len(layers) > 1 {
+			c.shared = append(c.shared, sharer{layers, bytes})
+			continue
+		}
+		for where, b := range bytes {
+			c.weights[layers[0]+1][where] += b
 		}
 	}
 	for i := range n.layers {
 		rows := int64(cacheRows(&n.layers[i], context, c.batch))
-		c.weights[i+1] += c.weights[i]
+		for where := range c.weights[i] {
+			c.weights[i+1][where] += c.weights[i][where]
+		}
 		c.caches[i+1] = c.caches[i] + 2*rows*int64(cacheType.Bytes(n.kvDim()))
 	}
 	return c
@@ -100,15 +130,15 @@ func newCosts(n *network, weights []weight, context, batch int, cacheType tensor
 
 // of is what the layers from lo to hi take. Logits are counted twice: as long
 // as a text is generated the host has them, too.
-func (c *costs) of(lo, hi int) DeviceUse {
+func (c *costs) of(where, lo, hi int) DeviceUse {
 	n := c.n
 	if lo == hi {
 		return DeviceUse{}
 	}
-	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi] - c.weights[lo], Cache: c.caches[hi] - c.caches[lo]}
+	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi][where] - c.weights[lo][where], Cache: c.caches[hi] - c.caches[lo]}
 	for _, s := range c.shared {
 		if i, _ := slices.BinarySearch(s.layers, lo); i < len(s.layers) && s.layers[i] < hi {
-			u.Weights += s.bytes
+			u.Weights += s.bytes[where]
 		}
 	}
 	row := 2 + 2*n.dim + 2*n.qDim() + 2*n.kvDim() + 2*n.ffn
@@ -124,10 +154,10 @@ func (c *costs) of(lo, hi int) DeviceUse {
 func (c *costs) split(host room, cards []room, layers int) []part {
 	last := len(c.n.layers)
 	lo := last - layers
-	if c.of(0, lo).Bytes() > host.free {
+	if c.of(onHost, 0, lo).Bytes() > host.free {
 		return nil
 	}
-	parts := []part{c.part(host.dev, 0, lo)}
+	parts := []part{c.part(onHost, host.dev, 0, lo)}
 	if layers > 0 {
 		spread := c.spread(cards, lo)
 		if spread == nil {
@@ -138,8 +168,8 @@ func (c *costs) split(host room, cards []room, layers int) []part {
 	return slices.DeleteFunc(parts, func(p part) bool { return p.lo == p.hi })
 }
 
-func (c *costs) part(dev tensor.Device, lo, hi int) part {
-	p := part{dev, lo, hi, c.of(lo, hi)}
+func (c *costs) part(where int, dev tensor.Device, lo, hi int) part {
+	p := part{dev, lo, hi, c.of(where, lo, hi)}
 	p.use.Device = dev.Name()
 	if s, ok := dev.(sizer); ok {
 		p.use.Scratch += s.Overhead()
@@ -152,8 +182,8 @@ func (c *costs) part(dev tensor.Device, lo, hi int) part {
 func (c *costs) spread(cards []room, lo int) []part {
 	last := len(c.n.layers)
 	for _, r := range cards {
-		if c.of(lo, last).Bytes() <= r.free {
-			return []part{c.part(r.dev, lo, last)}
+		if c.of(onCard, lo, last).Bytes() <= r.free {
+			return []part{c.part(onCard, r.dev, lo, last)}
 		}
 	}
 	best := c.fill(cards, lo, 1)
@@ -173,11 +203,11 @@ func (c *costs) fill(cards []room, lo int, share float64) (parts []part) {
 	last := len(c.n.layers)
 	for _, r := range cards {
 		hi := lo
-		for hi < last && float64(c.of(lo, hi+1).Bytes()) <= share*float64(r.free) {
+		for hi < last && float64(c.of(onCard, lo, hi+1).Bytes()) <= share*float64(r.free) {
 			hi++
 		}
 		if hi > lo {
-			parts = append(parts, c.part(r.dev, lo, hi))
+			parts = append(parts, c.part(onCard, r.dev, lo, hi))
 		}
 		lo = hi
 	}
