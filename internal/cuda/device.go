@@ -97,13 +97,22 @@ func (d *Driver) Info(ordinal int) (DeviceInfo, error) {
 	}
 	i := DeviceInfo{Ordinal: ordinal, Driver: d.Version()}
 	var errs []error
-	get := func(attribute int) int {
+	look := func(attribute int) (int, error) {
 		var v int32
-		errs = append(errs, d.call(deviceGetAttribute, uintptr(unsafe.Pointer(&v)), uintptr(attribute), uintptr(dev)))
-		return int(v)
+		err := d.call(deviceGetAttribute, uintptr(unsafe.Pointer(&v)), uintptr(attribute), uintptr(dev))
+		return int(v), err
+	}
+	get := func(attribute int) int {
+		v, err := look(attribute)
+		errs = append(errs, err)
+		return v
+	}
+	show := func(attribute int) int { // what is only told to users; drivers may drop it
+		v, _ := look(attribute)
+		return v
 	}
 	i.Major, i.Minor, i.SMs = get(attrMajor), get(attrMinor), get(attrSMs)
-	i.ClockKHz, i.MemoryClockKHz, i.BusBits, i.L2 = get(attrClock), get(attrMemoryClock), get(attrBusBits), get(attrL2)
+	i.ClockKHz, i.MemoryClockKHz, i.BusBits, i.L2 = show(attrClock), show(attrMemoryClock), show(attrBusBits), get(attrL2)
 	i.SharedPerBlock, i.SharedPerSM = get(attrSharedOptin), get(attrSharedPerSM)
 	i.RegistersPerSM, i.ThreadsPerSM = get(attrRegistersPerSM), get(attrThreadsPerSM)
 	i.Cooperative, i.Integrated = get(attrCooperative) != 0, get(attrIntegrated) != 0
