@@ -70,7 +70,7 @@ func (s *filterBlock) exec(m *machine) (f flow) {
 	m.inside(newEnv(m, s.frame, m.env), func() {
 		var v any
 		if v, f = m.filterBlock(s.body, s.filter); f == onward {
-			m.write(m.str(v))
+			m.write(m.wantString("the output of the filter", v))
 		}
 	})
 	return f

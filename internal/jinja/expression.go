@@ -167,8 +167,8 @@ func (p *parser) attribute(e expr, dot token) expr {
 
 func (p *parser) subscript(e expr, bracket token) expr {
 	at := place(bracket.at)
-	if p.peek().is("]") {
-		p.fail(bracket.at, "empty subscript; put a key or an index between the brackets")
+	if p.take("]") {
+		return &subscript{at, e, &sequence{place: at, tuple: true}}
 	}
 	var key expr
 	if !p.peek().is(":") {

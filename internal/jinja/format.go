@@ -119,7 +119,7 @@ func (f *formatter) field(s string, depth int) string {
 	case "r":
 		v = f.m.repr(v)
 	case "a":
-		v = ascii(f.m.repr(v))
+		v = f.m.ascii(v)
 	default:
 		f.m.fail("format: unknown conversion %q; there are r, s and a", "!"+conversion)
 	}
@@ -133,10 +133,12 @@ func (f *formatter) field(s string, depth int) string {
 	return text
 }
 
-// ascii escapes what is beyond ASCII.
-func ascii(s string) string {
-	q := strconv.QuoteToASCII(s)
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+// ascii is Python's ascii: a repr that escapes what is beyond ASCII.
+func (m *machine) ascii(v any) string {
+	if s, ok := v.(string); ok {
+		return quoted(s, func(r rune) bool { return r >= ' ' && r < 0x7f })
+	}
+	return m.repr(v)
 }
 
 // lookup finds the value of a field such as 0.name[key].

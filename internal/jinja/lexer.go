@@ -130,6 +130,9 @@ func (l *lexer) skip(n int) {
 
 func (l *lexer) raw() {
 	m := endRaw.FindStringSubmatchIndex(l.rest())
+	if m == nil && l.rest() == "" {
+		return // jinja2 lets this pass
+	}
 	if m == nil {
 		l.fail(l.at, "raw block without end; close it with {%% endraw %%}")
 	}
@@ -139,6 +142,9 @@ func (l *lexer) raw() {
 
 func (l *lexer) comment(begin int) {
 	n := strings.Index(l.rest(), "#}")
+	if n < 0 && l.rest() == "" {
+		return // jinja2 lets this pass
+	}
 	if n < 0 {
 		l.fail(begin, "comment without end; close it with #}")
 	}

@@ -105,7 +105,7 @@ func (m *machine) percentValue(p []string, precise bool, next, value func() any)
 		if p[5] == "s" {
 			return m.formatSpec(m.str(v), &sp)
 		} else if p[5] == "a" {
-			return m.formatSpec(ascii(m.repr(v)), &sp)
+			return m.formatSpec(m.ascii(v), &sp)
 		}
 		return m.formatSpec(m.repr(v), &sp)
 	case "c":

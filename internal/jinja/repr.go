@@ -148,7 +148,10 @@ func (m *machine) writeMap(b *builder, d *Map) {
 }
 
 // quote is Python's repr of a string.
-func quote(s string) string {
+func quote(s string) string { return quoted(s, strconv.IsPrint) }
+
+// quoted escapes what does not show.
+func quoted(s string, shows func(rune) bool) string {
 	mark := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		mark = '"'
@@ -164,7 +167,7 @@ func quote(s string) string {
 			b = append(b, `\t`...)
 		case r == rune(mark) || r == '\\':
 			b = append(b, '\\', byte(r))
-		case strconv.IsPrint(r):
+		case shows(r):
 			b = append(b, string(r)...)
 		case r < 0x100:
 			b = fmt.Appendf(b, `\x%02x`, r)
