@@ -133,6 +133,7 @@ struct Run {
 	int workers;
 	unsigned number; // of the launch
 	int capability;
+	char order; // 'f', 'b' or 0
 };
 
 struct Worker {
@@ -210,12 +211,7 @@ EXPORT void emu_collective(const char *name, emu_operation op, unsigned mask, co
 	if (!(mask & lane)) emu_fault(EMU_ILLEGAL_INSTRUCTION, "%s with mask %08x, in which the lane itself (%u) is not", name, mask, f->lane);
 	f->in = in, f->out = out, f->waits_for = name, f->waits_mask = mask;
 	int i = 0;
-	while (i < wp.n && wp.meetings[i].mask != mask) {
-		if (wp.meetings[i].mask & mask & wp.meetings[i].arrived)
-			emu_fault(EMU_ILLEGAL_INSTRUCTION, "%s with mask %08x, while lane %d waits with mask %08x", name, mask,
-				__builtin_ctz(wp.meetings[i].mask & mask & wp.meetings[i].arrived), wp.meetings[i].mask);
-		i++;
-	}
+	while (i < wp.n && wp.meetings[i].mask != mask) i++;
 	if (i == wp.n) wp.meetings[wp.n++] = Meeting{mask, 0, op, arg};
 	Meeting &m = wp.meetings[i];
 	if (m.op != op || m.arg != arg)
@@ -417,8 +413,8 @@ static void run_block(Worker *w, unsigned long long number) {
 		Static s = static_shared(l.kernel->module);
 		memset(s.start, 0xff, s.bytes);
 	}
-	static const char *order = getenv("EMU_ORDER");
-	bool backward = order ? order[0] == 'b' : (number + w->run->number) & 1;
+	char order = w->run->order;
+	bool backward = order ? order == 'b' : (number + w->run->number) & 1;
 	if (sigsetjmp(w->escape, 0)) return;
 	while (w->alive) {
 		w->paused = 0;
@@ -516,14 +512,16 @@ static void work(Worker *w) {
 
 int run_launch(const Launch &l) {
 	static unsigned launches = 0;
-	static long cores = environment("EMU_THREADS", sysconf(_SC_NPROCESSORS_ONLN));
-	static long limit = environment("EMU_TIMEOUT", 120); // seconds
+	long cores = environment("EMU_THREADS", sysconf(_SC_NPROCESSORS_ONLN));
+	long limit = environment("EMU_TIMEOUT", 120); // seconds
 	catch_faults();
 	Run r;
 	r.launch = &l;
 	r.blocks = (unsigned long long)l.grid[0] * l.grid[1] * l.grid[2];
 	r.number = launches++;
 	r.capability = l.capability;
+	const char *order = getenv("EMU_ORDER");
+	r.order = order ? order[0] : 0;
 	unsigned long long n = l.cooperative ? r.blocks : (unsigned long long)cores;
 	r.workers = n < r.blocks ? n : r.blocks;
 	std::unique_lock<std::mutex> lock(pool);
