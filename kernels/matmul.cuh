@@ -98,6 +98,16 @@ template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, bool fres
 	}
 }
 
+// prefetch asks for the integers of a superblock (8 chunks from c on), which
+// are needed eight steps later, so that fetch finds them in L2.
+template <int T> DEVICE void prefetch(const Planes &p, int c) {
+	constexpr int bytes = T == Q8_0 ? 32 : T == Q2_K || T == Q3_K ? 8 : 16; // a chunk in the first plane
+	prefetch_l2(p.p[0] + (int64_t)c * bytes);
+	if constexpr (T == Q8_0) prefetch_l2(p.p[0] + (int64_t)c * bytes + 128);
+	if constexpr (T == Q3_K || T == Q5_0 || T == Q5_1 || T == Q5_K) prefetch_l2(p.p[1] + (int64_t)c * 4);
+	if constexpr (T == Q6_K) prefetch_l2(p.p[1] + (int64_t)c * 8);
+}
+
 // integers are bytes from 0 up; zero is what stands for the number 0.
 template <int T> DEVICE constexpr int zero() {
 	return T == Q4_0 ? 8 : T == Q5_0 ? 16 : T == Q3_K ? 4 : T == Q6_K ? 32 : has_offset(T) ? 0 : 128;
@@ -305,6 +315,7 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 	// The first steps. A group is committed for each, empty or not, so that
 	// they can be counted.
 	int ahead = a.stages - 1;
+#pragma unroll 1
 	for (int s = 0; s < ahead; s++) {
 		if (s < steps) {
 			x.next(x_tiles + s * X_TILE);
@@ -317,6 +328,7 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 	if constexpr (planes) {
 		if (steps > 0) {
 			fetch<T>(f, a.w, chunk, true);
+			if ((chunk | 7) + 1 - chunk < steps) prefetch<T>(a.w, (chunk | 7) + 1);
 			decode<T>(w_tiles, tid, f, chunk & 7);
 		}
 	}
@@ -326,6 +338,7 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 	int a_row = place(wm + (lane & 15), lane >> 4);
 	int b_row = place(wn + (lane & 7) + (lane >> 4) * 8, lane >> 3 & 1);
 	int now = 0, then = ahead; // stages that are read and filled
+#pragma unroll 1
 	for (int s = 0; s < steps; s++) {
 		if (a.stages == 4) cp_async_wait<2>();
 		else cp_async_wait<0>();
@@ -339,6 +352,7 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 		if constexpr (planes) {
 			chunk++;
 			if (s + 1 < steps) fetch<T>(f, a.w, chunk, (chunk & 7) == 0);
+			if (s + 9 < steps && (chunk & 7) == 0) prefetch<T>(a.w, chunk + 8);
 		}
 
 		const char *x_now = x_tiles + now * X_TILE + b_row;

@@ -46,11 +46,21 @@ type matmulF32Args struct {
 }
 
 var (
-	_ = mirror(matmulArgs{}, "matmul_f16_128", "matmul_q4_k_128", "matmul_q6_k_16")
+	_ = mirror(matmulArgs{}, matmulKernels())
 	_ = mirror(activationsArgs{}, "activations_f32", "activations_f16", "activations_bf16")
 	_ = mirror(sumArgs{}, "matmul_sum")
 	_ = mirror(matmulF32Args{}, "matmul_f32_128", "matmul_f32_64", "matmul_plain")
 )
+
+func matmulKernels() []string {
+	names := []string{"matmul_f16_256", "matmul_f16_128", "matmul_f16_64", "matmul_f16_16"}
+	for dt := range planeBytes {
+		for _, width := range []string{"_128", "_64", "_16"} {
+			names = append(names, "matmul_"+dt.String()+width)
+		}
+	}
+	return names
+}
 
 // A converted is what matmulInputScratch holds: x as f16, and the scales of its
 // rows. Products of one input (q, k and v; gate and up) convert it once.
@@ -260,8 +270,7 @@ func (d *Device) issueTiles(w tensor.DType, v variant, a *matmulArgs) error {
 	a.stages = int32(d.stages())
 	smem := v.sharedFor(w, int(a.stages))
 	count := ceil(int(a.m), v.m) * ceil(int(a.n), v.n)
-	slots := d.sms() * max(1, min(v.blocks, d.info.SharedPerSM/(smem+1<<10)))
-	splits := split(count, int(a.steps), slots, int(a.n)*int(a.m), v.step)
+	splits := d.split(count, int(a.steps), min(v.blocks, d.info.SharedPerSM/smem), int(a.n)*int(a.m), v.step)
 	a.each = int32(ceil(int(a.steps), splits))
 	a.splits = int32(ceil(int(a.steps), int(a.each)))
 	var err error
@@ -283,16 +292,25 @@ func (d *Device) sumParts(a sumArgs) error {
 	return d.launch("matmul_sum", ceil(int(a.n)*int(a.m), 256), 256, 0, unsafe.Pointer(&a))
 }
 
-// split is into how many parts along k a product is best cut whose tiles
-// are count, of steps each, where slots blocks run at a time: the time of
-// its waves and of writing, reading and adding the parts (a launch, and 8 bytes
-// a result and part at 2.5 TB/s), in units of a step of so many µs.
-func split(count, steps, slots, results int, step float64) int {
+// split is into how many parts along k a product is cut whose tiles are count,
+// of steps each, where an SM has so many blocks at a time, and a step takes so
+// many µs on an H100.
+func (d *Device) split(count, steps, blocks, results int, step float64) int {
+	if d.info.Major < 9 {
+		step *= 2 // tensor cores of half the speed
+	}
+	perMicrosecond := 0.75 * d.info.Bandwidth() / 1e6
+	return bestSplit(count, steps, d.sms()*max(1, blocks), 3/step, 8*float64(results)/perMicrosecond/step)
+}
+
+// bestSplit weighs the time of the waves of tiles, slots at a time, against
+// that of adding parts: the launch, and writing and reading one, in steps.
+func bestSplit(count, steps, slots int, launch, part float64) int {
 	best, least := 1, 0.0
 	for s := 1; s <= min(64, max(1, steps/4)); s++ {
 		time := float64(ceil(count*s, slots)) * float64(ceil(steps, s)+3)
 		if s > 1 {
-			time += (3 + float64(s)*float64(results)*8/2.5e6) / step
+			time += launch + float64(s)*part
 		}
 		if s == 1 || time < least {
 			best, least = s, time
@@ -316,7 +334,7 @@ func (d *Device) matMulF32(op *tensor.Op, n, m, k int) error {
 		}
 	}
 	count, steps := ceil(n, side)*ceil(m, side), ceil(k, 16)
-	each := ceil(steps, split(count, steps, d.sms()*blocks, n*m, step))
+	each := ceil(steps, d.split(count, steps, blocks, n*m, step))
 	splits := ceil(steps, each)
 	a.each = int32(each * 16)
 	var err error

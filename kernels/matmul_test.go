@@ -184,15 +184,22 @@ func TestMatMulTwice(t *testing.T) {
 	}
 }
 
-func TestSplit(t *testing.T) {
-	for _, c := range []struct{ count, steps, slots, results, want int }{
-		{1000, 128, 264, 1, 1},         // many tiles
-		{128, 128, 264, 512 * 4096, 2}, // half of the card is free
-		{1, 4, 264, 128 * 128, 1},      // nothing to split
-		{264, 128, 264, 512 * 8448, 1}, // one wave
+func TestBestSplit(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		count, steps, slots int
+		launch, part        float64
+		want                int
+	}{
+		{"many tiles", 1000, 128, 264, 5, 12, 1},
+		{"half of the card is free", 128, 128, 264, 5, 12, 2},
+		{"parts cost more than they bring", 128, 128, 264, 5, 40, 1},
+		{"nothing to cut", 1, 4, 264, 5, 0, 1},
+		{"one wave", 264, 128, 264, 5, 12, 1},
+		{"one tile: as far as parts go", 1, 448, 264, 5, 0.1, 64},
 	} {
-		if got := split(c.count, c.steps, c.slots, c.results, 0.57); got != c.want {
-			t.Errorf("%d tiles of %d steps in %d slots: %d parts, want %d", c.count, c.steps, c.slots, got, c.want)
+		if got := bestSplit(c.count, c.steps, c.slots, c.launch, c.part); got != c.want {
+			t.Errorf("%s: %d parts, want %d", c.name, got, c.want)
 		}
 	}
 }
