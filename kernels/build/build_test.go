@@ -99,6 +99,10 @@ func TestWrongSource(t *testing.T) {
 	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || string(text) != "compiled: wrong\n" {
 		t.Errorf("after the repair: %v\n%s", err, text)
 	}
+	write("seven.cuh", "// A comment.\n\n#define seven 7 // and another\n")
+	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || string(text) != "" {
+		t.Errorf("after a comment has changed: %v\n%s", err, text)
+	}
 	write("seven.cuh", "#define seven 8\n")
 	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || string(text) != "compiled: right\n" {
 		t.Errorf("after a header has changed: %v\n%s", err, text)

@@ -81,11 +81,23 @@ func (m *module) include(dir, text string) error {
 // hash changes with everything that the images depend on.
 func (m *module) hash() string {
 	h := sha256.New()
-	fmt.Fprintln(h, version, options, architectures, m.name, m.source)
+	fmt.Fprintln(h, version, options, architectures, m.name, code(m.source))
 	for _, name := range slices.Sorted(maps.Keys(m.headers)) {
-		fmt.Fprintln(h, name, m.headers[name])
+		fmt.Fprintln(h, name, code(m.headers[name]))
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// code is a text without comments and empty lines, which change no image.
+func code(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "//")
+		if line = strings.TrimSpace(line); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
 }
 
 // compile writes a module's images for one architecture into a folder. They
