@@ -241,7 +241,7 @@ func (d *Device) leave() {
 // recover from is remembered; d.mu is held.
 func (d *Device) wrap(op string, err error) error {
 	if sticky(err) && d.failed == nil {
-		d.failed = fmt.Errorf("%w; the device does not work any more: close and open it (%%gpu reset), or start llcuda again", err)
+		d.failed = fmt.Errorf("%w; the device does not work any more: restart the notebook's kernel or the program (Go code may close and open it)", err)
 		err = d.failed
 	}
 	return fmt.Errorf("%s: %s: %w", d.name, op, err)

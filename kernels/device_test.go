@@ -234,7 +234,7 @@ func TestDead(t *testing.T) {
 		"sync": d.Sync(), "read": d.Read(make([]byte, 16), x), "write": d.Write(x, make([]byte, 16)), "place": place, "compile": compile,
 		"scale": d.Do(&tensor.Op{Kind: tensor.OpScale, Dst: x, A: x}),
 	} {
-		if !errors.Is(err, &cuda.Error{Code: cuda.LaunchTimeout}) || !strings.Contains(err.Error(), "close and open") {
+		if !errors.Is(err, &cuda.Error{Code: cuda.LaunchTimeout}) || !strings.Contains(err.Error(), "restart the notebook's kernel") {
 			t.Errorf("%s of a dead device: %v", name, err)
 		}
 	}
