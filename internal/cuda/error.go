@@ -87,7 +87,7 @@ func (e *Error) Sticky() bool {
 func (e *Error) advice() string {
 	switch e.Code {
 	case OutOfMemory:
-		return "free models (%unload) and tensors, close other programs on the card (nvidia-smi lists them), or choose fewer --gpu-layers or a smaller --ctx"
+		return "free models (%unload) and tensors (%reset), close other programs on the card (nvidia-smi lists them), or choose fewer --gpu-layers or a smaller --ctx"
 	case LaunchTimeout:
 		return "the system ends kernels that hold the display's card for seconds: use another card for the display, or smaller batches"
 	case IllegalAddress, Misaligned, IllegalOp, InvalidPC, InvalidSpace, HardwareStack, Assert, LaunchFailed:
