@@ -91,11 +91,11 @@ func (f *fusion) build() (*step, error) {
 		f.products[len(f.products)-1].best = f.pick.best
 	}
 	a.pick, a.barrier = f.pick, f.own(8)
-	decodes, err := f.decodes()
+	decodes, units, err := f.decodes()
 	if err != nil {
 		return nil, err
 	}
-	a.units = decodes[0].sets * decodes[0].splits
+	a.units = int32(units)
 	a.stages = upload(f, f.stages)
 	a.products = upload(f, f.products)
 	a.attends = upload(f, decodes)
@@ -103,34 +103,34 @@ func (f *fusion) build() (*step, error) {
 	return s, f.err
 }
 
-// decodes are the attention stages as the kernel sees them. One after the
-// other they use the same scratch memory.
-func (f *fusion) decodes() ([]decodeArgs, error) {
-	var all []decodeArgs
-	var partials, counters uint64
+// decodes are the attention stages as the kernel sees them, and how many units
+// the largest has: layers differ by their caches. One after the other they use
+// the same scratch memory.
+func (f *fusion) decodes() (all []decodeArgs, units int, err error) {
+	dim := f.attends[0].op.A.Cols() / f.attends[0].op.Heads
 	for i := range f.attends {
 		at := &f.attends[i]
 		a, err := f.d.decodeArgs(at.op)
 		if err != nil {
-			return nil, err
-		}
-		if partials == 0 {
-			partials = f.own(4 * int(a.sets*a.splits) * 8 * (at.op.A.Cols()/at.op.Heads + 2))
-			counters = f.own(4 * int(a.sets))
+			return nil, 0, err
 		}
 		turns, err := f.d.ropeTable(at.rope, at.factors)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		a.kNew, a.vNew, a.qNorm, a.kNorm = ptr(at.kNew), ptr(at.vNew), ptr(at.qNorm), ptr(at.kNorm)
-		a.turns, a.mscale, a.eps = turns, ropeMul(at.rope), at.eps
-		a.rope, a.partials, a.counters = int32(at.rope.Dims), partials, counters
+		a.turns, a.rope, a.mscale, a.eps = turns, int32(at.rope.Dims), ropeMul(at.rope), at.eps
 		if at.rope.NeoX {
 			a.neox = 1
 		}
+		units = max(units, int(a.sets*a.splits))
 		all = append(all, a)
 	}
-	return all, nil
+	partials, counters := f.own(units*decodePartial(dim)), f.own(4*units)
+	for i := range all {
+		all[i].partials, all[i].counters = partials, counters
+	}
+	return all, units, nil
 }
 
 // upload puts a list into device memory that the program owns.
