@@ -240,8 +240,12 @@ func TestStep(t *testing.T) {
 						diff += float64(g[i]-w[i]) * float64(g[i]-w[i])
 						square += float64(w[i]) * float64(w[i])
 					}
-					if e := diff / square; !(e < 1e-6) {
-						t.Fatalf("token %d: error %.3g of the logits", token, e)
+					bound := 1e-6
+					if toy.cache == tensor.Q8_0 { // a number near the middle is rounded up here and down there
+						bound = 3e-5
+					}
+					if e := diff / square; !(e < bound) {
+						t.Fatalf("token %d: error %.3g of the logits, at most %.3g allowed", token, e, bound)
 					}
 					best := slices.Index(g, slices.Max(g))
 					if id := got.int(got.best); int(id) != best {
