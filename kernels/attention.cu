@@ -95,7 +95,7 @@ template <int DIM> DEVICE void put_queries(const AttentionArgs &a, char *tile, i
 					pack_h2(x[i][0].x * up, x[i][0].y * up), pack_h2(x[i][0].z * up, x[i][0].w * up),
 					pack_h2(x[i][1].x * up, x[i][1].y * up), pack_h2(x[i][1].z * up, x[i][1].w * up));
 		}
-		float f = __shfl_sync(full_warp, down * a.scale, lane / 4 % 4 * 8);
+		float f = __shfl_sync(full_warp, score_factor(down * a.scale, a.softcap), lane / 4 % 4 * 8);
 		if (lane / 16 == pass) factor[0] = f;
 		if (lane / 16 + 2 == pass) factor[1] = f;
 	}
@@ -145,7 +145,7 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 	Reach k = {a.k, (int64_t)a.kv_heads * DIM, kv * DIM, a.rows, hi <= a.rows ? 0 : lo / a.rows * a.rows, max(hi - 1, lo)};
 	Reach v = k;
 	v.cache = a.v;
-	float sum[DIM / 8][4] = {}, top[2] = {negative_infinity(), negative_infinity()}, total[2] = {};
+	float sum[DIM / 8][4] = {}, top[2] = {lowest, lowest}, total[2] = {};
 	if (lo < hi) bring<DIM, TYPE>(keys, k, lo);
 	cp_async_commit();
 	for (int position = lo; position < hi; position += KEYS) {
@@ -181,7 +181,8 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 #pragma unroll
 				for (int i = 0; i < 4; i++) {
 					int at = position + 8 * j + 2 * t + i % 2;
-					s[j][i] = capped(s[j][i] * factor[i / 2], a.softcap);
+					s[j][i] *= factor[i / 2];
+					if (a.softcap != 0) s[j][i] = capped(s[j][i], a.softcap);
 					if (!whole && (at < from[i / 2] || at >= to[i / 2])) s[j][i] = negative_infinity();
 					best[i / 2] = fmaxf(best[i / 2], s[j][i]);
 				}
@@ -189,17 +190,16 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 			for (int i = 0; i < 2; i++) {
 				best[i] = fmaxf(best[i], __shfl_xor_sync(full_warp, best[i], 1));
 				best[i] = fmaxf(best[i], __shfl_xor_sync(full_warp, best[i], 2));
-				float less = power(top[i], best[i]);
+				float less = ex2(top[i] - best[i]);
 				top[i] = best[i], total[i] *= less;
 #pragma unroll
 				for (int j = 0; j < DIM / 8; j++) sum[j][2 * i] *= less, sum[j][2 * i + 1] *= less;
-				if (best[i] == negative_infinity()) best[i] = 0;
 			}
 #pragma unroll
 			for (int j = 0; j < KEYS / 8; j++)
 #pragma unroll
 				for (int i = 0; i < 4; i++) {
-					s[j][i] = exp2f(s[j][i] - best[i / 2]);
+					s[j][i] = ex2(s[j][i] - best[i / 2]);
 					total[i / 2] += s[j][i];
 				}
 		}

@@ -3,16 +3,18 @@
 #include "cache.cuh"
 #include "fault.cuh"
 
-// capped is a score in powers of two, from one in powers of e, after
-// softcap·tanh(s/softcap).
-DEVICE float capped(float s, float softcap) {
-	const float log2e = 1.44269504f;
-	if (softcap != 0) s = softcap - __fdividef(2 * softcap, exp2f(__fdividef(s, softcap) * (2 * log2e)) + 1);
-	return s * log2e;
-}
+// lowest is below every score: nothing was seen. It is finite, so that weights
+// need no case for it.
+const float lowest = -1e30f;
+const float log2e = 1.44269504f;
 
-// power is 2^(x-top), 0 where nothing was seen.
-DEVICE float power(float x, float top) { return top == negative_infinity() ? 0 : exp2f(x - top); }
+// Scores are powers of two: q·k is multiplied by score_factor(…), and then goes
+// through capped where there is a softcap: softcap·tanh(s/softcap).
+DEVICE float score_factor(float scale, float softcap) { return softcap != 0 ? __fdividef(scale * (2 * log2e), softcap) : scale * log2e; }
+DEVICE float capped(float s, float softcap) {
+	softcap *= log2e;
+	return softcap - __fdividef(2 * softcap, ex2(s) + 1);
+}
 
 // A Sight is the positions that a query sees: [from, to).
 struct Sight {

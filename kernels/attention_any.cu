@@ -35,11 +35,11 @@ template <int TYPE> DEVICE void attention_any(const AttentionAnyArgs &a) {
 	Sight s = sight_of(a.pos[query], latest_of(a.pos, a.n, a.fault, memory), a.rows, a.window);
 	int64_t cols = (int64_t)(a.heads / a.group) * a.dim, total = a.rows * cols, first = head / a.group * a.dim;
 
-	float q[ANY_PARTS], sum[ANY_PARTS], top = negative_infinity(), all = 0;
+	float q[ANY_PARTS], sum[ANY_PARTS], top = lowest, all = 0, scale = score_factor(a.scale, a.softcap);
 #pragma unroll
 	for (int i = 0; i < ANY_PARTS; i++) {
 		int d = lane + 32 * i;
-		sum[i] = 0, q[i] = d < a.dim ? a.q[(int64_t)blockIdx.x * a.dim + d] * a.scale : 0;
+		sum[i] = 0, q[i] = d < a.dim ? a.q[(int64_t)blockIdx.x * a.dim + d] * scale : 0;
 	}
 	for (int p = s.from + 4 * warp; p < s.to; p += 4 * ANY_WARPS) {
 		float score[4] = {}, higher = top;
@@ -53,17 +53,18 @@ template <int TYPE> DEVICE void attention_any(const AttentionAnyArgs &a) {
 		}
 #pragma unroll
 		for (int j = 0; j < 4; j++) {
-			score[j] = capped(warp_sum(score[j]), a.softcap);
+			score[j] = warp_sum(score[j]);
+			if (a.softcap != 0) score[j] = capped(score[j], a.softcap);
 			if (p + j >= s.to) score[j] = negative_infinity();
 			higher = fmaxf(higher, score[j]);
 		}
-		float less = power(top, higher);
+		float less = ex2(top - higher);
 		top = higher, all *= less;
 #pragma unroll
 		for (int i = 0; i < ANY_PARTS; i++) sum[i] *= less;
 #pragma unroll
 		for (int j = 0; j < 4; j++) {
-			float w = power(score[j], top);
+			float w = ex2(score[j] - top);
 			all += w;
 #pragma unroll
 			for (int i = 0; i < ANY_PARTS; i++)
@@ -74,12 +75,12 @@ template <int TYPE> DEVICE void attention_any(const AttentionAnyArgs &a) {
 #pragma unroll
 	for (int i = 0; i < ANY_PARTS; i++) sums[warp][lane + 32 * i] = sum[i];
 	__syncthreads();
-	top = negative_infinity(), all = 0;
+	top = lowest, all = 0;
 	for (int i = 0; i < ANY_WARPS; i++) top = fmaxf(top, best[i].x);
-	for (int i = 0; i < ANY_WARPS; i++) all += best[i].y * power(best[i].x, top);
+	for (int i = 0; i < ANY_WARPS; i++) all += best[i].y * ex2(best[i].x - top);
 	for (int d = threadIdx.x; d < a.dim; d += 32 * ANY_WARPS) {
 		float out = 0;
-		for (int i = 0; i < ANY_WARPS; i++) out += sums[i][d] * power(best[i].x, top);
+		for (int i = 0; i < ANY_WARPS; i++) out += sums[i][d] * ex2(best[i].x - top);
 		a.dst[(int64_t)blockIdx.x * a.dim + d] = all > 0 ? out / all : 0;
 	}
 }

@@ -187,6 +187,13 @@ DEVICE uint2 fresh8(const void *p) { return __ldcg((const uint2 *)p); }
 DEVICE uint32_t fresh4(const void *p) { return __ldcg((const uint32_t *)p); }
 DEVICE uint16_t fresh2(const void *p) { return __ldcg((const uint16_t *)p); }
 
+// ex2 is 2ˣ within two units of the last place; results below 2⁻¹²⁶ are 0.
+DEVICE float ex2(float x) {
+	float y;
+	asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
+}
+
 // add_h2, sub_h2, mul_h2 and fma_h2 (a·b + c) work on the two f16 of a word,
 // each rounded once.
 DEVICE uint32_t sub_h2(uint32_t a, uint32_t b) {

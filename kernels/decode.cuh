@@ -45,11 +45,13 @@ struct Decode {
 	int32_t n, heads, kv_heads, group; // group = heads/kv_heads
 	int32_t passes;       // ceil(n·group / 8)
 	int32_t sets;         // kv_heads·passes; a unit is split·sets + set
+	uint32_t sets_inverse; // 2³¹/sets, rounded up
 	int32_t splits;       // of the context at most
 	int32_t split_shift;  // a split has 1<<split_shift keys or more
-	int32_t rows, window; // window: keys that a query sees, 0 is all
+	int32_t rows, window; // window: keys that a query sees at most
 	int32_t rope, neox;   // numbers of a head that are turned; pairs (i, i+rope/2) or (2i, 2i+1)
 	float scale, softcap, eps, mscale;
+	int32_t unused;
 };
 
 const int decode_warps = DECODE_THREADS / 32;
@@ -64,11 +66,12 @@ template <int DIM, int TYPE> struct DecodeShared {
 	uint16_t q[16][DIM + 8];
 	char fresh[2][2 * DIM];                       // new key and value, as a cache holds them
 	float plain[2][TYPE == CACHE_Q8_0 ? DIM : 4]; // and before
-	float2 score[2][DIM >= 128 ? decode_warps : 1][32];
+	float2 score[2][DIM >= 96 ? decode_warps : 1][32];
 };
 struct DecodeSums { // after the slots
-	float2 team[decode_warps][8]; // largest score and sum of each row
+	float2 team[decode_warps][8]; // largest score of each row, and sum of its weights
 	float factor[8];              // of the scores of a row; of its sums
+	int kv, set, split, splits, first, rows; // of the unit: they wait here while warps need their registers
 	int last;
 };
 
@@ -146,7 +149,7 @@ template <int DIM, int TYPE> DEVICE void put_query(const Head<DIM> &h, const Dec
 			s->q[row + 8][c] = f2h(x - h2f(high));
 		}
 	}
-	if (threadIdx.x % 32 == 0) sums->factor[row] = down * a.scale;
+	if (threadIdx.x % 32 == 0) sums->factor[row] = score_factor(down * a.scale, a.softcap);
 }
 
 // put_new writes a new key (which 0) or value (1) as the cache holds it to
@@ -188,77 +191,74 @@ DEVICE void put_new(const Head<DIM> &h, const Decode &a, int which, DecodeShared
 
 // A Team is the warps that share a tile of keys. Of the tile a warp scores
 // 8·scored keys and sums `dims` numbers of each.
-template <int DIM> struct Team {
-	static const int warps = DIM == 256 ? 4 : DIM == 128 ? 2 : 1, scored = warps == 1 ? 2 : 1;
+template <int DIM, int TYPE> struct Team {
+	static const int warps = DIM == 256 ? 4 : DIM == 128 || DIM == 96 && TYPE == CACHE_F16 ? 2 : 1, scored = warps == 1 ? 2 : 1;
 	static const int keys = 8 * scored * warps, dims = DIM / warps, count = decode_warps / warps;
 };
 
 // A Span is the part of a cache that a unit reads: numbers `first` on of the
-// rows, positions below limit; position p is at row p-turn, or p-turn-rows.
+// rows, positions up to last; position p is at row p-turn, or p-turn-rows.
 struct Span {
-	const char *cache;
-	int64_t cols;
-	int first, rows, turn, limit;
+	int cols, first, rows, turn, last;
 };
 
 // A Spot is where a position's numbers begin in a cache.
 struct Spot {
 	const char *numbers, *scale;
-	bool in;
 };
 
 // spot_at is the number of the cache that a position's first is.
 DEVICE int64_t spot_at(const Span &s, int position) {
 	int row = position - s.turn;
-	return (row >= s.rows ? row - s.rows : row) * s.cols + s.first;
+	if (row >= s.rows) row -= s.rows;
+	return (int64_t)row * s.cols + s.first;
 }
 
-template <int TYPE> DEVICE Spot spot(const Span &s, int position) {
-	int64_t at = spot_at(s, position);
-	return {cache_at<TYPE>((char *)s.cache, at), cache_scale((char *)s.cache, at, s.rows * s.cols), position < s.limit};
+// spot of a position past the last is that of the last: what is read there gets
+// the weight 0, and has to be finite.
+template <int TYPE> DEVICE Spot spot(const char *cache, const Span &s, int position) {
+	int64_t at = spot_at(s, min(position, s.last));
+	return {cache_at<TYPE>((char *)cache, at), cache_scale((char *)cache, at, (int64_t)s.rows * s.cols)};
 }
 
 // fetch_strip reads N numbers a lane, from number `first` on of its spots.
 template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)[KEYS], const Spot (&at)[KEYS], int first) {
 #pragma unroll
-	for (int i = 0; i < KEYS; i++) {
-		clear(p[i]);
-		if (at[i].in) fetch(p[i], at[i].numbers + first * (TYPE == CACHE_Q8_0 ? 1 : 2), at[i].scale + first / 32 * 2);
-	}
+	for (int i = 0; i < KEYS; i++) fetch(p[i], at[i].numbers + first * (TYPE == CACHE_Q8_0 ? 1 : 2), at[i].scale + first / 32 * 2);
 }
 
 // What a lane has of the keys that its warp scores, and of the values that it
 // sums: strips of 8 numbers, and strips of fewer for what is left of the head.
 template <int DIM, int TYPE> struct Keys {
-	Piece<TYPE, 8> wide[DIM / 32][Team<DIM>::scored];
-	Piece<TYPE, 4> rest[Team<DIM>::scored];
+	Piece<TYPE, 8> wide[DIM / 32][Team<DIM, TYPE>::scored];
+	Piece<TYPE, 4> rest[Team<DIM, TYPE>::scored];
 };
 template <int DIM, int TYPE> struct Values {
-	Piece<TYPE, 8> wide[Team<DIM>::dims / 64][Team<DIM>::keys / 4];
-	Piece<TYPE, 4> half[Team<DIM>::keys / 4];
-	Piece<TYPE, TYPE == CACHE_Q8_0 ? 4 : 2> rest[Team<DIM>::keys / 4]; // f16 alone
+	Piece<TYPE, 8> wide[(Team<DIM, TYPE>::dims + 32) / 64][Team<DIM, TYPE>::keys / 4];
+	Piece<TYPE, 4> half[Team<DIM, TYPE>::keys / 4];
+	Piece<TYPE, TYPE == CACHE_Q8_0 ? 4 : 2> rest[Team<DIM, TYPE>::keys / 4]; // f16 alone
 };
 
 // value_at is the position of lane's value i in a tile.
 DEVICE int value_at(int i) { return i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2; }
 
-template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const Span &s, int position) {
-	const int n = Team<DIM>::scored;
+template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position) {
+	const int n = Team<DIM, TYPE>::scored;
 	int t = threadIdx.x % 4;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(s, position + 8 * i);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i);
 #pragma unroll
 	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], at, 32 * c + 8 * t);
 	if constexpr (DIM % 32) fetch_strip(k.rest, at, DIM / 32 * 32 + 4 * t);
 }
 
-template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const Span &s, int position, int dim) {
-	const int n = Team<DIM>::keys / 4, dims = Team<DIM>::dims;
+template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
+	const int n = Team<DIM, TYPE>::keys / 4, dims = Team<DIM, TYPE>::dims;
 	int g = threadIdx.x % 32 / 4;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(s, position + value_at(i));
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(i));
 #pragma unroll
 	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, dim + 64 * c + 8 * g);
 	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g);
@@ -275,7 +275,7 @@ template <int DIM, int TYPE, int N> DEVICE void patch(Piece<TYPE, N> &p, const c
 template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int fresh, const char *key) {
 	int t = threadIdx.x % 4, g = threadIdx.x % 32 / 4;
 #pragma unroll
-	for (int i = 0; i < Team<DIM>::scored; i++) {
+	for (int i = 0; i < Team<DIM, TYPE>::scored; i++) {
 		if (fresh != g + 8 * i) continue;
 #pragma unroll
 		for (int c = 0; c < DIM / 32; c++) patch<DIM>(k.wide[c][i], key, 32 * c + 8 * t);
@@ -284,10 +284,10 @@ template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int fres
 }
 
 template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int dim, int fresh, const char *value) {
-	const int dims = Team<DIM>::dims;
+	const int dims = Team<DIM, TYPE>::dims;
 	int g = threadIdx.x % 32 / 4;
 #pragma unroll
-	for (int i = 0; i < Team<DIM>::keys / 4; i++) {
+	for (int i = 0; i < Team<DIM, TYPE>::keys / 4; i++) {
 		if (fresh != value_at(i)) continue;
 #pragma unroll
 		for (int c = 0; c < dims / 64; c++) patch<DIM>(v.wide[c][i], value, dim + 64 * c + 8 * g);
@@ -297,11 +297,11 @@ template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int 
 }
 
 // score: lane i gets those of row i/4 with keys 2(i%4), 2(i%4)+1 of each 8.
-template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM>::scored], const Keys<DIM, TYPE> &k, const DecodeShared<DIM, TYPE> *shared) {
-	const int n = Team<DIM>::scored;
+template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM, TYPE>::scored], const Keys<DIM, TYPE> &k, const DecodeShared<DIM, TYPE> *shared) {
+	const int n = Team<DIM, TYPE>::scored;
 	int lane = threadIdx.x % 32;
 	const uint16_t *q = &shared->q[lane % 16][lane / 16 * 8];
-	float c[n][4] = {};
+	float c[2][n][4] = {}; // two chains of products take less time than one
 	uint32_t a[4];
 #pragma unroll
 	for (int i = 0; i < DIM / 16; i++) {
@@ -312,11 +312,12 @@ template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM>::scored], c
 			uint32_t b[2];
 			b[0] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2) : word(k.rest[j], 0);
 			b[1] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2 + 1) : word(k.rest[j], 1);
-			mma_f16(c[j], a, b);
+			mma_f16(c[i % 2][j], a, b);
 		}
 	}
 #pragma unroll
-	for (int j = 0; j < n; j++) s[j] = make_float2(c[j][0] + c[j][2], c[j][1] + c[j][3]);
+	for (int j = 0; j < n; j++)
+		s[j] = make_float2(c[0][j][0] + c[1][j][0] + (c[0][j][2] + c[1][j][2]), c[0][j][1] + c[1][j][1] + (c[0][j][3] + c[1][j][3]));
 }
 
 // sum_strip adds 16 values of a strip, weighted by b, to 8·N dims.
@@ -332,7 +333,7 @@ template <int TYPE, int N> DEVICE void sum_strip(float (*sum)[4], const Piece<TY
 
 // add_values adds 16 values of the tile, those from i·16 on.
 template <int DIM, int TYPE> DEVICE void add_values(float (*sum)[4], const Values<DIM, TYPE> &v, int i, const uint32_t b[2]) {
-	const int dims = Team<DIM>::dims;
+	const int dims = Team<DIM, TYPE>::dims;
 #pragma unroll
 	for (int c = 0; c < dims / 64; c++) sum_strip(sum + 4 * c, v.wide[c] + 4 * i, b);
 	if constexpr (dims % 64 >= 32) sum_strip(sum + dims / 64 * 4, v.half + 4 * i, b);
@@ -374,7 +375,7 @@ struct View {
 
 // see is the view of row `row` of a unit whose rows begin with `first`. False
 // says that a position is negative.
-template <bool MANY> DEVICE bool see(View &s, const Decode &a, int first, int row, int rows) {
+template <bool MANY> DEVICE bool see(View &v, const Decode &a, int first, int row, int rows) {
 	int least = a.pos[0], latest = least, own = least;
 	if (MANY) {
 		for (int i = threadIdx.x % 32; i < a.n; i += 32) least = min(least, a.pos[i]), latest = max(latest, a.pos[i]);
@@ -389,14 +390,13 @@ template <bool MANY> DEVICE bool see(View &s, const Decode &a, int first, int ro
 		return false;
 	}
 	Sight mine = sight_of(own, latest, a.rows, a.window);
-	s = {mine.from, mine.to, mine.from, mine.to};
+	v = {mine.from, mine.to, mine.from, mine.to};
 	if (MANY) {
 		for (int i = 4; i < 32; i *= 2) {
-			s.lo = min(s.lo, __shfl_xor_sync(full_warp, s.lo, i));
-			s.hi = max(s.hi, __shfl_xor_sync(full_warp, s.hi, i));
+			v.lo = min(v.lo, __shfl_xor_sync(full_warp, v.lo, i));
+			v.hi = max(v.hi, __shfl_xor_sync(full_warp, v.hi, i));
 		}
 	}
-	if (row >= rows) s.from = s.to = 0;
 	return true;
 }
 
@@ -425,7 +425,7 @@ template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const flo
 	__threadfence();
 
 	if (warp < rows) {
-		float top = negative_infinity(), total = 0;
+		float top = lowest, total = 0;
 		for (int i = lane; i < splits; i += 32) {
 			float2 w = make_float2(load_fresh(partials + i * size + warp), load_fresh(partials + i * size + 8 + warp));
 			weight[i * 8 + warp] = w;
@@ -434,7 +434,7 @@ template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const flo
 		top = warp_max(top);
 		for (int i = lane; i < splits; i += 32) {
 			float2 *w = &weight[i * 8 + warp];
-			w->x = power(w->x, top);
+			w->x = ex2(w->x - top);
 			total += w->x * w->y;
 		}
 		total = warp_sum(total);
@@ -452,24 +452,33 @@ template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const flo
 
 // decode_finish joins the sums of a block's teams, through as many slots as
 // there is room for, and writes dst, or partials where there are more splits.
-template <int DIM, bool MANY> DEVICE void decode_finish(const Decode &a, const float (*sum)[4], float top, int active, int kv, int set, int split, int splits, int first, int rows, char *smem) {
-	typedef Team<DIM> T;
+template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &a, const float (*sum)[4], int active, char *smem) {
+	typedef Team<DIM, TYPE> T;
 	const DecodeSums *sums = (const DecodeSums *)(smem + decode_slots);
 	int lane = threadIdx.x % 32, t = lane % 4, team = threadIdx.x / 32 / T::warps, mate = threadIdx.x / 32 % T::warps;
-	float all = negative_infinity(), total = 0; // of row lane%8
-	for (int i = lane / 8; i < active; i += 4) all = fmaxf(all, sums->team[i][lane % 8].x);
+	int kv = sums->kv, set = sums->set, split = sums->split, splits = sums->splits, first = sums->first, rows = sums->rows;
+	float2 own[(T::count + 3) / 4];
+	float all = lowest, total = 0; // of row lane%8
+#pragma unroll
+	for (int i = 0; i < (T::count + 3) / 4; i++) {
+		int from = lane / 8 + 4 * i;
+		own[i] = sums->team[T::count < 4 ? from % T::count : from][lane % 8];
+		if (T::count < 4 && from >= T::count) own[i].y = 0;
+		all = fmaxf(all, own[i].x);
+	}
 	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 8));
 	all = fmaxf(all, __shfl_xor_sync(full_warp, all, 16));
-	for (int i = lane / 8; i < active; i += 4) total += sums->team[i][lane % 8].y * power(sums->team[i][lane % 8].x, all);
+#pragma unroll
+	for (int i = 0; i < (T::count + 3) / 4; i++) total += own[i].y * ex2(own[i].x - all);
 	total += __shfl_xor_sync(full_warp, total, 8);
 	total += __shfl_xor_sync(full_warp, total, 16);
 	float weight[2];
 #pragma unroll
-	for (int i = 0; i < 2; i++) weight[i] = power(__shfl_sync(full_warp, top, 8 * t + 4 * i), __shfl_sync(full_warp, all, 2 * t + i));
+	for (int i = 0; i < 2; i++) weight[i] = ex2(sums->team[team][2 * t + i].x - __shfl_sync(full_warp, all, 2 * t + i));
 
 	const int stride = DIM + 4, floats = decode_slots / 4, results = (8 * DIM + DECODE_THREADS - 1) / DECODE_THREADS;
 	float *slots = (float *)smem, out[results] = {};
-	int room = rows <= 4 ? floats / (4 * stride) : floats / (8 * stride), size = rows * stride;
+	int size = rows <= 4 ? 4 * stride : 8 * stride, room = rows <= 4 ? floats / (4 * stride) : floats / (8 * stride);
 	for (int base = 0; base < active; base += room) {
 		if (base > 0) __syncthreads();
 		if (team >= base && team < min(base + room, active)) {
@@ -490,8 +499,9 @@ template <int DIM, bool MANY> DEVICE void decode_finish(const Decode &a, const f
 			int e = threadIdx.x + j * DECODE_THREADS;
 			if (e >= rows * DIM) break;
 			const float *slot = slots + e / DIM * stride + e % DIM;
-#pragma unroll 4
-			for (int i = 0; i < n; i++) out[j] += slot[i * size];
+#pragma unroll
+			for (int i = 0; i < T::count; i++)
+				if (i < n) out[j] += slot[i * size];
 		}
 	}
 
@@ -533,7 +543,7 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const D
 // MANY allows n > 1. smem is decode_shared bytes, 16-byte aligned; a block
 // calls __syncthreads before the next use of it.
 template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
-	typedef Team<DIM> T;
+	typedef Team<DIM, TYPE> T;
 	const bool early = DIM <= 80 || DIM == 128; // there are registers for values beside all else
 	static_assert(sizeof(DecodeShared<DIM, TYPE>) <= decode_slots && decode_slots + sizeof(DecodeSums) <= decode_shared, "shared memory");
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
@@ -541,7 +551,7 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4, g = lane / 4;
 	int team = warp / T::warps, mate = warp % T::warps;
 
-	int split = unit / a.sets, set = unit - split * a.sets, kv = set, pass = 0;
+	int split = (uint64_t)(uint32_t)unit * a.sets_inverse >> 31, set = unit - split * a.sets, kv = set, pass = 0;
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
 	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
 	View view;
@@ -550,70 +560,82 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	if (split >= splits) return;
 	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
 	int fresh = a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
-	Span keys = {a.k, (int64_t)a.kv_heads * DIM, kv * DIM, a.rows,
-		view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, fresh >= 0 ? end - 1 : end};
-	Span values = keys;
-	values.cache = a.v;
+	Span span = {a.kv_heads * DIM, kv * DIM, a.rows, view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, max(fresh >= 0 ? end - 2 : end - 1, view.lo)};
 
-	float factor = 0, sum[T::dims / 16][4] = {}, top = negative_infinity(), total = 0; // sums of rows 2t, 2t+1; the rest of row g
-	for (int i = 0; i == 0 || i * T::count < tiles; i++) {
-		int position = begin + (i * T::count + team) * T::keys, jobs = i > 0 ? 0 : fresh >= 0 ? rows + 2 : rows;
+	if (threadIdx.x == 0) sums->kv = kv, sums->set = set, sums->split = split, sums->splits = splits, sums->first = first, sums->rows = rows;
+
+	Keys<DIM, TYPE> k;
+	Values<DIM, TYPE> v;
+	int position = begin + team * T::keys; // of the tile
+	{
 		Head<DIM> head;
-		Keys<DIM, TYPE> k;
-		Values<DIM, TYPE> v;
-		int job = decode_warps - 1 - warp; // the last warps have no keys when there are few
-		if (job < jobs) read_job<DIM, MANY>(head, a, job, first, rows, kv); // all first loads before the first wait
-		fetch_keys(k, keys, position + mate * 8 + g);
-		if (early) fetch_values(v, values, position, mate * T::dims);
-		if (i == 0) {
-			for (; job < jobs; job += decode_warps) {
-				if (job >= decode_warps) read_job<DIM, MANY>(head, a, job, first, rows, kv);
-				do_job<DIM, TYPE, MANY>(head, a, job, first, rows, keys, fresh, smem);
-			}
+		int job = decode_warps - 1 - warp, jobs = fresh >= 0 ? rows + 2 : rows; // the last warps have no keys when there are few
+		if (job < jobs) read_job<DIM, MANY>(head, a, job, first, rows, kv);     // all first loads before the first wait
+		if (position < end) {
+			fetch_keys(k, a.k, span, position + mate * 8 + g);
+			if (early) fetch_values(v, a.v, span, position, mate * T::dims);
 		}
-		if (!early) fetch_values(v, values, position, mate * T::dims);
-		if (i == 0) {
-			__syncthreads();
-			if (g < rows) factor = sums->factor[g];
+		for (; job < jobs; job += decode_warps) {
+			if (job >= decode_warps) read_job<DIM, MANY>(head, a, job, first, rows, kv);
+			do_job<DIM, TYPE, MANY>(head, a, job, first, rows, span, fresh, smem);
 		}
-		if (fresh >= position && fresh < position + T::keys) {
-			patch_keys(k, fresh - position - mate * 8, shared->fresh[0]);
-			patch_values(v, mate * T::dims, fresh - position, shared->fresh[1]);
+		if (position < end && !early) fetch_values(v, a.v, span, position, mate * T::dims);
+		__syncthreads();
+	}
+	float sum[T::dims / 16][4] = {}, top = lowest, total = 0; // sums of rows 2t, 2t+1; the rest of row g
+	for (int i = 0; i == 0 || i * T::count < tiles; i++, position += T::count * T::keys) {
+		bool busy = position < end;
+		if (busy && i > 0) {
+			fetch_keys(k, a.k, span, position + mate * 8 + g);
+			fetch_values(v, a.v, span, position, mate * T::dims);
 		}
-
 		float2 own[T::scored], s[T::keys / 8];
-		score<DIM, TYPE>(own, k, shared);
-		if constexpr (T::warps == 1) {
-			s[0] = own[0], s[1] = own[1];
-		} else {
-			shared->score[i % 2][warp][lane] = own[0];
+		float factor = sums->factor[g];
+		if (busy) {
+			if (fresh >= position && fresh < position + T::keys) {
+				patch_keys(k, fresh - position - mate * 8, shared->fresh[0]);
+				patch_values(v, mate * T::dims, fresh - position, shared->fresh[1]);
+			}
+			score<DIM, TYPE>(own, k, shared);
+		}
+		if (T::warps > 1) { // what the mates have scored
+			if (busy) shared->score[i % 2][warp % (T::warps > 1 ? decode_warps : 1)][lane] = own[0];
 			__syncthreads();
+		}
+		if (!busy) continue;
 #pragma unroll
-			for (int j = 0; j < T::warps; j++) s[j] = shared->score[i % 2][team * T::warps + j][lane];
+		for (int j = 0; j < T::keys / 8; j++) {
+			s[j] = T::warps == 1 ? own[j % T::scored] : shared->score[i % 2][(team * T::warps + j) % (T::warps > 1 ? decode_warps : 1)][lane];
+			s[j].x *= factor, s[j].y *= factor;
+		}
+		if (a.softcap != 0) {
+#pragma unroll
+			for (int j = 0; j < T::keys / 8; j++) s[j].x = capped(s[j].x, a.softcap), s[j].y = capped(s[j].y, a.softcap);
 		}
 		float best = top;
 #pragma unroll
 		for (int j = 0; j < T::keys / 8; j++) {
-			int at = position + 8 * j + 2 * t, to = min(view.to, end);
-			s[j].x = at >= view.from && at < to ? capped(s[j].x * factor, a.softcap) : negative_infinity();
-			s[j].y = at + 1 >= view.from && at + 1 < to ? capped(s[j].y * factor, a.softcap) : negative_infinity();
+			int at = position + 8 * j + 2 * t;
+			if (at >= (MANY ? min(view.to, end) : end) || MANY && at < view.from) s[j].x = negative_infinity();
+			if (at + 1 >= (MANY ? min(view.to, end) : end) || MANY && at + 1 < view.from) s[j].y = negative_infinity();
 			best = fmaxf(best, fmaxf(s[j].x, s[j].y));
 		}
 		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 1));
 		best = fmaxf(best, __shfl_xor_sync(full_warp, best, 2));
-		float less = power(top, best);
-		top = best, total *= less;
-		float less0 = __shfl_sync(full_warp, less, 8 * t), less1 = __shfl_sync(full_warp, less, 8 * t + 4);
-		if (i > 0 && __any_sync(full_warp, less != 1)) {
+		if (i > 0 && __any_sync(full_warp, best != top)) {
+			float less = ex2(top - best);
+			float less0 = __shfl_sync(full_warp, less, 8 * t), less1 = __shfl_sync(full_warp, less, 8 * t + 4);
+			total *= less;
 #pragma unroll
 			for (int j = 0; j < T::dims / 16; j++) sum[j][0] *= less0, sum[j][1] *= less1, sum[j][2] *= less0, sum[j][3] *= less1;
 		}
+		top = best;
 #pragma unroll
 		for (int j = 0; j < T::keys / 16; j++) {
 			uint32_t b[2];
 #pragma unroll
 			for (int h = 0; h < 2; h++) { // total is of the weights as rounded
-				b[h] = pack_h2(power(s[2 * j + h].x, best), power(s[2 * j + h].y, best));
+				b[h] = pack_h2(ex2(s[2 * j + h].x - best), ex2(s[2 * j + h].y - best));
 				total += h2f(b[h]) + h2f(b[h] >> 16);
 			}
 			add_values<DIM, TYPE>(sum, v, j, b);
@@ -623,7 +645,7 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	total += __shfl_xor_sync(full_warp, total, 2);
 	if (t == 0 && mate == 0) sums->team[team][g] = make_float2(top, total);
 	__syncthreads();
-	decode_finish<DIM, MANY>(a, sum, top, min(T::count, tiles), kv, set, split, splits, first, rows, smem);
+	decode_finish<DIM, TYPE, MANY>(a, sum, min(T::count, tiles), smem);
 }
 
 } // namespace attention

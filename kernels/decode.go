@@ -12,8 +12,10 @@ type decodeArgs struct {
 	q, kNew, vNew, qNorm, kNorm, turns           uint64
 	k, v, pos, dst, partials, counters, fault    uint64
 	n, heads, kvHeads, group, passes, sets       int32
+	setsInverse                                  uint32
 	splits, splitShift, rows, window, rope, neox int32
 	scale, softcap, eps, mscale                  float32
+	_                                            int32
 }
 
 var _ = mirror(decodeArgs{}, decodeKernels()...)
@@ -78,10 +80,14 @@ func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
 	if sets > decodeSets {
 		splits = 1
 	}
+	window := op.B.Rows()
+	if op.Window > 0 {
+		window = min(window, op.Window)
+	}
 	return decodeArgs{
 		q: ptr(op.A), k: ptr(op.B), v: ptr(op.C), pos: ptr(op.Pos), dst: ptr(op.Dst), fault: d.faultWord(),
 		n: int32(n), heads: int32(op.Heads), kvHeads: int32(op.KVHeads), group: int32(group), passes: int32(passes), sets: int32(sets),
-		splits: int32(splits), splitShift: int32(shift), rows: int32(op.B.Rows()), window: int32(op.Window),
+		setsInverse: uint32((1<<31 + sets - 1) / sets), splits: int32(splits), splitShift: int32(shift), rows: int32(op.B.Rows()), window: int32(window),
 		scale: op.Scale, softcap: op.Softcap, mscale: 1,
 	}, nil
 }
