@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // attribute is of.name: a method or an attribute of Python if the type of
@@ -64,9 +65,9 @@ func (m *machine) item(of, key any) (any, bool) {
 	}
 	switch of := of.(type) {
 	case string:
-		return character(of, i, n), true
+		return m.character(of, i, n), true
 	case markup:
-		return markup(character(string(of), i, n)), true
+		return markup(m.character(string(of), i, n)), true
 	case *list:
 		return of.items[i], true
 	case *span:
@@ -76,11 +77,18 @@ func (m *machine) item(of, key any) (any, bool) {
 }
 
 // character is the character i of the n of a string.
-func character(s string, i, n int) string {
+func (m *machine) character(s string, i, n int) string {
 	if n == len(s) {
 		return s[i : i+1]
 	}
-	return string([]rune(s)[i])
+	m.work(i / 8)
+	for at, r := range s {
+		if i == 0 {
+			return s[at : at+utf8.RuneLen(r)]
+		}
+		i--
+	}
+	return ""
 }
 
 // index is an int or bool that may count something in memory.

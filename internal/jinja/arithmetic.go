@@ -233,6 +233,9 @@ func (m *machine) checked(z *big.Int) any {
 // quotient is x/y rounded once, as Python does.
 func (m *machine) quotient(x, y *big.Int) any {
 	f, _ := new(big.Rat).SetFrac(x, y).Float64()
+	if x.Sign() == 0 && y.Sign() < 0 {
+		f = math.Copysign(0, -1)
+	}
 	if math.IsInf(f, 0) {
 		m.fail("the quotient is too large for a float")
 	}

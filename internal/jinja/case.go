@@ -37,8 +37,11 @@ func init() {
 }
 
 func (m *machine) upper(s string) string {
+	if s = m.read(s); isASCII(s) {
+		return strings.ToUpper(s)
+	}
 	var b builder
-	for _, r := range m.read(s) {
+	for _, r := range s {
 		if wide, ok := wideUpper[r]; ok {
 			b.WriteString(wide)
 		} else {
@@ -50,8 +53,11 @@ func (m *machine) upper(s string) string {
 }
 
 func (m *machine) lower(s string) string {
+	if s = m.read(s); isASCII(s) {
+		return strings.ToLower(s)
+	}
 	var b builder
-	for i, r := range m.read(s) {
+	for i, r := range s {
 		switch {
 		case r == 'İ':
 			b.WriteString("i̇")
@@ -67,9 +73,18 @@ func (m *machine) lower(s string) string {
 
 // read counts the reading of a string that is made anew.
 func (m *machine) read(s string) string {
-	m.work(1 + len(s)/16)
+	m.work(1 + len(s)/4)
 	m.alloc(len(s))
 	return s
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // finalSigma says whether the Σ at i ends a word: a letter stands before and
@@ -135,14 +150,26 @@ func (m *machine) titled(s string) string {
 // swapped has upper case for lower and the reverse.
 func (m *machine) swapped(s string) string {
 	var b builder
-	for _, r := range m.read(s) {
-		if unicode.IsUpper(r) {
+	for i, r := range m.read(s) {
+		switch {
+		case r == 'Σ' && finalSigma(s, i):
+			b.WriteRune('ς')
+		case unicode.IsUpper(r):
 			b.WriteString(m.lower(string(r)))
-		} else if cased(r) {
+		case cased(r):
 			b.WriteString(m.upper(string(r)))
-		} else {
+		default:
 			b.WriteRune(r)
 		}
+	}
+	return b.String()
+}
+
+// folded is s without case, for comparing: the lower case of the upper case.
+func (m *machine) folded(s string) string {
+	var b builder
+	for _, r := range m.upper(s) {
+		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
 }

@@ -110,7 +110,7 @@ func filterFloat(m *machine, self any, a []any) any {
 // toFloat is Python's float(v), where that succeeds.
 func (m *machine) toFloat(v any) (float64, bool) {
 	if s, ok := asString(v); ok {
-		m.scan(len(s))
+		m.scan(32 * len(s))
 		return parseFloat(s)
 	}
 	return float(v)
@@ -163,7 +163,7 @@ func filterInt(m *machine, self any, a []any) any {
 
 // parseInt is Python's int(s, base), where that succeeds.
 func (m *machine) parseInt(s string, base int) (any, bool) {
-	m.scan(len(s))
+	m.scan(8 * len(s))
 	s = strings.TrimFunc(s, isSpace)
 	if len(s) > maxIntBits/8 || base < 0 || base == 1 || base > 36 {
 		return nil, false

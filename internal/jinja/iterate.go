@@ -86,15 +86,23 @@ func (m *machine) collect(v any) []any {
 	return items
 }
 
-// generate is the stream that one pass over v makes: f sends what it wants
-// of each item. Nothing runs before the stream is read.
-func (m *machine) generate(v any, f func(item any, send func(any))) *stream {
+// lazy is a stream of the items that are found when the stream is first
+// read, as the body of a Python generator runs then.
+func lazy(items func() func() (any, bool)) *stream {
 	var next func() (any, bool)
-	var ready []any
 	return &stream{func() (any, bool) {
 		if next == nil {
-			next = m.iterator(v)
+			next = items()
 		}
+		return next()
+	}}
+}
+
+// generate yields what f sends of each item of v.
+func (m *machine) generate(v any, f func(item any, send func(any))) func() (any, bool) {
+	next := m.iterator(v)
+	var ready []any
+	return func() (any, bool) {
 		for len(ready) == 0 {
 			item, ok := next()
 			if !ok {
@@ -106,5 +114,5 @@ func (m *machine) generate(v any, f func(item any, send func(any))) *stream {
 		item := ready[0]
 		ready = ready[1:]
 		return item, true
-	}}
+	}
 }

@@ -170,7 +170,6 @@ var (
 	floatToken   = regexp.MustCompile(`^(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?[eE][+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)`)
 	integerToken = regexp.MustCompile(`^(?i:0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*)`)
 	stringToken  = regexp.MustCompile(`^(?s:'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")`)
-	nameToken    = regexp.MustCompile(`^[\p{L}\p{N}\p{M}_\x{b7}\x{387}]+`)
 	operator     = regexp.MustCompile(`^(?:\*\*|//|==|!=|>=|<=|[-+*/%~\[\](){}<>=.:|,;])`)
 )
 
@@ -187,7 +186,12 @@ func (l *lexer) code(begin int, end string) {
 			return
 		case isSpace(r):
 			l.at += size
-		case l.number(rest), l.word(rest), l.quoted(rest):
+		case isDigit(rest[0]):
+			l.number(rest)
+		case inName(r):
+			l.word(rest)
+		case r == '"' || r == '\'':
+			l.quoted(rest)
 		default:
 			op := operator.FindString(rest)
 			if op == "" {
@@ -238,43 +242,44 @@ func (l *lexer) bracket(open []byte, op string) []byte {
 	return open
 }
 
-func (l *lexer) number(rest string) bool {
-	if text := floatToken.FindString(rest); text != "" && (l.at == 0 || l.src[l.at-1] != '.') {
+func (l *lexer) number(rest string) {
+	if text := floatToken.FindString(rest); text != "" && l.src[l.at-1] != '.' {
 		v, _ := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64) // too large is infinite
 		l.emit("number", text, v, l.at)
 		l.at += len(text)
-		return true
+		return
 	}
 	text := integerToken.FindString(rest)
-	if text == "" {
-		return false
-	}
 	if len(text) > maxIntBits/4 {
 		l.fail(l.at, "number of %d digits: %w", len(text), ErrLimit)
 	}
 	v, _ := new(big.Int).SetString(strings.ReplaceAll(text, "_", ""), 0)
 	l.emit("number", text, integer(v), l.at)
 	l.at += len(text)
-	return true
 }
 
-func (l *lexer) word(rest string) bool {
-	text := nameToken.FindString(rest)
-	if text == "" {
-		return false
+// inName says whether names may have r in them.
+func inName(r rune) bool {
+	return r == '_' || unicode.IsLetter(r) || unicode.In(r, unicode.N, unicode.M) || r == 0xb7 || r == 0x387
+}
+
+func (l *lexer) word(rest string) {
+	n := strings.IndexFunc(rest, func(r rune) bool { return !inName(r) })
+	if n < 0 {
+		n = len(rest)
 	}
+	text := rest[:n]
 	if r, _ := utf8.DecodeRuneInString(text); r != '_' && !unicode.IsLetter(r) {
 		l.fail(l.at, "name %q does not begin with a letter", text)
 	}
 	l.emit("name", text, nil, l.at)
-	l.at += len(text)
-	return true
+	l.at += n
 }
 
-func (l *lexer) quoted(rest string) bool {
+func (l *lexer) quoted(rest string) {
 	text := stringToken.FindString(rest)
 	if text == "" {
-		return false
+		l.fail(l.at, "string without end; close it with %c", rest[0])
 	}
 	value, err := unescape(text[1 : len(text)-1])
 	if err != nil {
@@ -282,5 +287,4 @@ func (l *lexer) quoted(rest string) bool {
 	}
 	l.emit("string", text, value, l.at)
 	l.at += len(text)
-	return true
 }

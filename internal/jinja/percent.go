@@ -62,11 +62,23 @@ func (m *machine) percent(format, values any) any {
 		}
 		b.add(m, text)
 	}
-	if used < len(rest) && named == nil {
+	if used < len(rest) && !subscriptable(values) {
 		m.fail("%% has %d values, the format wants %d; write %%%% for a percent sign", len(rest), used)
 	}
 	b.add(m, s)
 	return like(format, b.String())
+}
+
+// subscriptable says whether Python takes v for a mapping, of which nothing
+// need be used.
+func subscriptable(v any) bool {
+	switch v := v.(type) {
+	case *Map, *span, undefined:
+		return true
+	case *list:
+		return !v.tuple
+	}
+	return false
 }
 
 // percentValue formats a value as the field p says.

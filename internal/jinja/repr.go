@@ -46,16 +46,15 @@ func (m *machine) repr(v any) string {
 	return b.String()
 }
 
-// short is a repr for errors.
+// short names a key in an error.
 func (m *machine) short(v any) string {
-	switch v := v.(type) {
-	case *list, *Map:
-		return "such " + typeName(v)
+	switch v.(type) {
+	case string, markup, bool, int64, float64:
+		if s := m.repr(v); len(s) <= 60 {
+			return s
+		}
 	}
-	if s := m.repr(v); len(s) <= 60 {
-		return s
-	}
-	return "such key"
+	return "such " + typeName(v)
 }
 
 func (m *machine) writeRepr(b *builder, v any) {
@@ -110,7 +109,7 @@ func (m *machine) writeRepr(b *builder, v any) {
 	case undefined:
 		b.add(m, "Undefined")
 	default:
-		m.fail("a %s cannot be printed; call it, or make a list of it with |list", typeName(v))
+		b.add(m, "<", typeName(v), ">") // Python adds an address
 	}
 }
 

@@ -62,55 +62,68 @@ func (m *machine) getter(attribute any, fold bool, absent any) func(item any) an
 }
 
 func filterMap(m *machine, self any, a args) any {
-	apply := func(item any) any { return nil }
+	return lazy(func() func() (any, bool) {
+		apply := m.mapping(a)
+		return m.generate(m.orEmpty(self), func(item any, send func(any)) { send(apply(item)) })
+	})
+}
+
+// mapping is the function of the arguments of map.
+func (m *machine) mapping(a args) func(item any) any {
 	if attribute, ok := a.take("attribute"); ok && len(a.list) == 0 {
 		absent, _ := a.take("default")
 		if len(a.names) > 0 {
 			m.fail("map has no argument %q beside attribute", a.names[0])
 		}
-		apply = m.getter(attribute, false, absent)
-	} else if len(a.list) == 0 {
-		m.fail("map wants the name of a filter, or attribute=…")
-	} else {
-		name := m.wantString("filter", a.list[0])
-		rest := args{a.list[1:], a.names, a.named}
-		apply = func(item any) any { return m.callFilter(name, item, rest) }
+		return m.getter(attribute, false, absent)
 	}
-	return m.lazily(self, func(item any, send func(any)) { send(apply(item)) })
+	if len(a.list) == 0 {
+		m.fail("map wants the name of a filter, or attribute=…")
+	}
+	name := m.wantString("filter", a.list[0])
+	rest := args{a.list[1:], a.names, a.named}
+	return func(item any) any { return m.callFilter(name, item, rest) }
 }
 
-// lazily is generate for the filters that take nothing, such as none, as empty.
-func (m *machine) lazily(v any, f func(item any, send func(any))) any {
-	if !m.truth(v) {
-		v = &list{}
+// orEmpty is v, or an empty list for what is nothing, such as none.
+func (m *machine) orEmpty(v any) any {
+	if m.truth(v) {
+		return v
 	}
-	return m.generate(v, f)
+	return &list{}
 }
 
 // choose makes the filters that keep the items for which a test holds, or
 // does not, of the item itself or of an attribute.
 func choose(want, attributes bool) *native {
 	return variadic(func(m *machine, self any, a args) any {
-		get := func(item any) any { return item }
-		if attributes {
-			if len(a.list) == 0 {
-				m.fail("the name of an attribute is missing")
-			}
-			get = m.getter(a.list[0], false, nil)
-			a.list = a.list[1:]
-		}
-		holds := m.truth
-		if len(a.list) > 0 {
-			name := m.wantString("test", a.list[0])
-			rest := args{a.list[1:], a.names, a.named}
-			holds = func(v any) bool { return m.truth(m.callTest(name, v, rest)) }
-		}
-		return m.lazily(self, func(item any, send func(any)) {
-			if holds(get(item)) == want {
-				send(item)
-			}
+		return lazy(func() func() (any, bool) {
+			holds := m.condition(a, attributes)
+			return m.generate(m.orEmpty(self), func(item any, send func(any)) {
+				if holds(item) == want {
+					send(item)
+				}
+			})
 		})
 	})
+}
+
+// condition is the function of the arguments of the filters of choose.
+func (m *machine) condition(a args, attributes bool) func(item any) bool {
+	get := func(item any) any { return item }
+	if attributes {
+		if len(a.list) == 0 {
+			m.fail("the name of an attribute is missing")
+		}
+		get = m.getter(a.list[0], false, nil)
+		a.list = a.list[1:]
+	}
+	if len(a.list) == 0 {
+		return func(item any) bool { return m.truth(get(item)) }
+	}
+	name := m.wantString("test", a.list[0])
+	rest := args{a.list[1:], a.names, a.named}
+	return func(item any) bool { return m.truth(m.callTest(name, get(item), rest)) }
 }
 
 func filterLength(m *machine, self any, _ []any) any {
@@ -145,17 +158,22 @@ func filterReverse(m *machine, self any, _ []any) any {
 	}
 	items := m.collect(self)
 	slices.Reverse(items)
-	return m.generate(&list{items: items}, func(item any, send func(any)) { send(item) })
+	if _, ok := self.(*stream); ok {
+		return &list{items: items}
+	}
+	return &stream{m.iterator(&list{items: items})}
 }
 
 func filterItems(m *machine, self any, _ []any) any {
-	d, ok := self.(*Map)
-	if isUndefined(self) {
-		d = &Map{}
-	} else if !ok {
-		m.fail("items wants a mapping, got a %s", typeName(self))
-	}
-	return m.generate(&view{d, "items"}, func(item any, send func(any)) { send(item) })
+	return lazy(func() func() (any, bool) {
+		d, ok := self.(*Map)
+		if isUndefined(self) {
+			d = &Map{}
+		} else if !ok {
+			m.fail("items wants a mapping, got a %s", typeName(self))
+		}
+		return m.iterator(&view{d, "items"})
+	})
 }
 
 func filterJoin(m *machine, self any, a []any) any {
@@ -172,118 +190,6 @@ func filterJoin(m *machine, self any, a []any) any {
 	return b.String()
 }
 
-// sorted orders items by their keys, keeping the order of equal ones.
-func (m *machine) sorted(items []any, reverse bool, key func(any) any) []any {
-	m.alloc(48 * len(items))
-	type entry struct{ key, item any }
-	entries := make([]entry, len(items))
-	for i, item := range items {
-		entries[i] = entry{key(item), item}
-	}
-	slices.SortStableFunc(entries, func(a, b entry) int {
-		c := m.order("<", a.key, b.key)
-		if c == unordered {
-			c = 0
-		}
-		if reverse {
-			return -c
-		}
-		return c
-	})
-	for i, e := range entries {
-		items[i] = e.item
-	}
-	return items
-}
-
-func filterSort(m *machine, self any, a []any) any {
-	fold := !m.truth(given(a[1], false))
-	var getters []func(any) any
-	switch attribute := given(a[2], nil).(type) {
-	case string:
-		for part := range strings.SplitSeq(attribute, ",") {
-			getters = append(getters, m.getter(part, fold, nil))
-		}
-	default:
-		getters = append(getters, m.getter(attribute, fold, nil))
-	}
-	return &list{items: m.sorted(m.collect(self), m.truth(given(a[0], false)), func(item any) any {
-		keys := &list{}
-		for _, get := range getters {
-			keys.items = append(keys.items, get(item))
-		}
-		return keys
-	})}
-}
-
-func filterDictsort(m *machine, self any, a []any) any {
-	d, ok := self.(*Map)
-	if u, is := self.(undefined); is {
-		m.fail("%s", u.why)
-	}
-	if !ok {
-		m.fail("dictsort wants a mapping, got a %s", typeName(self))
-	}
-	by := map[string]int{"key": 0, "value": 1}
-	at, ok := by[m.wantString("by", given(a[1], "key"))]
-	if !ok {
-		m.fail("by is %s, want 'key' or 'value'", m.repr(a[1]))
-	}
-	get := m.getter(nil, !m.truth(given(a[0], false)), nil)
-	pairs := m.collect(&view{d, "items"})
-	return &list{items: m.sorted(pairs, m.truth(given(a[2], false)), func(pair any) any {
-		return get(pair.(*list).items[at])
-	})}
-}
-
-func filterGroupby(m *machine, self any, a []any) any {
-	absent, fold := given(a[1], nil), !m.truth(given(a[2], false))
-	key, shown := m.getter(a[0], fold, absent), m.getter(a[0], false, absent)
-	groups := &list{}
-	var last any
-	for i, item := range m.sorted(m.collect(self), false, key) {
-		k := key(item)
-		if i == 0 || !m.equal(k, last) {
-			groups.items = append(groups.items, &list{
-				items: []any{shown(item), &list{}}, tuple: true, fields: []string{"grouper", "list"},
-			})
-		}
-		last = k
-		group := groups.items[len(groups.items)-1].(*list).items[1].(*list)
-		group.items = append(group.items, item)
-	}
-	return groups
-}
-
-func filterUnique(m *machine, self any, a []any) any {
-	get := m.getter(given(a[1], nil), !m.truth(given(a[0], false)), nil)
-	seen := &Map{}
-	return m.generate(self, func(item any, send func(any)) {
-		key := get(item)
-		if _, ok := m.find(seen, key); !ok {
-			m.put(seen, key, nil)
-			send(item)
-		}
-	})
-}
-
-// extreme makes the filters min (-1) and max (1).
-func extreme(want int) func(m *machine, self any, a []any) any {
-	return func(m *machine, self any, a []any) any {
-		get := m.getter(given(a[1], nil), !m.truth(given(a[0], false)), nil)
-		var best any = undefined{"there is no smallest or largest item: nothing is in it"}
-		var bestKey any
-		first := true
-		for item := range m.iterate(self) {
-			key := get(item)
-			if first || m.order("<", key, bestKey) == want {
-				best, bestKey, first = item, key, false
-			}
-		}
-		return best
-	}
-}
-
 func filterSum(m *machine, self any, a []any) any {
 	get := m.getter(given(a[0], nil), false, nil)
 	total := given(a[1], int64(0))
@@ -297,9 +203,14 @@ func filterSum(m *machine, self any, a []any) any {
 }
 
 func filterBatch(m *machine, self any, a []any) any {
-	size, fill := m.wantInt("linecount", a[0]), given(a[1], nil)
-	items := m.collect(self)
-	batches := &list{}
+	return lazy(func() func() (any, bool) {
+		return m.iterator(&list{items: m.batches(m.collect(self), m.wantInt("linecount", a[0]), given(a[1], nil))})
+	})
+}
+
+// batches are lists of size items, the last filled up if fill is not nil.
+func (m *machine) batches(items []any, size int, fill any) []any {
+	var batches []any
 	for len(items) > 0 {
 		n := len(items)
 		if size > 0 {
@@ -307,22 +218,28 @@ func filterBatch(m *machine, self any, a []any) any {
 		}
 		batch := slices.Clone(items[:n])
 		items = items[n:]
-		for fill != nil && len(batch) < size {
-			m.alloc(16)
-			batch = append(batch, fill)
+		if fill != nil && n < size {
+			m.alloc(16 * min(size-n, m.limits.Memory))
+			batch = append(batch, slices.Repeat([]any{fill}, size-n)...)
 		}
-		batches.items = append(batches.items, &list{items: batch})
+		batches = append(batches, &list{items: batch})
 	}
-	return m.generate(batches, func(item any, send func(any)) { send(item) })
+	return batches
 }
 
 func filterSlice(m *machine, self any, a []any) any {
-	n, fill := m.wantInt("slices", a[0]), given(a[1], nil)
+	return lazy(func() func() (any, bool) {
+		return m.iterator(&list{items: m.columns(m.collect(self), m.wantInt("slices", a[0]), given(a[1], nil))})
+	})
+}
+
+// columns are n lists of about the same length, the shorter ones with fill
+// at the end if that is not nil.
+func (m *machine) columns(items []any, n int, fill any) []any {
 	if n == 0 {
 		m.fail("slices is 0")
 	}
-	items := m.collect(self)
-	columns := &list{}
+	var columns []any
 	for i := range max(0, n) {
 		m.alloc(64)
 		size := len(items) / n
@@ -334,7 +251,7 @@ func filterSlice(m *machine, self any, a []any) any {
 		if fill != nil && i >= len(items)%n {
 			column = append(column, fill)
 		}
-		columns.items = append(columns.items, &list{items: column})
+		columns = append(columns, &list{items: column})
 	}
-	return m.generate(columns, func(item any, send func(any)) { send(item) })
+	return columns
 }

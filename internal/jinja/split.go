@@ -28,6 +28,7 @@ func (m *machine) split(s string, separator any, limit int) []string {
 		}
 		return strings.SplitN(s, by, limit)
 	}
+	m.scan(4 * len(s))
 	var parts []string
 	s = strings.TrimLeftFunc(s, isSpace)
 	for s != "" && limit != 0 {

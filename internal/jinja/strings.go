@@ -18,7 +18,7 @@ var stringMethods = map[string]*native{}
 func init() { // format looks methods up
 	maps.Copy(stringMethods, map[string]*native{
 		"capitalize": textMethod((*machine).capitalize),
-		"casefold":   textMethod(func(m *machine, s string) string { return strings.ReplaceAll(m.lower(s), "ß", "ss") }),
+		"casefold":   textMethod((*machine).folded),
 		"center":     fn("width fill?", func(m *machine, s any, a []any) any { return m.pad(s, a[0], a[1], 0) }),
 		"count":      fn("part start? end?", stringCount),
 		"endswith":   fn("part start? end?", affix(strings.HasSuffix)),
@@ -29,12 +29,12 @@ func init() { // format looks methods up
 		"index":      fn("part start? end?", finder(strings.Index, true)),
 		"isalnum":    runeTest(func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }),
 		"isalpha":    runeTest(unicode.IsLetter),
-		"isascii":    stringTest(func(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r > 0x7f }) < 0 }),
+		"isascii":    stringTest(isASCII),
 		"isdecimal":  runeTest(unicode.IsDigit),
 		"isdigit": runeTest(func(r rune) bool {
 			return unicode.IsDigit(r) || strings.ContainsRune("²³¹⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", r)
 		}),
-		"isidentifier": stringTest(func(s string) bool { return nameToken.FindString(s) == s && s != "" && !unicode.IsDigit(rune(s[0])) }),
+		"isidentifier": stringTest(isIdentifier),
 		"islower":      stringTest(isLower),
 		"isnumeric":    runeTest(unicode.IsNumber),
 		"isprintable":  stringTest(func(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 }),
@@ -278,4 +278,9 @@ func stringExpandTabs(m *machine, self any, a []any) any {
 		}
 	}
 	return like(self, b.String())
+}
+
+func isIdentifier(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return s != "" && (r == '_' || unicode.IsLetter(r)) && strings.IndexFunc(s, func(r rune) bool { return !inName(r) }) < 0
 }

@@ -9,8 +9,10 @@ import (
 
 // wordFilters are the filters of strings. What is no string is printed first.
 var wordFilters = map[string]*native{
-	"capitalize":  word("capitalize"),
-	"center":      fn("width?", func(m *machine, s any, a []any) any { return m.pad(s, given(a[0], int64(80)), " ", 0) }),
+	"capitalize": word("capitalize"),
+	"center": fn("width?", func(m *machine, s any, a []any) any {
+		return m.pad(filterString(m, s, nil), given(a[0], int64(80)), " ", 0)
+	}),
 	"escape":      fn("", filterEscape),
 	"forceescape": fn("", func(m *machine, s any, _ []any) any { return markup(m.escape(m.str(s))) }),
 	"format":      variadic(filterFormat),
@@ -128,11 +130,11 @@ var wordStart = regexp.MustCompile(`[-\s\v\x1c-\x1f\x{85}\p{Z}({\[<]+`)
 // hyphens and opening brackets.
 func filterTitle(m *machine, self any, _ []any) any {
 	s := m.str(self)
-	m.scan(len(s))
+	m.scan(32 * len(s))
 	var b builder
 	add := func(word string) {
 		if word != "" {
-			first := character(word, 0, m.runes(word))
+			first := m.character(word, 0, m.runes(word))
 			b.add(m, m.upper(first), m.lower(word[len(first):]))
 		}
 	}
@@ -147,7 +149,10 @@ func filterTitle(m *machine, self any, _ []any) any {
 }
 
 func filterTruncate(m *machine, self any, a []any) any {
-	s := m.wantString("what truncate filters", self)
+	size, ok := m.length(self)
+	if !ok {
+		m.fail("truncate wants a string, got a %s", typeName(self))
+	}
 	length, end := m.wantInt("length", given(a[0], int64(255))), m.wantString("end", given(a[2], "..."))
 	leeway := 5
 	if v := given(a[3], nil); v != nil {
@@ -157,10 +162,10 @@ func filterTruncate(m *machine, self any, a []any) any {
 	if keep < 0 || leeway < 0 {
 		m.fail("length %d is less than that of %s, or leeway %d is negative", length, quote(end), leeway)
 	}
-	if m.runes(s) <= length+leeway {
+	if size <= length+leeway {
 		return self
 	}
-	head := m.slice(s, nil, int64(keep), nil).(string)
+	head := m.slice(m.wantString("what truncate filters", self), nil, int64(keep), nil).(string)
 	if !m.truth(given(a[1], false)) {
 		if i := strings.LastIndexByte(head, ' '); i >= 0 {
 			head = head[:i]
@@ -203,6 +208,6 @@ var wordRun = regexp.MustCompile(`[\p{L}\p{N}_]+`)
 
 func filterWordcount(m *machine, self any, _ []any) any {
 	s := m.str(self)
-	m.scan(8 * len(s))
+	m.scan(32 * len(s))
 	return int64(len(wordRun.FindAllStringIndex(s, -1)))
 }
