@@ -265,10 +265,12 @@ func (b *builder) all(files []string) (string, error) {
 // kernelsPerPart is how many kernels make a second part worth its parsing.
 const kernelsPerPart = 12
 
-func (b *builder) flags() []string {
-	flags := []string{"-x", "c++", "-std=c++17", "-DEMULATE", "-nostdinc", "-I", b.sources, "-I", b.include, "-O2", "-g1", "-ffp-contract=off",
-		"-fno-exceptions", "-fmax-errors=3", "-fno-strict-aliasing", "-fsanitize=alignment,bounds,shift-exponent", "-fno-sanitize-recover=all",
-		"-fPIC", "-fvisibility=hidden", "-w"}
+// flags are g++'s for a part of a file, without the folders of headers, which
+// the preprocessed text stands for.
+func flags(file string, index, of int) []string {
+	flags := []string{"-x", "c++", "-std=c++17", "-DEMULATE", "-nostdinc", "-O2", "-g1", "-ffp-contract=off", "-fno-exceptions", "-fno-strict-aliasing",
+		"-fsanitize=alignment,bounds,shift-exponent", "-fno-sanitize-recover=all", "-fPIC", "-fvisibility=hidden", "-fmax-errors=3", "-w",
+		fmt.Sprintf("-DEMU_PART=%d", index), fmt.Sprintf("-DEMU_PARTS=%d", of), fmt.Sprintf("-DEMU_FILE=%q", filepath.Base(file))}
 	if runtime.GOARCH == "amd64" {
 		flags = append(flags, "-march=native")
 	}
@@ -276,15 +278,14 @@ func (b *builder) flags() []string {
 }
 
 func (b *builder) preprocess(file string) (string, error) {
-	out, err := b.command(append(b.flags(), "-E", "-P", "-DEMU_PART=0", "-DEMU_PARTS=1", fmt.Sprintf("-DEMU_FILE=%q", filepath.Base(file)), file)...)
+	out, err := b.command(append(flags(file, 0, 1), "-I", b.sources, "-I", b.include, "-E", "-P", file)...)
 	return string(out), err
 }
 
 func (b *builder) compile(p *part, text string) (string, error) {
-	flags := append(b.flags(), "-shared", fmt.Sprintf("-DEMU_PART=%d", p.index), fmt.Sprintf("-DEMU_PARTS=%d", p.of), fmt.Sprintf("-DEMU_FILE=%q", filepath.Base(p.file)))
-	key := hash(text, strings.Join(flags, " "), cpuFlags(), filepath.Base(b.lib))
-	return b.once(key, func(out string) error {
-		_, err := b.command(append(flags, "-o", out, p.file, "-x", "none", b.lib, "-Wl,-rpath,$ORIGIN")...)
+	flags := flags(p.file, p.index, p.of)
+	return b.once(hash(b.gxx, text, strings.Join(flags, " "), cpuFlags()), func(out string) error {
+		_, err := b.command(append(flags, "-I", b.sources, "-I", b.include, "-shared", "-o", out, p.file, "-x", "none", b.lib, "-Wl,-rpath,$ORIGIN")...)
 		return err
 	})
 }

@@ -100,9 +100,12 @@ static const char *const state_names[] = {"runs", "waits at __syncthreads", "wai
 
 struct Copy { char *to; const char *from; unsigned bytes; };
 
+struct Warp;
+
 struct Fiber : emu_thread {
 	Registers context;
 	State state;
+	Warp *warp;
 	const void *in;
 	void *out;
 	const char *waits_for;  // name of the warp's operation
@@ -119,6 +122,7 @@ struct Meeting {
 };
 
 struct Warp {
+	Fiber *fibers; // its 32
 	unsigned ready, ended, lanes; // masks
 	Meeting meetings[32];
 	int n;
@@ -146,7 +150,7 @@ struct Worker {
 	Warp warps[32];
 	int threads, alive, at_barrier, form, predicates, agreed;
 	int paused; // fibers that yielded in this pass
-	bool forms_differ;
+	bool backward; // the order of lanes and warps
 	emu_uint3 block;
 	std::thread thread;
 	std::condition_variable wake;
@@ -186,27 +190,43 @@ static void yield() {
 	if (w->run->error) siglongjmp(w->escape, 1);
 }
 
-static void finish_meeting(Worker *w, int warp, int i) {
-	Warp &wp = w->warps[warp];
+static int first(unsigned lanes, bool backward) { return backward ? 31 - __builtin_clz(lanes) : __builtin_ctz(lanes); }
+
+// wait gives the turn to the next lane of the warp that can go on.
+static void wait() {
+	Worker *w = self;
+	Fiber *f = w->current;
+	unsigned ready = f->warp->ready;
+	if (!ready) return yield();
+	unsigned below = (1u << f->lane) - 1, next = ready & (w->backward ? below : ~below);
+	Fiber *g = &f->warp->fibers[first(next ? next : ready, w->backward)];
+	w->current = g;
+	emu_self = g;
+	emu_switch(&f->context, &g->context);
+	if (w->run->error) siglongjmp(w->escape, 1);
+}
+
+static void finish_meeting(Warp &wp, int i) {
 	Meeting m = wp.meetings[i];
 	wp.meetings[i] = wp.meetings[--wp.n];
-	const void *in[32];
-	void *out[32];
-	for (int l = 0; l < 32; l++) {
-		bool here = m.arrived >> l & 1;
-		in[l] = here ? w->fibers[warp * 32 + l].in : 0;
-		out[l] = here ? w->fibers[warp * 32 + l].out : 0;
+	if (m.op) {
+		const void *in[32];
+		void *out[32];
+		for (int l = 0; l < 32; l++) {
+			bool here = m.arrived >> l & 1;
+			in[l] = here ? wp.fibers[l].in : 0;
+			out[l] = here ? wp.fibers[l].out : 0;
+		}
+		m.op(m.arrived, in, out, m.arg);
 	}
-	if (m.op) m.op(m.arrived, in, out, m.arg);
 	wp.ready |= m.arrived;
-	for (unsigned a = m.arrived; a; a &= a - 1) w->fibers[warp * 32 + __builtin_ctz(a)].state = READY;
+	for (unsigned a = m.arrived; a; a &= a - 1) wp.fibers[__builtin_ctz(a)].state = READY;
 }
 
 EXPORT void emu_collective(const char *name, emu_operation op, unsigned mask, const void *in, void *out, int arg) {
 	Worker *w = self;
 	Fiber *f = w->current;
-	int index = f - w->fibers, warp = index / 32;
-	Warp &wp = w->warps[warp];
+	Warp &wp = *f->warp;
 	unsigned lane = 1u << f->lane;
 	if (!(mask & lane)) emu_fault(EMU_ILLEGAL_INSTRUCTION, "%s with mask %08x, in which the lane itself (%u) is not", name, mask, f->lane);
 	f->in = in, f->out = out, f->waits_for = name, f->waits_mask = mask;
@@ -215,15 +235,12 @@ EXPORT void emu_collective(const char *name, emu_operation op, unsigned mask, co
 	if (i == wp.n) wp.meetings[wp.n++] = Meeting{mask, 0, op, arg};
 	Meeting &m = wp.meetings[i];
 	if (m.op != op || m.arg != arg)
-		emu_fault(EMU_ILLEGAL_INSTRUCTION, "%s meets %s of lane %d", name, w->fibers[warp * 32 + __builtin_ctz(m.arrived)].waits_for, __builtin_ctz(m.arrived));
+		emu_fault(EMU_ILLEGAL_INSTRUCTION, "%s meets %s of lane %d", name, wp.fibers[__builtin_ctz(m.arrived)].waits_for, __builtin_ctz(m.arrived));
 	m.arrived |= lane;
+	if ((mask & wp.lanes & ~wp.ended) == m.arrived) return finish_meeting(wp, i);
 	wp.ready &= ~lane;
 	f->state = IN_WARP;
-	if ((mask & wp.lanes & ~wp.ended) == m.arrived) {
-		finish_meeting(w, warp, i);
-		return;
-	}
-	yield();
+	wait();
 }
 
 EXPORT int emu_syncthreads(int form, int predicate) {
@@ -234,8 +251,8 @@ EXPORT int emu_syncthreads(int form, int predicate) {
 	w->at_barrier++;
 	w->predicates += predicate != 0;
 	f->state = AT_BARRIER;
-	w->warps[(f - w->fibers) / 32].ready &= ~(1u << f->lane);
-	yield();
+	f->warp->ready &= ~(1u << f->lane);
+	wait();
 	return w->agreed;
 }
 
@@ -308,18 +325,17 @@ static void fiber_main() {
 	Worker *w = self;
 	Fiber *f = w->current;
 	w->run->launch->kernel->entry(w->run->launch->args.data());
-	int index = f - w->fibers, warp = index / 32;
-	Warp &wp = w->warps[warp];
+	Warp &wp = *f->warp;
 	f->state = DONE;
 	w->alive--;
 	wp.ended |= 1u << f->lane;
 	wp.ready &= ~(1u << f->lane);
 	for (int i = 0; i < wp.n; i++)
 		if ((wp.meetings[i].mask & wp.lanes & ~wp.ended) == wp.meetings[i].arrived) {
-			finish_meeting(w, warp, i);
+			finish_meeting(wp, i);
 			i = -1;
 		}
-	emu_switch(&f->context, &w->scheduler);
+	wait();
 	abort();
 }
 
@@ -361,22 +377,20 @@ static void release_barrier(Worker *w) {
 }
 
 // pass gives each warp turns until its lanes wait for other warps.
-static bool pass(Worker *w, bool backward) {
+static bool pass(Worker *w) {
 	int warps = (w->threads + 31) / 32;
 	bool progress = false;
 	for (int i = 0; i < warps; i++) {
-		int warp = backward ? warps - 1 - i : i;
+		int warp = w->backward ? warps - 1 - i : i;
 		Warp &wp = w->warps[warp];
-		while (wp.ready) {
-			int pauses = w->paused;
-			for (unsigned turns = wp.ready; turns;) {
-				int lane = backward ? 31 - __builtin_clz(turns) : __builtin_ctz(turns);
+		int pauses = w->paused;
+		while (wp.ready && w->paused == pauses)
+			for (unsigned turns = wp.ready; turns; turns &= wp.ready) {
+				int lane = first(turns, w->backward);
 				turns &= ~(1u << lane);
-				turn(w, &w->fibers[warp * 32 + lane]);
+				turn(w, &wp.fibers[lane]);
 				progress = true;
 			}
-			if (w->paused != pauses) break;
-		}
 	}
 	return progress;
 }
@@ -395,6 +409,7 @@ static void run_block(Worker *w, unsigned long long number) {
 		unsigned lanes = left <= 0 ? 0 : left >= 32 ? 0xffffffff : (1u << left) - 1;
 		w->warps[i].ready = w->warps[i].lanes = lanes;
 		w->warps[i].ended = w->warps[i].n = 0;
+		w->warps[i].fibers = w->fibers + i * 32;
 	}
 	unsigned x = 0, y = 0, z = 0;
 	for (int i = 0; i < w->threads; i++) {
@@ -405,6 +420,7 @@ static void run_block(Worker *w, unsigned long long number) {
 		f.lane = i % 32;
 		f.dynamic = dynamic;
 		f.state = READY;
+		f.warp = &w->warps[i / 32];
 		f.copies.clear(), f.groups.clear();
 		prepare(f.context, w->stacks + i * stack_bytes, stack_bytes, fiber_main);
 	}
@@ -414,11 +430,11 @@ static void run_block(Worker *w, unsigned long long number) {
 		memset(s.start, 0xff, s.bytes);
 	}
 	char order = w->run->order;
-	bool backward = order ? order == 'b' : (number + w->run->number) & 1;
+	w->backward = order ? order == 'b' : (number + w->run->number) & 1;
 	if (sigsetjmp(w->escape, 0)) return;
 	while (w->alive) {
 		w->paused = 0;
-		bool progress = pass(w, backward);
+		bool progress = pass(w);
 		if (w->run->error) return;
 		if (w->alive && w->at_barrier == w->alive) release_barrier(w);
 		else if (!progress && w->alive) report_deadlock(w);
