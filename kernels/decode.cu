@@ -2,6 +2,8 @@
 //
 // Launch: a block a unit, decode_shared bytes. Bound by reading keys and values
 // once; a short context by the chain of loads, products and sums of one unit.
+//
+// cold: decode_many_f16_112 some 100 bytes of few queries with heads that few models have
 #include "decode.cuh"
 
 #define DECODE(dim, name, type) \

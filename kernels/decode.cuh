@@ -202,29 +202,30 @@ struct Span {
 	int cols, first, rows, turn, last;
 };
 
-// A Spot is where a position's numbers begin in a cache.
+// A Spot is where a position's numbers are in a cache: number `less` of the
+// head, and the scale of its first.
 struct Spot {
 	const char *numbers, *scale;
 };
 
-// spot_at is the number of the cache that a position's first is.
-DEVICE int64_t spot_at(const Span &s, int position) {
+// row_of is the row of a position.
+DEVICE int row_of(const Span &s, int position) {
 	int row = position - s.turn;
-	if (row >= s.rows) row -= s.rows;
-	return (int64_t)row * s.cols + s.first;
+	return row >= s.rows ? row - s.rows : row;
 }
 
 // spot of a position past the last is that of the last: what is read there gets
-// the weight 0, and has to be finite.
-template <int TYPE> DEVICE Spot spot(const char *cache, const Span &s, int position) {
-	int64_t at = spot_at(s, min(position, s.last));
-	return {cache_at<TYPE>((char *)cache, at), cache_scale((char *)cache, at, (int64_t)s.rows * s.cols)};
+// the weight 0, and has to be finite. Rows and heads begin at multiples of 16
+// numbers, so that 32 bits count as far as caches go.
+template <int TYPE> DEVICE Spot spot(const char *cache, const Span &s, int position, int less) {
+	uint32_t at = (uint32_t)row_of(s, min(position, s.last)) * (s.cols / 16) + s.first / 16;
+	return {cache_at<TYPE>(cache_at<TYPE>((char *)cache, less), (uint64_t)at * 16), cache_scale((char *)cache, (uint64_t)at * 16, (int64_t)s.rows * s.cols)};
 }
 
-// fetch_strip reads N numbers a lane, from number `first` on of its spots.
-template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)[KEYS], const Spot (&at)[KEYS], int first) {
+// fetch_strip reads N numbers a lane, from number `first` on.
+template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)[KEYS], const Spot (&at)[KEYS], int first, int less) {
 #pragma unroll
-	for (int i = 0; i < KEYS; i++) fetch(p[i], at[i].numbers + first * (TYPE == CACHE_Q8_0 ? 1 : 2), at[i].scale + first / 32 * 2);
+	for (int i = 0; i < KEYS; i++) fetch(p[i], at[i].numbers + (first - less) * (TYPE == CACHE_Q8_0 ? 1 : 2), at[i].scale + first / 32 * 2);
 }
 
 // What a lane has of the keys that its warp scores, and of the values that it
@@ -244,25 +245,25 @@ DEVICE int value_at(int i) { return i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2; }
 
 template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position) {
 	const int n = Team<DIM, TYPE>::scored;
-	int t = threadIdx.x % 4;
+	int less = threadIdx.x % 4 * 8, t = threadIdx.x % 4;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i, less);
 #pragma unroll
-	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], at, 32 * c + 8 * t);
-	if constexpr (DIM % 32) fetch_strip(k.rest, at, DIM / 32 * 32 + 4 * t);
+	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], at, 32 * c + less, less);
+	if constexpr (DIM % 32) fetch_strip(k.rest, at, DIM / 32 * 32 + 4 * t, less);
 }
 
 template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
 	const int n = Team<DIM, TYPE>::keys / 4, dims = Team<DIM, TYPE>::dims;
-	int g = threadIdx.x % 32 / 4;
+	int g = threadIdx.x % 32 / 4, less = dim + 8 * g;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(i));
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(i), less);
 #pragma unroll
-	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, dim + 64 * c + 8 * g);
-	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g);
-	if constexpr (dims % 32) fetch_strip(v.rest, at, dim + dims / 32 * 32 + 2 * g);
+	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, 64 * c + less, less);
+	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g, less);
+	if constexpr (dims % 32) fetch_strip(v.rest, at, dim + dims / 32 * 32 + 2 * g, less);
 }
 
 // patch puts number `at` on of the new key or value into a piece.
@@ -478,14 +479,14 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &
 
 	const int stride = DIM + 4, floats = decode_slots / 4, results = (8 * DIM + DECODE_THREADS - 1) / DECODE_THREADS;
 	float *slots = (float *)smem, out[results] = {};
-	int size = rows <= 4 ? 4 * stride : 8 * stride, room = rows <= 4 ? floats / (4 * stride) : floats / (8 * stride);
+	int room = rows <= 4 ? min(T::count, floats / (4 * stride)) : min(T::count, floats / (8 * stride)); // a row has so many slots
 	for (int base = 0; base < active; base += room) {
 		if (base > 0) __syncthreads();
 		if (team >= base && team < min(base + room, active)) {
 #pragma unroll
 			for (int i = 0; i < 2; i++) {
 				if (2 * t + i >= rows) continue;
-				float *slot = slots + (team - base) * size + (2 * t + i) * stride + mate * T::dims;
+				float *slot = slots + ((2 * t + i) * room + team - base) * stride + mate * T::dims;
 #pragma unroll
 				for (int c = 0; c < T::dims / 64; c++) put_strip<8>(slot + 64 * c, sum + 4 * c, i, weight[i]);
 				if constexpr (T::dims % 64 >= 32) put_strip<4>(slot + T::dims / 64 * 64, sum + T::dims / 64 * 4, i, weight[i]);
@@ -496,12 +497,12 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &
 		int n = min(room, active - base);
 #pragma unroll
 		for (int j = 0; j < results; j++) {
-			int e = threadIdx.x + j * DECODE_THREADS;
+			unsigned e = threadIdx.x + j * DECODE_THREADS;
 			if (e >= rows * DIM) break;
-			const float *slot = slots + e / DIM * stride + e % DIM;
+			const float *slot = slots + e / DIM * room * stride + e % DIM;
 #pragma unroll
 			for (int i = 0; i < T::count; i++)
-				if (i < n) out[j] += slot[i * size];
+				if (i < n) out[j] += slot[i * stride];
 		}
 	}
 
@@ -509,11 +510,11 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &
 	float inverse = total > 0 ? __fdividef(1, total) : 0; // nothing was seen: zeros
 #pragma unroll
 	for (int j = 0; j < results; j++) {
-		int e = threadIdx.x + j * DECODE_THREADS;
-		float by = __shfl_sync(full_warp, inverse, min(e / DIM, 7));
+		unsigned e = threadIdx.x + j * DECODE_THREADS, row = min(e / DIM, 7u);
+		float by = __shfl_sync(full_warp, inverse, row);
 		if (e >= rows * DIM) continue;
 		if (splits > 1) partial[16 + e] = out[j];
-		else a.dst[head_of<MANY>(a, kv, first + e / DIM) * DIM + e % DIM] = out[j] * by;
+		else a.dst[head_of<MANY>(a, kv, first + row) * DIM + (e - row * DIM)] = out[j] * by;
 	}
 	if (splits == 1) return;
 	if (threadIdx.x < 8) partial[threadIdx.x] = all, partial[8 + threadIdx.x] = total;
@@ -533,7 +534,7 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const D
 	if (job < rows) {
 		put_query(h, a, job, shared, (DecodeSums *)(smem + decode_slots));
 	} else { // all passes have it, the first one keeps it
-		put_new(h, a, job - rows, shared, job == rows ? a.k : a.v, spot_at(s, fresh), s.rows * s.cols, first == 0);
+		put_new(h, a, job - rows, shared, job == rows ? a.k : a.v, (int64_t)row_of(s, fresh) * s.cols + s.first, s.rows * s.cols, first == 0);
 	}
 }
 
