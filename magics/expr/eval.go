@@ -66,10 +66,14 @@ func (e *Env) Eval(ctx context.Context, src string) (Value, error) {
 	}
 	r := &run{Env: e, ctx: ctx, src: src}
 	v, err := r.eval(p.stmts[0].x)
-	if err != nil {
-		r.sync()
+	late := r.sync() // clears the streams' errors, too
+	if err == nil {
+		err = r.wrap(late, p.stmts[0].x)
 	}
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Sweep frees the memory of tensors that no variable leads to.
