@@ -41,6 +41,7 @@ type bench struct {
 	modelFlags
 	shape, write               string
 	prompt, gen, repeat, depth int
+	only                       []string // operations
 	ops, load, asJSON          bool
 }
 
@@ -67,6 +68,9 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 			if (len(args) == 1) == (b.shape != "") {
 				return usageError{fmt.Errorf("bench: want a model or --shape; usage: %s", cmd.UseLine())}
 			}
+			if len(b.only) > 0 && !b.ops {
+				return usageError{fmt.Errorf("bench: --op wants --ops")}
+			}
 			if b.write != "" && b.shape == "" {
 				return usageError{fmt.Errorf("bench: --write wants --shape")}
 			}
@@ -82,6 +86,7 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 	f.IntVarP(&b.depth, "depth", "d", 0, "tokens in the context before the test")
 	f.IntVarP(&b.repeat, "repeat", "r", 5, "samples of each test")
 	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
+	f.StringSliceVar(&b.only, "op", nil, "with --ops only these `operations`: matmul,attention")
 	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON")
 	return cmd

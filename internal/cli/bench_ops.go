@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type opBench struct {
 	s       *tensor.Stream
 	read    float64 // GB/s; 0: not known
 	f       *gguf.File
+	only    []string // operations; none: all
 	made    []*tensor.Tensor
 	results []opResult
 	err     error
@@ -41,17 +43,21 @@ type opBench struct {
 // runOps measures every operation of a model on the first device.
 func (b *bench) runOps(cmd *cobra.Command, f *gguf.File, o engine.Options) (err error) {
 	o.GPUs = append(o.GPUs, o.Device)
-	p := &opBench{ctx: cmd.Context(), dev: o.GPUs[0], s: tensor.NewStream(o.GPUs[0]), f: f}
+	p := &opBench{ctx: cmd.Context(), dev: o.GPUs[0], s: tensor.NewStream(o.GPUs[0]), f: f, only: b.only}
 	c, onCard := p.dev.(card)
 	if onCard {
 		if p.read, err = c.StreamRead(streamBytes); err != nil {
 			return err
 		}
 	}
-	p.products()
-	p.attentions(b.depth)
+	if p.wanted("matmul") {
+		p.products()
+	}
+	if p.wanted("attention") {
+		p.attentions(b.depth)
+	}
 	p.small()
-	if onCard {
+	if onCard && p.wanted("matmul") {
 		p.square(c)
 	}
 	p.free()
@@ -62,6 +68,10 @@ func (b *bench) runOps(cmd *cobra.Command, f *gguf.File, o engine.Options) (err 
 		return encodeJSON(cmd.OutOrStdout(), map[string]any{"device": p.dev.Name(), "stream_read_gb_per_second": p.read, "ops": p.results})
 	}
 	return p.print(cmd.OutOrStdout())
+}
+
+func (p *opBench) wanted(op string) bool {
+	return len(p.only) == 0 || slices.Contains(p.only, op)
 }
 
 func (p *opBench) int(key string) int {
@@ -134,6 +144,9 @@ func (p *opBench) free() {
 func (p *opBench) measure(r opResult, bytes, flops float64, issue func(i int)) {
 	const goal = 50 * time.Millisecond
 	defer p.free()
+	if name, _, _ := strings.Cut(r.Op, " "); !p.wanted(name) {
+		return
+	}
 	if p.err == nil {
 		p.err = p.ctx.Err()
 	}

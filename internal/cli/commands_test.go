@@ -348,6 +348,7 @@ func TestUsage(t *testing.T) {
 		"--chunks -1":                           {"perplexity", "demo", ids, "--chunks", "-1"},
 		"-p 0 -n 0":                             {"bench", "demo", "-p", "0", "-n", "0"},
 		"want a model or --shape":               {"bench"},
+		"--op wants --ops":                      {"bench", "demo", "--op", "matmul"},
 		"--write wants --shape":                 {"bench", "demo", "--write", "x"},
 		`no shape "llama-9"; there are gemma`:   {"bench", "--shape", "llama-9"},
 		`--device "gpu": want auto, cpu`:        {"infer", "demo", "x", "--device", "gpu"},
