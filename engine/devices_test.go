@@ -252,3 +252,44 @@ func TestProposal(t *testing.T) {
 		}
 	}
 }
+
+// An idle card computes nothing.
+type idle struct{ *card }
+
+func (d idle) Compile([]tensor.Op) (tensor.Program, error) { return idleProgram{}, nil }
+func (d idle) Do(*tensor.Op) error                         { return nil }
+
+func (d idle) New(dt tensor.DType, shape ...int) (*tensor.Tensor, error) {
+	t, err := d.card.New(dt, shape...)
+	if err == nil {
+		t.Device = d
+	}
+	return t, err
+}
+
+func (d idle) Place(name string, dt tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
+	t, err := d.card.Place(name, dt, shape, data)
+	if err == nil {
+		t.Device = d
+	}
+	return t, err
+}
+
+type idleProgram struct{}
+
+func (idleProgram) Run() error { return nil }
+func (idleProgram) Free()      {}
+
+// BenchmarkHost is what the host does for one token of a card, text included.
+func BenchmarkHost(b *testing.B) {
+	g := readGolden(b, "llama")
+	s := newSession(b, g.load(b, Options{GPUs: []tensor.Device{idle{newCard(b, "cuda:0", 1<<30)}}}))
+	const tokens = 200
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Reset()
+		for range s.Generate(b.Context(), g.ids[:1], GenerateOptions{MaxTokens: tokens, IgnoreEOG: true}) {
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/tokens, "ns/token")
+}
