@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/internal/nvml"
 	"github.com/llcuda/llcuda/tensor"
 	"github.com/llcuda/llcuda/tensor/cpu"
@@ -158,5 +159,28 @@ func TestBenchAttention(t *testing.T) {
 	svg := attentionSVG("a title", points)
 	if strings.Count(svg, "<circle") != 6 || !strings.HasSuffix(svg, "</svg>") || strings.Contains(svg, "NaN") {
 		t.Error(svg)
+	}
+}
+
+// TestReload: on a card the former model of a name makes room before the next
+// one is loaded.
+func TestReload(t *testing.T) {
+	in, _ := withCards(t)
+	run(in, "%load demo")
+	run(in, "%infer Once --max-tokens 2")
+	first, err := in.models.find("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	in.o.LoadOptions = func(*engine.Options) {
+		_, err := first.model.NewSession()
+		closed = err != nil
+	}
+	if got := run(in, "%load demo --ctx 128"); !closed || !strings.Contains(got, "context 128, on cuda:0") {
+		t.Errorf("closed before: %v; %s", closed, got)
+	}
+	if got := run(in, "%infer Once --max-tokens 2"); !strings.Contains(got, "2 new tokens") {
+		t.Error(got)
 	}
 }

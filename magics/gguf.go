@@ -62,7 +62,7 @@ func (in *Interpreter) openFile(ctx context.Context, name string) (*gguf.File, e
 	}
 	f, err := gguf.Open(l.path)
 	if err != nil {
-		return nil, loadError(ctx, name, err)
+		return nil, loadError(ctx, name, err, nil)
 	}
 	return f, nil
 }

@@ -70,6 +70,12 @@ func load(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
+	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.model.Info().Device != "cpu" {
+		// A card rarely holds both.
+		if err := c.models.remove(l.name); err != nil {
+			return modelError("the former %s could not be freed: %v", l.name, err)
+		}
+	}
 	bar := progressBar{d: c.Display, what: "loading " + l.name, off: silent || !c.Display.Interactive()}
 	bar.start = time.Now()
 	o.Progress = bar.update
@@ -86,7 +92,7 @@ func load(ctx context.Context, c *Call) error {
 			err = errors.Join(err, l.file.Close())
 		}
 		bar.failed()
-		return loadError(ctx, c.Args[0], err)
+		return loadError(ctx, c.Args[0], err, c.models.names())
 	}
 	if err := c.models.add(l); err != nil {
 		return modelError("the former %s could not be freed: %v", l.name, err)
@@ -126,11 +132,13 @@ func (in *Interpreter) open(what, name string) (*loaded, error) {
 }
 
 // loadError says what to do about an error of the engine.
-func loadError(ctx context.Context, name string, err error) error {
+func loadError(ctx context.Context, name string, err error, others []string) error {
 	var format *gguf.FormatError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, engine.ErrTooBig) && len(others) > 0:
+		return modelError("%s: %v; or free %s with %%unload", name, err, strings.Join(others, ", "))
 	case errors.Is(err, engine.ErrTooBig): // says so itself
 		return modelError("%s: %v", name, err)
 	case errors.Is(err, engine.ErrNoGPU):
