@@ -1,7 +1,9 @@
 package magics
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +30,20 @@ func (d *devices) ensure() {
 		d.cards, d.err = d.open()
 	}
 	d.ready = true
+}
+
+// close closes the cards; the next use opens them again.
+func (d *devices) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, x := range d.cards {
+		if c, ok := x.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	d.cards, d.err, d.ready = nil, nil, false
+	return errors.Join(errs...)
 }
 
 // known are the devices so far, without opening any.

@@ -184,3 +184,26 @@ func TestReload(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestReset: cards are opened anew; what was on them is gone, the rest stays.
+func TestReset(t *testing.T) {
+	in, opened := withCards(t)
+	run(in, "%load demo")
+	run(in, "%load demo --device cpu --as here")
+	run(in, "%tensor A = ones(2)\n%tensor B = ones(3).to(cpu)\n%tensor L = A + 1")
+	got := run(in, "%gpu reset")
+	if !strings.Contains(got, "go to cuda:0 and cuda:1; deleted: demo, A, L") || *opened != 2 {
+		t.Errorf("%s, opened %d times", got, *opened)
+	}
+	for _, c := range []struct{ code, want string }{
+		{"%tensor B", "tensor([1., 1., 1.], device='cpu')"},
+		{"%tensor A", "no variable A"},
+		{"%tensor ones(2)", "device='cuda:0'"},
+		{"%infer Once --max-tokens 2", "2 new tokens"},
+		{"%unload demo", "no loaded model is called demo"},
+	} {
+		if got := run(in, c.code); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q lacks %q", c.code, got, c.want)
+		}
+	}
+}

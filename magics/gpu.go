@@ -18,11 +18,12 @@ import (
 )
 
 func init() {
-	register(Magic{Name: "gpu", Args: "[use N|cpu|auto]", Doc: "shows the GPUs, chooses one, or measures it", Line: true,
+	register(Magic{Name: "gpu", Args: "[use N|cpu|auto | reset]", Doc: "shows the GPUs, chooses one, or measures it", Line: true,
 		Help: `%gpu                    memory, clocks, temperature, power, processes, the kernels in use
 %gpu --watch 10         the same live, for so many seconds; without a number until it is interrupted
 %gpu use 1              new tensors and models go to the second GPU
 %gpu use cpu            and to the CPU; %gpu use auto is how it was at first: all GPUs, or the CPU
+%gpu reset              closes and opens the GPUs, after a failure of one: its models and tensors are gone
 %gpu bench attention    time and memory of attention over the length of the context, plotted
 Where there is no GPU it says why, and what to do about it.`,
 		Flags: func(f *pflag.FlagSet) {
@@ -34,7 +35,7 @@ Where there is no GPU it says why, and what to do about it.`,
 		Complete: func(in *Interpreter, c Completing) []string {
 			switch {
 			case len(c.Words) == 0:
-				return []string{"use", "bench"}
+				return []string{"use", "reset", "bench"}
 			case c.Words[0] == "bench":
 				return []string{"attention"}
 			case c.Words[0] == "use":
@@ -56,6 +57,8 @@ func gpu(ctx context.Context, c *Call) error {
 	switch {
 	case len(c.Args) > 0 && c.Args[0] == "use":
 		return useDevice(c)
+	case len(c.Args) == 1 && c.Args[0] == "reset":
+		return resetDevices(c)
 	case len(c.Args) > 0 && c.Args[0] == "bench":
 		if len(c.Args) != 2 || c.Args[1] != "attention" {
 			return c.usage("want bench attention")
@@ -93,6 +96,34 @@ func useDevice(c *Call) error {
 		why = ": there is no GPU here (%gpu says why)"
 	}
 	fmt.Fprintf(c.Display.Stdout(), "new tensors and models go to %s%s\n", deviceNames(c.devices.targets()), why)
+	return nil
+}
+
+// resetDevices closes the cards and opens them again. What lies on them is
+// deleted; errors of a card that has failed do not matter any more.
+func resetDevices(c *Call) error {
+	gone := c.models.onCards()
+	for _, name := range gone {
+		c.models.remove(name)
+	}
+	for _, d := range c.devices.known() {
+		if d.Name() != "cpu" {
+			gone = append(gone, c.env.Leave(d)...)
+		}
+	}
+	err := c.devices.close()
+	c.env.Devices = c.devices.all()
+	if err == nil {
+		err = c.devices.why()
+	}
+	if err != nil {
+		return &jupyter.Error{Name: "DeviceError", Value: fmt.Sprintf("%v; if it stays so, restart the kernel", err)}
+	}
+	text := ""
+	if len(gone) > 0 {
+		text = "; deleted: " + strings.Join(gone, ", ")
+	}
+	fmt.Fprintf(c.Display.Stdout(), "new tensors and models go to %s%s\n", deviceNames(c.devices.targets()), text)
 	return nil
 }
 

@@ -28,7 +28,7 @@ import (
 type Options struct {
 	Version     string
 	Devices     []tensor.Device                 // of the host; none: the CPU
-	Cards       func() ([]tensor.Device, error) // opens the machine's cards, at their first use; nil: none
+	Cards       func() ([]tensor.Device, error) // opens the machine's cards, at their first use, for us to close; nil: none
 	Demo        func() (*gguf.File, error)      // opens the embedded model
 	GPU         func() ([]nvml.Card, error)     // nil: nvml.Cards
 	LoadOptions func(o *engine.Options)         // nil, or changes how models are loaded
@@ -60,11 +60,11 @@ func New(o Options) *Interpreter {
 	return in
 }
 
-// Close frees models and tensors.
+// Close frees models and tensors, and closes the cards.
 func (in *Interpreter) Close() error {
 	in.vars.Clear()
 	in.env.Sweep()
-	return in.models.closeAll()
+	return errors.Join(in.models.closeAll(), in.devices.close())
 }
 
 // Info describes the kernel.

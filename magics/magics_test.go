@@ -153,7 +153,7 @@ func TestCells(t *testing.T) {
 		{"bad flag", "%load demo --ctx x", "error: UsageError: %load: --ctx x: want a whole number; usage: %load [flags] MODEL; %load? says more"},
 		{"open quote", "%load 'demo", "error: UsageError: %load: a ' opens and does not close; quote it as \"'\"; usage: %load [flags] MODEL; %load? says more"},
 		{"line for a cell magic", "%bash ls", "error: UsageError: %bash: it takes the whole cell: write %%bash on the first line; usage: %%bash; %bash? says more"},
-		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags] [use N|cpu|auto]; %gpu? says more"},
+		{"cell for a line magic", "%%gpu\n1", "error: UsageError: %%gpu: there is no %%gpu; write it as a line, %gpu; usage: %gpu [flags] [use N|cpu|auto | reset]; %gpu? says more"},
 		{"late cell magic", "%clear\n%%tensor\n1", "error: GoError: line 3: 1: Go in cells comes with a later version; %tensor computes, !go run file.go runs Go programs, %help lists the commands"},
 		{"late cell magic alone", "%tensor 2\n%%tensor", "display_data: 2\nerror: UsageError: %%tensor: it takes a whole cell: put it on the first line of one; usage: %tensor STATEMENT or %%tensor STATEMENT; %tensor? says more"},
 		{"help of nothing", "nothing?", "error: NameError: nothing is known as nothing; %lsmagic lists the magics, %tensor list the variables"},

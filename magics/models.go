@@ -65,6 +65,18 @@ func (ms *models) names() []string {
 	return names
 }
 
+// onCards are the models that have layers on a card.
+func (ms *models) onCards() (names []string) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for _, l := range ms.all {
+		if l.model.Info().Device != "cpu" {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
 // find returns the model of that name, or the current one for "".
 func (ms *models) find(name string) (*loaded, error) {
 	names := ms.names()

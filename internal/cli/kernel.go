@@ -27,5 +27,5 @@ func newKernel() *cobra.Command {
 
 // newInterpreter is what executes cells, in the kernel and headless.
 func newInterpreter() *magics.Interpreter {
-	return magics.New(magics.Options{Version: Version, Demo: demo.Open, Cards: cards, GPU: gpuCards})
+	return magics.New(magics.Options{Version: Version, Demo: demo.Open, Cards: openCards, GPU: gpuCards})
 }

@@ -103,6 +103,30 @@ func (e *Env) Sweep() {
 	})
 }
 
+// Leave deletes the variables that lead to tensors on dev, and forgets dev.
+func (e *Env) Leave(dev tensor.Device) (deleted []string) {
+	var leads func(v Value) bool
+	leads = func(v Value) bool {
+		switch v := v.(type) {
+		case *Array:
+			return v.Device() == dev
+		case List:
+			return slices.ContainsFunc(v.Items, leads)
+		}
+		return false
+	}
+	for _, id := range e.Vars.Names() {
+		if v, _ := e.Vars.Get(id); leads(v) {
+			e.Vars.Delete(id)
+			deleted = append(deleted, id)
+		}
+	}
+	e.Sweep()
+	delete(e.streams, dev)
+	e.Devices = slices.DeleteFunc(slices.Clone(e.Devices), func(d tensor.Device) bool { return d == dev })
+	return deleted
+}
+
 // Bytes is how much memory on dev the Env's tensors hold.
 func (e *Env) Bytes(dev tensor.Device) (n int64) {
 	for _, t := range e.live {
