@@ -33,32 +33,34 @@ template <int DIM> DEVICE int where(int row, int column) {
 template <int DIM> DEVICE constexpr int tile_bytes(int rows) { return rows * (DIM % 64 == 0 ? DIM : DIM + 8) * 2; }
 template <int DIM> DEVICE constexpr int tile_keys() { return DIM > 128 ? 32 : 64; }
 
-// A Reach is the part of a cache that a block reads: numbers `first` on of
-// positions up to `last`; position p is in row p-turn, or p-turn-rows.
+// A Reach is the part of a cache that a block reads: positions up to `last`,
+// position p in row p-turn, or p-turn-rows; numbers 8·first on of 8·cols.
 struct Reach {
-	char *cache;
-	int64_t cols;
-	int first, rows, turn, last;
+	int cols, first, rows, turn, last;
 };
 
-// bring copies the keys from a position on to shared memory, as f16.
-template <int DIM, int TYPE> DEVICE void bring(char *tile, const Reach &r, int position) {
-	const int columns = DIM / 8, n = tile_keys<DIM>() * columns / 128;
-	Piece<TYPE, 8> piece[n];
+// bring copies the keys from a position on to shared memory, as f16: all at
+// once, or through registers, half at a time where heads of 256 need them.
+template <int DIM, int TYPE> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
+	const int columns = DIM / 8, n = tile_keys<DIM>() * columns / 128, turns = DIM > 128 ? 2 : 1;
+#pragma unroll 1
+	for (int turn = 0; turn < turns; turn++) {
+		Piece<TYPE, 8> piece[n / turns];
 #pragma unroll
-	for (int i = 0; i < n; i++) {
-		int at = threadIdx.x + 128 * i, key = at / columns, column = at % columns;
-		int row = min(position + key, r.last) - r.turn;
-		int64_t number = (row >= r.rows ? row - r.rows : row) * r.cols + r.first + 8 * column;
-		const char *from = cache_at<TYPE>(r.cache, number);
-		if (async_copies && TYPE == CACHE_F16) cp_async16(tile + where<DIM>(key, column), from);
-		else fetch(piece[i], from, cache_scale(r.cache, number, r.rows * r.cols));
-	}
-	if (async_copies && TYPE == CACHE_F16) return;
+		for (int i = 0; i < n / turns; i++) {
+			int at = threadIdx.x + 128 * (i + turn * (n / turns)), key = at / columns, column = at % columns;
+			int row = min(position + key, r.last) - r.turn;
+			uint32_t eighth = (uint32_t)(row >= r.rows ? row - r.rows : row) * r.cols + (r.first + column);
+			const char *from = cache_at<TYPE>(cache, (uint64_t)eighth * 8);
+			if (async_copies && TYPE == CACHE_F16) cp_async16(tile + where<DIM>(key, column), from);
+			else fetch(piece[i], from, cache_scale(cache, (uint64_t)eighth * 8, (int64_t)r.rows * r.cols * 8));
+		}
+		if (async_copies && TYPE == CACHE_F16) continue;
 #pragma unroll
-	for (int i = 0; i < n; i++) {
-		int at = threadIdx.x + 128 * i, key = at / columns, column = at % columns;
-		*(uint4 *)(tile + where<DIM>(key, column)) = make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
+		for (int i = 0; i < n / turns; i++) {
+			int at = threadIdx.x + 128 * (i + turn * (n / turns)), key = at / columns, column = at % columns;
+			*(uint4 *)(tile + where<DIM>(key, column)) = make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
+		}
 	}
 }
 
@@ -142,15 +144,13 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 	}
 	__syncthreads();
 
-	Reach k = {a.k, (int64_t)a.kv_heads * DIM, kv * DIM, a.rows, hi <= a.rows ? 0 : lo / a.rows * a.rows, max(hi - 1, lo)};
-	Reach v = k;
-	v.cache = a.v;
+	Reach reach = {a.kv_heads * (DIM / 8), kv * (DIM / 8), a.rows, hi <= a.rows ? 0 : lo / a.rows * a.rows, max(hi - 1, lo)};
 	float sum[DIM / 8][4] = {}, top[2] = {lowest, lowest}, total[2] = {};
-	if (lo < hi) bring<DIM, TYPE>(keys, k, lo);
+	if (lo < hi) bring<DIM, TYPE>(keys, a.k, reach, lo);
 	cp_async_commit();
 	for (int position = lo; position < hi; position += KEYS) {
 		bool seen = position < own_hi && position + KEYS > own_lo;
-		bring<DIM, TYPE>(values, v, position);
+		bring<DIM, TYPE>(values, a.v, reach, position);
 		cp_async_commit();
 		cp_async_wait<1>();
 		__syncthreads();
@@ -170,7 +170,7 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 			}
 		}
 		__syncthreads();
-		if (position + KEYS < hi) bring<DIM, TYPE>(keys, k, position + KEYS);
+		if (position + KEYS < hi) bring<DIM, TYPE>(keys, a.k, reach, position + KEYS);
 		cp_async_commit();
 
 		if (seen) {
