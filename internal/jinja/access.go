@@ -33,6 +33,7 @@ func (m *machine) subscript(of, key any) any {
 		return v
 	}
 	if name, ok := asString(key); ok {
+		m.scan(len(name))
 		if v, ok := m.member(of, name); ok {
 			return v
 		}

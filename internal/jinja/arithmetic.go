@@ -102,6 +102,9 @@ func (m *machine) add(a, b any) (any, bool) {
 
 // repeat is a string or a list n times.
 func (m *machine) repeat(v, n any) (any, bool) {
+	if _, ok := n.(*big.Int); ok {
+		m.fail("%v times is too often: %w", n, ErrLimit)
+	}
 	count := max(0, m.bound(n, 0))
 	times := func(size int) int {
 		if size > 0 && count > m.limits.Memory/size {

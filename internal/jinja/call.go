@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -8,9 +9,35 @@ import (
 // args are the evaluated arguments of a call.
 type args struct {
 	list  []any
-	names []string
-	named []any // beside names
+	named map[string]any
+	order []string // of the keys of named, when made
 }
+
+func (a *args) add(name string, v any) {
+	if a.named == nil {
+		a.named = map[string]any{}
+	}
+	a.named[name] = v
+	a.order = append(a.order, name)
+}
+
+// take removes and returns the argument called name.
+func (a *args) take(name string) (any, bool) {
+	v, ok := a.named[name]
+	delete(a.named, name)
+	return v, ok
+}
+
+// names are those of the named arguments that were not taken.
+func (a *args) names() []string {
+	return slices.DeleteFunc(slices.Clone(a.order), func(name string) bool {
+		_, ok := a.named[name]
+		return !ok
+	})
+}
+
+// copy is a with named arguments that can be taken without changing a.
+func (a args) copy() args { return args{a.list, maps.Clone(a.named), a.order} }
 
 func (m *machine) arguments(from *arguments) args {
 	var a args
@@ -18,13 +45,10 @@ func (m *machine) arguments(from *arguments) args {
 		a.list = append(a.list, m.eval(e))
 	}
 	for i, e := range from.named {
-		a.names = append(a.names, from.names[i])
-		a.named = append(a.named, m.eval(e))
+		a.add(from.names[i], m.eval(e))
 	}
 	if from.rest != nil {
-		for v := range m.iterate(m.eval(from.rest)) {
-			a.list = append(a.list, v)
-		}
+		a.list = append(a.list, m.collect(m.eval(from.rest))...)
 	}
 	if from.more != nil {
 		v := m.eval(from.more)
@@ -34,26 +58,14 @@ func (m *machine) arguments(from *arguments) args {
 		}
 		for i, k := range d.keys {
 			key, ok := asString(k)
-			if !ok || slices.Contains(a.names, key) {
-				m.fail("** wants keys that are strings and not arguments already, got %s", m.repr(k))
+			if _, twice := a.named[key]; !ok || twice {
+				m.fail("** wants keys that are strings and not arguments already, got %s", m.short(k))
 			}
-			a.names = append(a.names, key)
-			a.named = append(a.named, d.values[i])
+			m.alloc(64)
+			a.add(key, d.values[i])
 		}
 	}
 	return a
-}
-
-// take removes and returns the argument called name.
-func (a *args) take(name string) (any, bool) {
-	i := slices.Index(a.names, name)
-	if i < 0 {
-		return nil, false
-	}
-	v := a.named[i]
-	a.names = slices.Delete(slices.Clone(a.names), i, i+1)
-	a.named = slices.Delete(slices.Clone(a.named), i, i+1)
-	return v, true
 }
 
 // A native is a filter, a test, a method or a function written in Go.
@@ -94,8 +106,8 @@ func (n *native) call(m *machine, self any, a args) any {
 		}
 		bound[i] = v
 	}
-	if len(a.names) > 0 {
-		m.fail("no argument %q; there are %s", a.names[0], strings.Join(n.params, ", "))
+	if len(a.named) > 0 {
+		m.fail("no argument %q; there are %s", a.names()[0], strings.Join(n.params, ", "))
 	}
 	return n.bound(m, self, bound)
 }
@@ -120,7 +132,7 @@ func (m *machine) call(callee any, a args) any {
 		if !f.block.recursive {
 			m.fail(`loop can only be called if the for ends in "recursive"`)
 		}
-		if len(a.list) != 1 || len(a.names) > 0 {
+		if len(a.list) != 1 || len(a.named) > 0 {
 			m.fail("loop wants one list")
 		}
 		return f.block.recurse(m, a.list[0], f.env, f.depth+1)
@@ -163,8 +175,8 @@ func (m *machine) callMacro(f *macro, a args) string {
 			}
 		case "kwargs":
 			d := &Map{}
-			for i, k := range a.names {
-				m.put(d, k, a.named[i])
+			for _, name := range a.names() {
+				m.put(d, name, a.named[name])
 			}
 			e.vars[slot] = d
 		case "varargs":
@@ -206,8 +218,8 @@ func (m *machine) parameters(f *macro, e *env, a *args) {
 
 // checkArguments refuses what is left over.
 func (m *machine) checkArguments(f *macro, a args) {
-	if _, ok := f.block.special["kwargs"]; !ok && len(a.names) > 0 {
-		m.fail("macro %q has no parameter %q", f.name(), a.names[0])
+	if _, ok := f.block.special["kwargs"]; !ok && len(a.named) > 0 {
+		m.fail("macro %q has no parameter %q", f.name(), a.names()[0])
 	}
 	if _, ok := f.block.special["varargs"]; !ok && len(a.list) > len(f.block.params) {
 		m.fail("macro %q takes at most %d arguments, got %d", f.name(), len(f.block.params), len(a.list))

@@ -53,7 +53,7 @@ func (m *machine) equal(a, b any) bool {
 		return ok && m.equalMaps(a, b)
 	case *view:
 		b, ok := b.(*view)
-		return ok && a.kind == b.kind && (a == b || a.kind != "values" && m.equalMaps(a.keyed(), b.keyed()))
+		return ok && a.kind == b.kind && (a == b || a.kind != "values" && m.equalMaps(m.keyed(a), m.keyed(b)))
 	case *span:
 		b, ok := b.(*span)
 		return ok && a.n == b.n && (a.n == 0 || a.start == b.start && (a.n == 1 || a.step == b.step))
@@ -68,10 +68,11 @@ func (m *machine) equal(a, b any) bool {
 }
 
 // keyed is a mapping that is equal for views that are.
-func (v *view) keyed() *Map {
+func (m *machine) keyed(v *view) *Map {
 	if v.kind == "items" {
 		return v.of
 	}
+	m.alloc(64 * len(v.of.keys))
 	keys := v.of.copy()
 	clear(keys.values)
 	return keys

@@ -98,8 +98,7 @@ func (s *callBlock) exec(m *machine) flow {
 	}
 	callee := m.eval(s.call.callee)
 	a := m.arguments(&s.call.args)
-	a.names = append(a.names, "caller")
-	a.named = append(a.named, body)
+	a.add("caller", body)
 	m.at = s.call.where()
 	m.write(m.str(m.call(callee, a)))
 	return onward

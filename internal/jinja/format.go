@@ -8,11 +8,7 @@ import (
 // stringFormat is Python's str.format, within the sandbox: the fields of
 // arguments are looked up as the language does.
 func stringFormat(m *machine, self any, a args) any {
-	d := &Map{}
-	for i, name := range a.names {
-		m.put(d, name, a.named[i])
-	}
-	f := formatter{m: m, list: a.list, named: d, markup: isMarkup(self)}
+	f := formatter{m: m, list: a.list, named: m.newDict(args{nil, a.named, a.order}), markup: isMarkup(self)}
 	return like(self, f.format(m.str(self), 2))
 }
 
@@ -44,6 +40,7 @@ func (f *formatter) format(s string, depth int) string {
 	if depth < 0 {
 		f.m.fail("format: fields nested too deep")
 	}
+	f.m.scan(len(s))
 	var b builder
 	for s != "" {
 		i := strings.IndexAny(s, "{}")

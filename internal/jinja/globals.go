@@ -31,7 +31,7 @@ func init() {
 			return ns
 		}),
 		"cycler": variadic(func(m *machine, _ any, a args) any {
-			if len(a.list) == 0 || len(a.names) > 0 {
+			if len(a.list) == 0 || len(a.named) > 0 {
 				m.fail("cycler wants values to choose from")
 			}
 			return &cycler{items: a.list}
@@ -63,14 +63,14 @@ func (m *machine) newDict(a args) *Map {
 			}
 		}
 	}
-	for i, name := range a.names {
-		m.put(d, name, a.named[i])
+	for _, name := range a.names() {
+		m.put(d, name, a.named[name])
 	}
 	return d
 }
 
 func rangeFunction(m *machine, _ any, a args) any {
-	if len(a.list) < 1 || len(a.list) > 3 || len(a.names) > 0 {
+	if len(a.list) < 1 || len(a.list) > 3 || len(a.named) > 0 {
 		m.fail("range wants a stop, a start and a stop, or these and a step")
 	}
 	bounds := make([]int64, len(a.list))

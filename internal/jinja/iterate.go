@@ -88,9 +88,10 @@ func (m *machine) collect(v any) []any {
 
 // lazy is a stream of the items that are found when the stream is first
 // read, as the body of a Python generator runs then.
-func lazy(items func() func() (any, bool)) *stream {
+func (m *machine) lazy(items func() func() (any, bool)) *stream {
 	var next func() (any, bool)
 	return &stream{func() (any, bool) {
+		defer m.nest()()
 		if next == nil {
 			next = items()
 		}

@@ -15,9 +15,10 @@ type machine struct {
 	now    func() time.Time
 	vars   map[string]any
 
-	out *strings.Builder // of the template, or of the block that is captured
-	env *env
-	at  int // the node at work, for errors
+	out      *strings.Builder // of the template, or of the block that is captured
+	captures int              // how many blocks are being captured
+	env      *env
+	at       int // the node at work, for errors
 
 	steps, depth, memory int
 }
@@ -64,6 +65,9 @@ func (m *machine) write(s string) {
 	if m.out.Len()+len(s) > m.limits.Output {
 		m.fail("output of more than %d KiB: %w", m.limits.Output>>10, ErrLimit)
 	}
+	if m.captures > 0 {
+		m.alloc(len(s))
+	}
 	m.out.WriteString(s)
 }
 
@@ -71,10 +75,11 @@ func (m *machine) write(s string) {
 func (m *machine) capture(run func()) string {
 	out := m.out
 	m.out = &strings.Builder{}
+	m.captures++
 	run()
+	m.captures--
 	s := m.out.String()
 	m.out = out
-	m.alloc(len(s))
 	return s
 }
 
@@ -102,6 +107,7 @@ func newEnv(m *machine, f *frame, up *env) *env {
 
 // enter gives the variables that are no parameters what they are at first.
 func (e *env) enter(m *machine, f *frame) {
+	m.work(len(f.loads))
 	for _, l := range f.loads {
 		switch l.how {
 		case resolve:

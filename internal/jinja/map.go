@@ -100,7 +100,10 @@ func (m *machine) hash(v any) any {
 		return v
 	case *big.Int:
 		return composite(v.String())
+	case string:
+		m.scan(len(v))
 	case markup:
+		m.scan(len(v))
 		return string(v)
 	case *list:
 		if !v.tuple {

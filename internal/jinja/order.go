@@ -36,6 +36,7 @@ func filterSort(m *machine, self any, a []any) any {
 	var getters []func(any) any
 	switch attribute := given(a[2], nil).(type) {
 	case string:
+		m.alloc(16 * len(attribute))
 		for part := range strings.SplitSeq(attribute, ",") {
 			getters = append(getters, m.getter(part, fold, nil))
 		}
@@ -91,7 +92,7 @@ func filterGroupby(m *machine, self any, a []any) any {
 }
 
 func filterUnique(m *machine, self any, a []any) any {
-	return lazy(func() func() (any, bool) {
+	return m.lazy(func() func() (any, bool) {
 		get := m.getter(given(a[1], nil), !m.truth(given(a[0], false)), nil)
 		seen := &Map{}
 		return m.generate(self, func(item any, send func(any)) {

@@ -9,7 +9,7 @@ import (
 // What is refused before it is parsed. Chat templates have up to 40 KB and
 // nest some ten levels; Python itself stops at 200 brackets.
 const (
-	maxSource  = 1 << 20
+	maxSource  = 1 << 18
 	maxNesting = 200
 )
 

@@ -48,11 +48,13 @@ func (m *machine) repr(v any) string {
 
 // short names a key in an error.
 func (m *machine) short(v any) string {
-	switch v.(type) {
-	case string, markup, bool, int64, float64:
-		if s := m.repr(v); len(s) <= 60 {
-			return s
+	switch v := v.(type) {
+	case string:
+		if len(v) <= 60 {
+			return quote(v)
 		}
+	case bool, int64, float64:
+		return m.repr(v)
 	}
 	return "such " + typeName(v)
 }

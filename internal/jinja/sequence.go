@@ -38,6 +38,7 @@ func (m *machine) getter(attribute any, fold bool, absent any) func(item any) an
 	if attribute == nil {
 		path = nil
 	} else if s, ok := asString(attribute); ok {
+		m.alloc(16 * (1 + len(s)))
 		path = nil
 		for part := range strings.SplitSeq(s, ".") {
 			if i, err := strconv.ParseInt(part, 10, 64); err == nil && isDigit(part[0]) {
@@ -62,7 +63,7 @@ func (m *machine) getter(attribute any, fold bool, absent any) func(item any) an
 }
 
 func filterMap(m *machine, self any, a args) any {
-	return lazy(func() func() (any, bool) {
+	return m.lazy(func() func() (any, bool) {
 		apply := m.mapping(a)
 		return m.generate(m.orEmpty(self), func(item any, send func(any)) { send(apply(item)) })
 	})
@@ -70,10 +71,11 @@ func filterMap(m *machine, self any, a args) any {
 
 // mapping is the function of the arguments of map.
 func (m *machine) mapping(a args) func(item any) any {
-	if attribute, ok := a.take("attribute"); ok && len(a.list) == 0 {
+	if attribute, ok := a.named["attribute"]; ok && len(a.list) == 0 {
+		delete(a.named, "attribute")
 		absent, _ := a.take("default")
-		if len(a.names) > 0 {
-			m.fail("map has no argument %q beside attribute", a.names[0])
+		if len(a.named) > 0 {
+			m.fail("map has no argument %q beside attribute", a.names()[0])
 		}
 		return m.getter(attribute, false, absent)
 	}
@@ -81,8 +83,8 @@ func (m *machine) mapping(a args) func(item any) any {
 		m.fail("map wants the name of a filter, or attribute=…")
 	}
 	name := m.wantString("filter", a.list[0])
-	rest := args{a.list[1:], a.names, a.named}
-	return func(item any) any { return m.callFilter(name, item, rest) }
+	a.list = a.list[1:]
+	return func(item any) any { return m.callFilter(name, item, a.copy()) }
 }
 
 // orEmpty is v, or an empty list for what is nothing, such as none.
@@ -97,7 +99,7 @@ func (m *machine) orEmpty(v any) any {
 // does not, of the item itself or of an attribute.
 func choose(want, attributes bool) *native {
 	return variadic(func(m *machine, self any, a args) any {
-		return lazy(func() func() (any, bool) {
+		return m.lazy(func() func() (any, bool) {
 			holds := m.condition(a, attributes)
 			return m.generate(m.orEmpty(self), func(item any, send func(any)) {
 				if holds(item) == want {
@@ -122,8 +124,8 @@ func (m *machine) condition(a args, attributes bool) func(item any) bool {
 		return func(item any) bool { return m.truth(get(item)) }
 	}
 	name := m.wantString("test", a.list[0])
-	rest := args{a.list[1:], a.names, a.named}
-	return func(item any) bool { return m.truth(m.callTest(name, get(item), rest)) }
+	a.list = a.list[1:]
+	return func(item any) bool { return m.truth(m.callTest(name, get(item), a.copy())) }
 }
 
 func filterLength(m *machine, self any, _ []any) any {
@@ -165,7 +167,7 @@ func filterReverse(m *machine, self any, _ []any) any {
 }
 
 func filterItems(m *machine, self any, _ []any) any {
-	return lazy(func() func() (any, bool) {
+	return m.lazy(func() func() (any, bool) {
 		d, ok := self.(*Map)
 		if isUndefined(self) {
 			d = &Map{}
@@ -203,7 +205,7 @@ func filterSum(m *machine, self any, a []any) any {
 }
 
 func filterBatch(m *machine, self any, a []any) any {
-	return lazy(func() func() (any, bool) {
+	return m.lazy(func() func() (any, bool) {
 		return m.iterator(&list{items: m.batches(m.collect(self), m.wantInt("linecount", a[0]), given(a[1], nil))})
 	})
 }
@@ -228,7 +230,7 @@ func (m *machine) batches(items []any, size int, fill any) []any {
 }
 
 func filterSlice(m *machine, self any, a []any) any {
-	return lazy(func() func() (any, bool) {
+	return m.lazy(func() func() (any, bool) {
 		return m.iterator(&list{items: m.columns(m.collect(self), m.wantInt("slices", a[0]), given(a[1], nil))})
 	})
 }

@@ -171,7 +171,9 @@ func affix(has func(s, part string) bool) func(m *machine, self any, a []any) an
 }
 
 func cutAffix(m *machine, self, part any, cut func(s, part string) string) any {
-	return like(self, cut(m.str(self), m.wantString("part", part)))
+	s := m.str(self)
+	m.scan(len(s))
+	return like(self, cut(s, m.wantString("part", part)))
 }
 
 func stringJoin(m *machine, self any, a []any) any {

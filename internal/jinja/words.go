@@ -57,17 +57,13 @@ func filterEscape(m *machine, self any, _ []any) any {
 }
 
 func filterFormat(m *machine, self any, a args) any {
-	if len(a.names) == 0 {
+	if len(a.named) == 0 {
 		return m.percent(filterString(m, self, nil), &list{items: a.list, tuple: true})
 	}
 	if len(a.list) > 0 {
 		m.fail("format takes arguments with names or without, not both")
 	}
-	d := &Map{}
-	for i, k := range a.names {
-		m.put(d, k, a.named[i])
-	}
-	return m.percent(filterString(m, self, nil), d)
+	return m.percent(filterString(m, self, nil), m.newDict(a))
 }
 
 func filterTrim(m *machine, self any, a []any) any {
