@@ -194,6 +194,23 @@ func TestDevicesGenerate(t *testing.T) {
 	}
 }
 
+// TestDevicesEvalAll: every position's logits cross the border.
+func TestDevicesEvalAll(t *testing.T) {
+	g := readGolden(t, "llama")
+	var all [2][]float32
+	for i, o := range []Options{{Batch: 7}, {Batch: 7, GPUs: []tensor.Device{newCard(t, "cuda:0", 1<<30)}, GPULayers: 1}} {
+		err := newSession(t, g.load(t, o)).EvalAll(t.Context(), g.ids, func(_ int, logits []float32) { all[i] = append(all[i], logits...) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range all[0] {
+		if d := math.Abs(float64(all[1][i] - want)); len(all[0]) != len(all[1]) || d > 1e-3 {
+			t.Fatalf("logit %d is %g, want %g", i, all[1][i], want)
+		}
+	}
+}
+
 // TestLoadFails: a card that is full in the middle of a load gets all back.
 func TestLoadFails(t *testing.T) {
 	g := readGolden(t, "gemma3")

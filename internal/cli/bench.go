@@ -32,8 +32,6 @@ type benchResult struct {
 	HostMicros      float64   `json:"host_us_per_token,omitempty"`         // host's work beside a card's, decode only
 	Seconds         float64   `json:"seconds,omitempty"`                   // of the test load
 	Samples         []float64 `json:"samples"`
-
-	hostMicros []float64
 }
 
 // bench is what the command line asks for.

@@ -110,6 +110,8 @@ type env struct {
 	s    *tensor.Stream
 	rng  *rand.Rand
 	made []*tensor.Tensor
+
+	programs []tensor.Program
 }
 
 // failed carries an error of the device out of a case.
@@ -122,6 +124,9 @@ func (e *env) must(err error) {
 }
 
 func (e *env) free() {
+	for _, p := range e.programs {
+		p.Free()
+	}
 	for _, t := range e.made {
 		e.dev.Free(t)
 	}

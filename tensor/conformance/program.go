@@ -142,7 +142,41 @@ func programs() []Case {
 			return each(func() { e.s.Run(p) }), want
 		}})
 	}
-	return all
+	return append(all, Case{"program", "a step that feeds itself", 0, func(e *env) (got, want []float64) {
+		const dim, vocab, k, steps = 256, 60, 5, 6
+		table, head := e.weight(tensor.Q8_0, vocab, dim).Tensor, e.weight(tensor.Q8_0, vocab, dim).Tensor
+		norm, unit := e.normal(tensor.F32, 1, dim).Tensor, e.ids(1)
+		each := func(run func(step func()) func()) (out []float64) {
+			ids, pos, best := e.ids(7), e.ids(3), e.empty(tensor.I32, 1)
+			x, h, logits := e.empty(tensor.F32, 1, dim), e.empty(tensor.F32, 1, dim), e.empty(tensor.F32, 1, vocab)
+			vals, top := e.empty(tensor.F32, k), e.empty(tensor.I32, k)
+			next := run(func() {
+				s := e.s
+				s.Rows(x, table, ids)
+				s.RMSNorm(h, x, norm, 1e-5)
+				s.MatMul(logits, head, h)
+				s.ArgMax(best, logits)
+				s.TopK(vals, top, logits)
+				s.Convert(ids, best)
+				s.Add(pos, pos, unit)
+			})
+			for range steps {
+				next()
+				for _, t := range []*tensor.Tensor{best, ids, pos, top} {
+					out = append(out, e.read(t)...)
+				}
+			}
+			return out
+		}
+		want = each(func(step func()) func() { return step })
+		got = each(func(step func()) func() {
+			p, err := e.s.Record(step)
+			e.must(err)
+			e.programs = append(e.programs, p)
+			return func() { e.s.Run(p) }
+		})
+		return got, want
+	}})
 }
 
 func numbers(x []int) []float64 {
