@@ -269,7 +269,7 @@ func (f *fusion) attend(ops []tensor.Op) (n int) {
 			return 0
 		}
 	}
-	if f.d.stepKernel(dim, k.Dst.DType) == "" {
+	if stepKernel(dim, k.Dst.DType) == "" {
 		return 0
 	}
 	f.stages = append(f.stages, stage{stageAttend, int32(len(f.attends))})

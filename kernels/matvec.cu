@@ -10,7 +10,7 @@ struct MatVec {
 	int32_t unused;
 };
 
-KERNEL(matvec, MatVec, MATVEC_THREADS, 1) {
+template <bool RING> DEVICE void matvec(const MatVec &a) {
 	SHARED Product p;
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
@@ -18,8 +18,13 @@ KERNEL(matvec, MatVec, MATVEC_THREADS, 1) {
 	__syncthreads();
 	char *memory = dynamic_shared();
 	Flow f = start_flow(memory + activation_bytes(p.cols), &p, a.depth);
-	fill(f);
+	Loaded pending[UNROLL];
 	Activations x = activations(memory, p.cols / 32);
 	float factor = prepare(p, x, sums);
-	product(p, f, x, factor, bests);
+	product<RING>(p, f, pending, x, factor, bests);
+}
+
+KERNEL(matvec, MatVec, MATVEC_THREADS, 1) { matvec<false>(a); }
+KERNEL(matvec_ring, MatVec, MATVEC_THREADS, 1) {
+	if (async_copies) matvec<true>(a);
 }

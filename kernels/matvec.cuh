@@ -53,10 +53,12 @@ struct Product {
 	int32_t parts;
 	int32_t mode;
 	int32_t fn;           // of GLU
-	int32_t lanes;        // lanes that share a row: 4, 8, 16 or 32
+	int32_t shift;        // 1<<shift lanes share a row: 2 to 5
 	int32_t norm;         // 1: rms_norm x
 	float eps;
 	float cap;            // results become cap·tanh(y/cap); 0 is off
+	int32_t units[3];     // of the parts: rows over 32>>shift, rounded up
+	int32_t unused;
 };
 
 // The ring: a slot holds what one warp needs for one iteration.
@@ -69,7 +71,7 @@ const int SLOT_BYTES = 1344;
 
 // An iteration is so many chunks a lane, `lanes` apart: what it costs beside
 // the products is shared.
-const int UNROLL = 2;
+const int UNROLL_SHIFT = 1, UNROLL = 1 << UNROLL_SHIFT;
 
 // Loaded is what a lane needs of its chunk. Of a 2-byte (1-byte) plane it is
 // the aligned word around; which part of it follows from the chunk's number.
@@ -333,163 +335,157 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 	case MXFP4: f<MXFP4>(__VA_ARGS__); break; \
 	}
 
-// A Job is the rows that a warp takes at a time: 32/lanes of them, of one part.
-struct Job {
-	int part; // -1: none
-	int row;  // the first
+// A Walk goes through what a warp does of a product: units of 32>>shift rows
+// of a part, the blocks in turn, so that each gets as many, and in a block the
+// warps. Of a GLU it takes the same rows of both parts.
+struct Walk {
+	int part; // -1: before the first; p.parts: behind the last
+	int unit;
 };
 
-// job is the n-th job of this warp. Rows go round the blocks, so that each
-// block gets as many, and its warps share them.
-DEVICE Job job(const Product &p, int n) {
-	int warp = threadIdx.x >> 5, step = 32 / p.lanes, pair = p.mode == PRODUCT_GLU;
-	int unit = ((pair ? n >> 1 : n) * MATVEC_WARPS + warp) * gridDim.x + blockIdx.x;
-	Job j = {pair ? n & 1 : 0, unit * step};
-	if (!pair)
-		for (; j.part < p.parts; j.part++) {
-			int units = (p.part[j.part].rows + step - 1) / step;
-			if (unit < units) break;
-			unit -= units;
-			j.row = unit * step;
-		}
-	if (j.part >= p.parts || j.row >= p.part[j.part].rows) j.part = -1;
-	return j;
+DEVICE void advance(Walk &at, const Product &p) {
+	int stride = MATVEC_WARPS * gridDim.x;
+	if (at.part < 0) at = {0, (int)((threadIdx.x >> 5) * gridDim.x + blockIdx.x)};
+	else if (at.part >= p.parts) return;
+	else if (p.mode == PRODUCT_GLU && at.part == 0) at.part = 1;
+	else if (p.mode == PRODUCT_GLU) at = {0, at.unit + stride};
+	else at.unit += stride;
+	while (at.part < p.parts && at.unit >= p.units[at.part]) {
+		if (p.mode == PRODUCT_GLU) at.part = p.parts;
+		else at.unit -= p.units[at.part++];
+	}
 }
 
-// A Flow brings a warp's weights, iteration after iteration, job after job,
+// iterations is how many a row takes.
+DEVICE int iterations(const Product &p) { return (p.cols / 32 + (UNROLL << p.shift) - 1) >> (p.shift + UNROLL_SHIFT); }
+
+// A Flow brings a warp's weights, iteration after iteration, unit after unit,
 // into the next product as soon as that is known.
 struct Flow {
 	char *ring;          // depth·UNROLL slots of this warp
-	Loaded pending[UNROLL]; // without a ring
 	const Product *p;    // what is fetched; in shared memory
 	const Product *next; // what follows p, or 0
-	int depth;           // iterations in flight, and one; 0 without a ring
+	int depth;           // of the ring: one iteration in use, the others on their way
 	int put, got;        // slots
 	int ahead;           // iterations fetched and not yet used
-	int n;               // job after the one that is fetched
-	int part, chunk, col, left; // part -1: nothing left
-	int lanes, chunks;          // of p
+	Walk at;             // what is fetched
+	int chunk, col, left; // of it; iterations left
+	int chunks, shift, type;
+	Planes w;
 };
 
-// ringed: cards that have no cp.async, or no room for a ring, have none.
-DEVICE bool ringed(const Flow &f) { return async_copies && f.depth > 0; }
+// begin begins the unit f.at.
+DEVICE void begin(Flow &f) {
+	const Part &part = f.p->part[f.at.part];
+	int lane = threadIdx.x & 31, shift = f.p->shift, row = (f.at.unit << (5 - shift)) + (lane >> shift);
+	f.shift = shift, f.chunks = f.p->cols / 32, f.type = part.type, f.w = part.w;
+	f.col = row < part.rows ? lane & ((1 << shift) - 1) : f.chunks; // past the end: nothing to copy
+	f.chunk = part.first + row * f.chunks + f.col;
+	f.left = iterations(*f.p);
+}
 
-DEVICE void start_job(Flow &f) {
+// start begins the next unit. It reports whether there is one.
+DEVICE bool start(Flow &f) {
 	for (;;) {
-		Job j = job(*f.p, f.n++);
-		if (j.part >= 0) {
-			int lane = threadIdx.x & 31, row = j.row + lane / f.p->lanes, chunks = f.p->cols / 32;
-			f.lanes = f.p->lanes, f.chunks = chunks;
-			f.part = j.part;
-			f.col = row < f.p->part[j.part].rows ? lane % f.p->lanes : chunks; // past the end: nothing to copy
-			f.chunk = f.p->part[j.part].first + row * chunks + f.col;
-			f.left = (chunks + f.p->lanes * UNROLL - 1) / (f.p->lanes * UNROLL);
-			return;
-		}
-		if (!f.next) {
-			f.part = -1, f.left = 0, f.n--;
-			return;
-		}
-		f.p = f.next, f.next = 0, f.n = 0;
+		advance(f.at, *f.p);
+		if (f.at.part < f.p->parts) break;
+		if (!f.next) return false;
+		f.p = f.next, f.next = 0, f.at = {-1, 0};
 	}
+	begin(f);
+	return true;
 }
 
-template <int type> DEVICE void fetch_chunks(Flow &f, Planes w) {
+template <int type> DEVICE void fetch_ring(const Flow &f) {
 #pragma unroll
-	for (int u = 0; u < UNROLL; u++) {
-		if (f.col + u * f.lanes >= f.chunks) break;
-		int c = f.chunk + u * f.lanes;
-		if (ringed(f)) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, c);
-		else fetch_direct<type>(f.pending[u], w, c);
-	}
+	for (int u = 0; u < UNROLL; u++)
+		if (f.col + (u << f.shift) < f.chunks) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, f.w, f.chunk + (u << f.shift));
+}
+template <int type> DEVICE void fetch_loaded(const Flow &f, Loaded pending[UNROLL]) {
+#pragma unroll
+	for (int u = 0; u < UNROLL; u++)
+		if (f.col + (u << f.shift) < f.chunks) fetch_direct<type>(pending[u], f.w, f.chunk + (u << f.shift));
 }
 
-// fetch starts the copies of one iteration, if there is one.
-DEVICE void fetch(Flow &f) {
-	if (f.left == 0) start_job(f);
-	if (f.left > 0) {
-		const Part &part = f.p->part[f.part];
-		int step = f.lanes * UNROLL;
-		if (f.col < f.chunks) FOR_TYPE(part.type, fetch_chunks, f, part.w)
-		f.col += step, f.chunk += step, f.left--, f.ahead++;
-		if (++f.put >= f.depth) f.put = 0;
+// fetch starts the copies of one iteration. It reports whether there was one.
+template <bool RING> DEVICE bool fetch(Flow &f, Loaded pending[UNROLL]) {
+	if (f.left == 0 && !start(f)) return false;
+	if (RING) {
+		FOR_TYPE(f.type, fetch_ring, f)
+		cp_async_commit();
+		if (++f.put == f.depth) f.put = 0;
+	} else {
+		FOR_TYPE(f.type, fetch_loaded, f, pending)
 	}
-	cp_async_commit(); // also an empty group: cp_async_wait counts them
+	int step = UNROLL << f.shift;
+	f.col += step, f.chunk += step, f.left--, f.ahead++;
+	return true;
 }
 
-// fill brings the flow to its full length.
-DEVICE void fill(Flow &f) {
-	int missing = (ringed(f) ? f.depth - 1 : 1) - f.ahead;
-	for (int i = 0; i < missing; i++) fetch(f);
-}
-
-// next waits for the oldest iteration, fetches one more, and returns the slots
-// of the oldest; without a ring it is in v.
-DEVICE const char *next(Flow &f, Loaded v[UNROLL]) {
-	if (!ringed(f)) {
-		for (int u = 0; u < UNROLL; u++) v[u] = f.pending[u];
-		f.ahead--;
-		fetch(f);
-		return 0;
-	}
-	if (f.depth >= 4) cp_async_wait<2>();
+// take_slots waits for the oldest iteration and returns its slots.
+DEVICE const char *take_slots(Flow &f) {
+	// With a full ring, depth-2 newer ones may be on their way.
+	if (f.ahead < f.depth - 1 || f.depth == 2) cp_async_wait<0>();
 	else if (f.depth == 3) cp_async_wait<1>();
-	else cp_async_wait<0>();
-	__syncwarp(); // the copies of other lanes, too; and all have read the slot that is filled now
-	f.ahead--;
-	fetch(f);
+	else cp_async_wait<2>();
+	__syncwarp(); // the copies of other lanes, too; and all have read the slot before
 	const char *slot = f.ring + f.got * UNROLL * SLOT_BYTES;
 	if (++f.got == f.depth) f.got = 0;
+	f.ahead--;
 	return slot;
 }
 
-// accumulate adds the products of an iteration to y.
-template <int type> DEVICE void accumulate(float &y, const char *slot, const Loaded loaded[UNROLL], int c, const Activations &x, int i, int lanes, int chunks) {
+// add_ring and add_loaded add the products of an iteration to y: chunk c of the
+// matrix is chunk i of the row.
+template <int type> DEVICE void add_ring(float &y, const char *slot, int c, const Activations &x, int i, int shift, int chunks) {
 #pragma unroll
 	for (int u = 0; u < UNROLL; u++) {
-		if (i + u * lanes >= chunks) break;
+		if (i + (u << shift) >= chunks) break;
 		Loaded v;
-		if (slot) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
-		else v = loaded[u];
-		y += dot<type>(v, c + u * lanes, x, i + u * lanes);
+		take(v, slot + u * SLOT_BYTES); // as much of it as the type has
+		y += dot<type>(v, c + (u << shift), x, i + (u << shift));
+	}
+}
+template <int type> DEVICE void add_loaded(float &y, const Loaded loaded[UNROLL], int c, const Activations &x, int i, int shift, int chunks) {
+#pragma unroll
+	for (int u = 0; u < UNROLL; u++) {
+		if (i + (u << shift) >= chunks) break;
+		y += dot<type>(loaded[u], c + (u << shift), x, i + (u << shift));
 	}
 }
 
-// start_flow begins with p. The ring holds MATVEC_WARPS·depth·UNROLL slots.
+// start_flow begins before p. The ring holds MATVEC_WARPS·depth·UNROLL slots.
 DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
 	Flow f;
 	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
-	f.p = p, f.next = 0, f.depth = depth;
-	f.put = f.got = f.ahead = f.n = f.left = 0;
-	f.part = -1, f.lanes = 32, f.chunks = 0;
+	f.p = p, f.next = 0, f.depth = depth, f.at = {-1, 0};
+	f.put = f.got = f.ahead = f.left = f.chunk = f.col = f.chunks = f.shift = f.type = 0;
 	return f;
 }
 
 // A Parked is a flow that waits in shared memory, so that what runs meanwhile
-// has the registers. Its iterations in flight stay so; one in registers is
-// fetched again.
+// has the registers. What was in registers is fetched again.
 struct Parked {
 	const Product *p, *next;
-	int put, got, ahead, n, left;
+	int put, got, ahead, part, unit, left;
 };
 
 DEVICE void park(const Flow &f, Parked *memory) {
 	__syncwarp();
-	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.n, f.left};
+	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.at.part, f.at.unit, f.left};
 	__syncwarp();
 }
 
-DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
+template <bool RING> DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
 	Flow f = start_flow(ring, memory->p, depth);
-	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead, f.n = memory->n;
+	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead;
 	int left = memory->left;
-	if (!ringed(f) && f.ahead > 0) f.ahead = 0, left++;
-	if (left > 0) {
-		f.n--;
-		start_job(f);
-		int done = f.left - left;
-		f.col += done * UNROLL * f.p->lanes, f.chunk += done * UNROLL * f.p->lanes, f.left = left;
-	}
+	if (!RING && f.ahead > 0) f.ahead = 0, left++;
+	f.at = {memory->part, memory->unit};
+	if (left == 0) return f;
+	begin(f);
+	int done = (f.left - left) * (UNROLL << f.shift);
+	f.col += done, f.chunk += done, f.left = left;
 	return f;
 }
 
@@ -612,40 +608,58 @@ DEVICE void block_best(Best b, Best *out, Best *memory) {
 	out[blockIdx.x] = b;
 }
 
-// product computes p, which is f's current product, with its input in x.
-DEVICE void product(const Product &p, Flow &f, const Activations &x, float factor, Best *memory) {
-	int lane = threadIdx.x & 31, chunks = p.cols / 32, lanes = p.lanes;
-	int step = lanes * UNROLL, rounds = (chunks + step - 1) / step;
-	float gate = 0;
+// product computes p with its input in x. f brings its weights, and begins to
+// bring those of f.next.
+template <bool RING> DEVICE void product(const Product &p, Flow &f, Loaded pending[UNROLL], const Activations &x, float factor, Best *memory) {
+	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations(p);
+	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1);
+	Walk at = {-1, 0};
+	int left = 0, row = 0, col = 0, c = 0, type = 0;
+	float y = 0, extra = 0, gate = 0;
 	Best best = {0, -1};
-	for (int n = 0;; n++) {
-		Job j = job(p, n);
-		if (j.part < 0) break;
-		const Part &part = p.part[j.part];
-		int row = j.row + lane / lanes, col = lane % lanes;
-		bool inside = row < part.rows, mine = inside && col == 0;
-		float extra = 0; // loaded before it is needed
-		if (mine && part.bias) extra = __ldg((const float *)part.bias + row);
-		if (mine && p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
-		float y = 0;
-		int c = part.first + row * chunks + col;
-		for (int i = 0; i < rounds; i++) {
-			Loaded v[UNROLL];
-			const char *slot = next(f, v);
-			if (inside && col < chunks) FOR_TYPE(part.type, accumulate, y, slot, v, c, x, col, lanes, chunks)
-			col += step, c += step;
+	for (;;) {
+		if (left == 0) {
+			advance(at, p);
+			if (at.part < p.parts) {
+				const Part &part = p.part[at.part];
+				row = (at.unit << (5 - shift)) + (lane >> shift), col = row < part.rows ? first : chunks;
+				c = part.first + row * chunks + first, type = part.type, left = rounds;
+				y = extra = 0;
+				if (col == 0) { // loaded before it is needed
+					if (part.bias) extra = __ldg((const float *)part.bias + row);
+					if (p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
+				}
+			}
 		}
-		for (int i = lanes / 2; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
-		if (!mine) continue;
+		bool have = left > 0 && f.ahead > 0;
+		const char *slot = 0;
+		Loaded loaded[UNROLL];
+		if (RING && have) slot = take_slots(f);
+		if (!RING && have) {
+			for (int u = 0; u < UNROLL; u++) loaded[u] = pending[u];
+			f.ahead = 0;
+		}
+		while (f.ahead < (RING ? f.depth - 1 : 1) && fetch<RING>(f, pending)) {}
+		if (left == 0) break;
+		if (!have) continue;
+		if (col < chunks) {
+			if (RING) FOR_TYPE(type, add_ring, y, slot, c, x, col, shift, chunks)
+			else FOR_TYPE(type, add_loaded, y, loaded, c, x, col, shift, chunks)
+		}
+		col += UNROLL << shift, c += UNROLL << shift;
+		if (--left > 0) continue;
+
+		for (int i = 1 << shift >> 1; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
 		y = y * factor + extra;
-		if (p.mode == PRODUCT_GLU && j.part == 0) {
+		const Part &part = p.part[at.part];
+		if (p.mode == PRODUCT_GLU && at.part == 0) {
 			gate = y;
-			continue;
+		} else if (first == 0 && row < part.rows) {
+			if (p.mode == PRODUCT_GLU) y *= glu(p.fn, gate);
+			if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
+			((float *)p.part[p.mode == PRODUCT_GLU ? 0 : at.part].dst)[row] = y;
+			if (y == y) best = better(best, {y, row});
 		}
-		if (p.mode == PRODUCT_GLU) y *= glu(p.fn, gate);
-		if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
-		((float *)p.part[p.mode == PRODUCT_GLU ? 0 : j.part].dst)[row] = y;
-		if (y == y) best = better(best, {y, row});
 	}
 	if (p.best) block_best(best, (Best *)p.best, memory);
 }

@@ -38,8 +38,10 @@ type product struct {
 	residual, best   uint64
 	cols, parts      int32
 	mode, fn         int32
-	lanes, normalise int32
+	shift, normalise int32
 	eps, cap         float32
+	units            [3]int32
+	_                int32
 }
 
 type matvecArgs struct {
@@ -48,7 +50,7 @@ type matvecArgs struct {
 	_       int32
 }
 
-var _ = mirror(matvecArgs{}, "matvec")
+var _ = mirror(matvecArgs{}, "matvec", "matvec_ring")
 
 // matVec is a product with one row of x, f32, of a packed weight. It reports
 // whether it is one.
@@ -63,7 +65,7 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 	}
 	region := activationBytes(op.A.Cols())
 	a := matvecArgs{product: p, depth: int32(d.ringDepth(region, sharedOfMatvec))}
-	return true, d.launch("matvec", d.sms(), matvecThreads, region+d.ringBytes(int(a.depth)), unsafe.Pointer(&a))
+	return true, d.launch("matvec"+ringed(a.depth), d.sms(), matvecThreads, region+d.ringBytes(int(a.depth)), unsafe.Pointer(&a))
 }
 
 // setPart says where a weight is and where its results go. It reports whether
@@ -77,25 +79,37 @@ func (d *Device) setPart(p *part, w, dst *tensor.Tensor) bool {
 // finishProduct chooses how many lanes share a row, so that the last of a
 // block's warps is done soonest. It reports whether the product can be.
 func (d *Device) finishProduct(p *product) bool {
-	chunks, wide := int(p.cols)/32, 4
+	chunks, least := int(p.cols)/32, 2
 	rows := 0
 	for i := range p.parts {
 		rows += int(p.part[i].rows)
 		if tensor.DType(p.part[i].dtype).BlockLen() == 256 {
-			wide = 8 // eight lanes share a superblock
+			least = 3 // eight lanes share a superblock
 		}
 	}
 	if p.cols%32 != 0 || rows == 0 || activationBytes(int(p.cols)) > d.info.SharedPerBlock-sharedOfStep {
 		return false
 	}
-	least := 0
-	for lanes := 32; lanes >= wide; lanes /= 2 {
-		perWarp := ceil(ceil(ceil(rows, 32/lanes), d.sms()), matvecWarps)
-		if cost := perWarp * (2*ceil(chunks, 2*lanes) + 1); least == 0 || cost < least {
-			p.lanes, least = int32(lanes), cost
+	best := 0
+	for shift := 5; shift >= least; shift-- {
+		// Iterations of the busiest warp; a unit's sum costs about one more.
+		units := ceil(ceil(ceil(rows, 32>>shift), d.sms()), matvecWarps)
+		if cost := units * (ceil(chunks, 2<<shift) + 1); best == 0 || cost < best {
+			p.shift, best = int32(shift), cost
 		}
 	}
+	for i := range p.parts {
+		p.units[i] = int32(ceil(int(p.part[i].rows), 32>>p.shift))
+	}
 	return true
+}
+
+// ringed is the ending of the kernels with a ring.
+func ringed(depth int32) string {
+	if depth > 0 {
+		return "_ring"
+	}
+	return ""
 }
 
 // Static shared memory of the kernels, rounded up.

@@ -82,7 +82,7 @@ DEVICE void pick(const Pick &k, Best *memory) {
 	if (k.pos) *(int32_t *)k.pos += *(const int32_t *)k.by;
 }
 
-template <int DIM, int CACHE> DEVICE void step(const Step &a) {
+template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 	SHARED Product products[2]; // the current one, and the next
 	SHARED Decode attend;
 	SHARED float sums[2 * MATVEC_WARPS];
@@ -97,7 +97,7 @@ template <int DIM, int CACHE> DEVICE void step(const Step &a) {
 	copy_words(&products[0], all, sizeof(Product));
 	__syncthreads();
 	Flow f = start_flow(memory + a.region, &products[0], a.depth);
-	fill(f);
+	Loaded pending[UNROLL];
 	for (int s = 0; s < a.count; s++) {
 		Stage stage = stages[s];
 		if (a.profile && blockIdx.x == 0 && threadIdx.x == 0) ((int64_t *)a.profile)[s] = clock64();
@@ -109,16 +109,15 @@ template <int DIM, int CACHE> DEVICE void step(const Step &a) {
 			Activations x = activations(memory, p.cols / 32);
 			float factor = prepare(p, x, sums); // has a barrier: the copies are there
 			if (++at < a.product_count) f.next = &products[at & 1];
-			fill(f);
-			product(p, f, x, factor, bests);
+			product<RING>(p, f, pending, x, factor, bests);
 		} else if (stage.kind == STAGE_ATTEND) {
 			park(f, &parked[threadIdx.x >> 5]);
 			for (int unit = blockIdx.x; unit < a.units; unit += gridDim.x) {
 				decode_attention<DIM, CACHE>(attend, unit, memory);
 				__syncthreads();
 			}
-			f = resume(&parked[threadIdx.x >> 5], memory + a.region, a.depth);
-			fill(f);
+			f = resume<RING>(&parked[threadIdx.x >> 5], memory + a.region, a.depth);
+			for (Loaded &v : pending) v = Loaded(); // fetched again: no need to keep it
 		} else if (blockIdx.x == 0) {
 			pick(a.pick, bests);
 		}
@@ -128,10 +127,15 @@ template <int DIM, int CACHE> DEVICE void step(const Step &a) {
 	leave_grid(barrier);
 }
 
-#define STEP(dim) \
-	KERNEL(step_##dim##_f16, Step, MATVEC_THREADS, 1) { step<dim, F16>(a); } \
-	KERNEL(step_##dim##_q8_0, Step, MATVEC_THREADS, 1) { step<dim, Q8_0>(a); }
-STEP(64)
-STEP(96)
-STEP(128)
-STEP(256)
+#define STEP(dim, type, cache) \
+	KERNEL(step_##dim##_##type, Step, MATVEC_THREADS, 1) { step<dim, cache, false>(a); } \
+	KERNEL(step_##dim##_##type##_ring, Step, MATVEC_THREADS, 1) { \
+		if (async_copies) step<dim, cache, true>(a); \
+	}
+STEP(64, f16, F16)
+STEP(96, f16, F16)
+STEP(128, f16, F16)
+STEP(256, f16, F16)
+STEP(64, q8_0, Q8_0)
+STEP(128, q8_0, Q8_0)
+STEP(256, q8_0, Q8_0)

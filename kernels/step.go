@@ -19,19 +19,27 @@ type stepArgs struct {
 	region, _                 int32
 }
 
-var _ = mirror(stepArgs{}, "step_64_f16", "step_64_q8_0", "step_96_f16", "step_96_q8_0",
-	"step_128_f16", "step_128_q8_0", "step_256_f16", "step_256_q8_0")
+var _ = mirror(stepArgs{}, stepKernels()...)
 
 // stepKernel is the persistent kernel for heads of dim numbers and a type of
-// cache, "" if there is none.
-func (d *Device) stepKernel(dim int, cache tensor.DType) string {
-	switch dim {
-	case 64, 96, 128, 256:
-		if cache == tensor.F16 || cache == tensor.Q8_0 {
-			return fmt.Sprintf("step_%d_%s", dim, cache)
-		}
+// cache, without its ending (ringed), "" if there is none.
+func stepKernel(dim int, cache tensor.DType) string {
+	switch {
+	case (dim == 64 || dim == 128 || dim == 256) && (cache == tensor.F16 || cache == tensor.Q8_0), dim == 96 && cache == tensor.F16:
+		return fmt.Sprintf("step_%d_%s", dim, cache)
 	}
 	return ""
+}
+
+func stepKernels() (all []string) {
+	for _, dim := range []int{64, 96, 128, 256} {
+		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
+			if k := stepKernel(dim, cache); k != "" {
+				all = append(all, k, k+ringed(1))
+			}
+		}
+	}
+	return all
 }
 
 // A step is the stages of one token, launched as one cooperative kernel. It
@@ -76,7 +84,7 @@ func (f *fusion) drop() error {
 func (f *fusion) build() (*step, error) {
 	d := f.d
 	op := f.attends[0].op
-	s := &step{dev: d, kernel: d.stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
+	s := &step{dev: d, kernel: stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
 	a := &s.args
 	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
 	region := decodeShared
@@ -85,6 +93,7 @@ func (f *fusion) build() (*step, error) {
 	}
 	a.region, a.depth = int32(region), int32(d.ringDepth(region, sharedOfStep))
 	s.smem = region + d.ringBytes(int(a.depth))
+	s.kernel += ringed(a.depth)
 
 	if f.pick.token != 0 {
 		f.pick.best = f.own(8 * d.sms())
