@@ -15,6 +15,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/synth"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 // A benchResult is one line of the table; the names are those of llama-bench.
@@ -31,6 +32,8 @@ type benchResult struct {
 	StreamRead      float64   `json:"stream_read_gb_per_second,omitempty"` // what the card reads at best, measured here
 	HostMicros      float64   `json:"host_us_per_token,omitempty"`         // host's work beside a card's, decode only
 	Seconds         float64   `json:"seconds,omitempty"`                   // of the test load
+	Announced       int64     `json:"memory_announced_bytes,omitempty"`    // on cards, before loading
+	Used            int64     `json:"memory_used_bytes,omitempty"`         // on cards, with a session at work
 	Samples         []float64 `json:"samples"`
 }
 
@@ -41,6 +44,10 @@ type bench struct {
 	prompt, gen, repeat, depth int
 	only                       []string // operations
 	ops, load, asJSON          bool
+
+	cards  []tensor.Device
+	before int64 // bytes that they had free
+	used   int64 // bytes that the model and a session have taken of them
 }
 
 // newBench measures prefill and decode as llama-bench does.
@@ -114,6 +121,7 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 			return err
 		}
 	}
+	b.cards, b.before = o.GPUs, freeBytes(o.GPUs)
 	start := time.Now()
 	m, err := engine.LoadFile(cmd.Context(), f, o)
 	if err != nil {
@@ -150,6 +158,14 @@ func (b *bench) file(name string, onCard bool) (*gguf.File, error) {
 		return nil, usageError{err}
 	}
 	return f, nil
+}
+
+func freeBytes(devices []tensor.Device) (free int64) {
+	for _, d := range devices {
+		n, _ := d.Memory()
+		free += n
+	}
+	return free
 }
 
 func writeShape(cmd *cobra.Command, shape, path string) error {
@@ -224,6 +240,11 @@ func (b *bench) result(m *engine.Model, test string, samples, hostMicros []float
 	mean, dev := meanStdDev(samples)
 	r := benchResult{Model: info.Arch + " " + info.FileType, Size: info.WeightBytes, Params: info.Params, Threads: b.threadCount(),
 		Device: info.Device, TokensPerSecond: mean, StdDev: dev, Samples: samples}
+	for _, u := range info.Devices {
+		if u.Device != "cpu" {
+			r.Announced, r.Used = r.Announced+u.Bytes(), b.used
+		}
+	}
 	if b.shape != "" {
 		r.Model = b.shape + " " + info.FileType
 	}
@@ -261,6 +282,7 @@ func (b *bench) samples(ctx context.Context, m *engine.Model, n int, step func(c
 			host = append(host, float64((stats.DecodeTime-stats.WaitTime).Nanoseconds())/1e3/float64(max(1, stats.NewTokens-1)))
 		}
 	}
+	b.used = max(b.used, b.before-freeBytes(b.cards))
 	return rates, host, nil
 }
 
@@ -345,8 +367,15 @@ func printBench(w io.Writer, results []benchResult) error {
 			return err
 		}
 	}
-	if len(results) > 0 && results[0].StreamRead > 0 {
-		fmt.Fprintf(w, "\nThe card reads its memory at %.0f GB/s.\n", results[0].StreamRead)
+	if len(results) == 0 {
+		return nil
+	}
+	last := results[len(results)-1]
+	if last.StreamRead > 0 {
+		fmt.Fprintf(w, "\nThe card reads its memory at %.0f GB/s.\n", last.StreamRead)
+	}
+	if last.Used > 0 {
+		fmt.Fprintf(w, "Memory on cards: %.1f MiB announced, %.1f MiB used.\n", float64(last.Announced)/(1<<20), float64(last.Used)/(1<<20))
 	}
 	return nil
 }
