@@ -30,13 +30,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed runtime
 var sources embed.FS
 
-// ErrNoCompiler is what Build returns on a machine without g++.
-var ErrNoCompiler = errors.New("the emulated GPU needs g++")
+// ErrNoCompiler is what Build returns on a machine without g++, or one that
+// does not run Linux.
+var ErrNoCompiler = errors.New("the emulated GPU needs Linux and g++")
 
 // Use builds the library with the kernels of this module, unless
 // LLCUDA_LIBCUDA names one already, and sets LLCUDA_LIBCUDA to it. After an
@@ -100,6 +102,9 @@ func headers(kernels string) string {
 }
 
 func build(kernels, include string) (string, error) {
+	if runtime.GOOS != "linux" {
+		return "", fmt.Errorf("%w: this is %s", ErrNoCompiler, runtime.GOOS)
+	}
 	gxx, err := exec.LookPath("g++")
 	if err != nil {
 		return "", fmt.Errorf("%w: %v", ErrNoCompiler, err)
@@ -130,7 +135,7 @@ type builder struct {
 // once makes the file named by key with run, which gets a name to write to.
 func (b *builder) once(key string, run func(out string) error) (string, error) {
 	path := filepath.Join(b.cache, "objects", key+".so")
-	if _, err := os.Stat(path); err == nil {
+	if now := time.Now(); os.Chtimes(path, now, now) == nil {
 		return path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -314,12 +319,13 @@ func (b *builder) assemble(parts []*part) (string, error) {
 	}
 	dir := filepath.Join(b.cache, "lib-"+hash(key))
 	lib := filepath.Join(dir, "libcuda.so")
-	if _, err := os.Stat(lib); err == nil {
+	if now := time.Now(); os.Chtimes(dir, now, now) == nil {
 		return lib, nil
 	}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return "", err
 	}
+	b.forget()
 	tmp, err := os.MkdirTemp(b.cache, "new-*")
 	if err != nil {
 		return "", err
@@ -338,3 +344,17 @@ func (b *builder) assemble(parts []*part) (string, error) {
 	}
 	return lib, os.Chmod(dir, 0o755)
 }
+
+// forget removes what no build has used for some days.
+func (b *builder) forget() {
+	for _, pattern := range []string{"lib-*", "new-*", "objects/*", "runtime-*"} {
+		paths, _ := filepath.Glob(filepath.Join(b.cache, pattern))
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > unused && path != b.sources {
+				os.RemoveAll(path)
+			}
+		}
+	}
+}
+
+const unused = 3 * 24 * time.Hour
