@@ -26,7 +26,12 @@ var architectures = []struct{ machine, base string }{
 
 // options are those of every compilation. Line numbers are left out: with them
 // come time stamps.
-var options = []string{"--std=c++17", "--diag-suppress=177"} // 177: a function of a header is not used
+var options = []string{"--std=c++17"}
+
+// quiet turns warnings off that a header for many uses deserves: 128, a loop
+// that is not reachable for some parameters of a template; 177, a function that
+// is not used.
+var quiet = []string{"--diag-suppress=128", "--diag-suppress=177"}
 
 // A module is one source and what it is compiled to.
 type module struct {
@@ -103,7 +108,7 @@ func code(text string) string {
 // compile writes a module's images for one architecture into a folder. They
 // are packed by gzip, whose comment is the hash of what they were made of.
 func (m *module) compile(c *compiler, machine, dir string) error {
-	o, err := c.compile(m.name+".cu", m.source, m.headers, append(options, "--gpu-architecture="+machine)...)
+	o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=" + machine})...)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func report(c *compiler, dir string, only []string, w io.Writer) error {
 		for _, match := range cold.FindAllStringSubmatch(m.source, -1) {
 			excused[match[1]] = true
 		}
-		o, err := c.compile(m.name+".cu", m.source, m.headers, append(options, "--gpu-architecture=sm_75", "--ptxas-options=-v")...)
+		o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=sm_75", "--ptxas-options=-v"})...)
 		if err != nil {
 			return err
 		}
