@@ -31,6 +31,9 @@ func convert(v any, level int) (any, error) {
 	case json.Number:
 		return number(string(v))
 	case json.RawMessage:
+		if len(v) == 0 {
+			return nil, nil
+		}
 		return decodeJSON(v)
 	case []any:
 		return convertList(v, level)

@@ -243,7 +243,7 @@ func (p *parser) test(e expr) expr {
 }
 
 func (p *parser) arguments() (a arguments) {
-	open := p.expect("(")
+	open, given := p.expect("("), map[string]bool{}
 	for !p.take(")") {
 		if len(a.list)+len(a.named) > 0 || a.rest != nil || a.more != nil {
 			p.expect(",")
@@ -259,6 +259,10 @@ func (p *parser) arguments() (a arguments) {
 		case p.take("**"):
 			a.more = p.expression()
 		case t.kind == "name" && p.tokens[p.at+1].is("="):
+			if given[t.text] {
+				p.fail(t.at, "argument %q is given twice", t.text)
+			}
+			given[t.text] = true
 			p.at += 2
 			a.names = append(a.names, t.text)
 			a.named = append(a.named, p.expression())

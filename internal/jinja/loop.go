@@ -63,8 +63,9 @@ func (s *forBlock) run(m *machine, in any, depth int) flow {
 	return f
 }
 
-// filter passes on the items for which the test of the block holds. It runs
-// when the item is asked for: the body may change what the test looks at.
+// filter passes on the items for which the test of the block holds, an item
+// of several variables as their tuple. It runs when the item is asked for:
+// the body may change what the test looks at.
 func (s *forBlock) filter(m *machine, items func() (any, bool)) func() (any, bool) {
 	e := newEnv(m, s.testFrame, m.env)
 	return func() (v any, ok bool) {
@@ -75,7 +76,10 @@ func (s *forBlock) filter(m *machine, items func() (any, bool)) func() (any, boo
 			m.work(1)
 			m.assign(e, s.target, v)
 			holds := false
-			m.inside(e, func() { holds = m.truth(m.eval(s.test)) })
+			m.inside(e, func() {
+				holds = m.truth(m.eval(s.test))
+				v = m.eval(s.target)
+			})
 			if holds {
 				return v, true
 			}

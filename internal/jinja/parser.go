@@ -280,12 +280,17 @@ func (p *parser) checkCaller(b *macroBlock) {
 
 func (p *parser) signature(b *macroBlock) {
 	p.expect("(")
+	declared := map[string]bool{}
 	for !p.take(")") {
 		if len(b.params) > 0 {
 			p.expect(",")
 		}
 		word := p.expectName()
 		p.assignable(word)
+		if declared[word.text] {
+			p.fail(word.at, "parameter %q is declared twice", word.text)
+		}
+		declared[word.text] = true
 		b.params = append(b.params, &name{place: place(word.at), text: word.text})
 		if p.take("=") {
 			b.defaults = append(b.defaults, p.expression())

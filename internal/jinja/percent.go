@@ -6,66 +6,48 @@ import (
 	"strings"
 )
 
-var percentField = regexp.MustCompile(`^(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?(.)`)
+// percentField is what follows a "%": (key), flags, width, precision, kind.
+var percentField = regexp.MustCompile(`^(\([^)]*\))?([-+ #0]*)(\*|\d+)?(\.(?:\*|\d+)?)?[hlL]?(.)`)
 
-// percent is "format % values": a tuple, a mapping, or one value.
+// A percenter formats "format % values".
+type percenter struct {
+	m     *machine
+	given any
+	rest  []any // the values: those of a tuple, else the one given
+	used  int
+}
+
 func (m *machine) percent(format, values any) any {
-	list, isList := values.(*list)
-	named, _ := values.(*Map)
-	rest := []any{values}
-	if isList && list.tuple {
-		rest = list.items
-	}
-	used := 0
-	next := func() any {
-		if used == len(rest) {
-			m.fail("%% wants more values than the %d given", len(rest))
-		}
-		used++
-		return rest[used-1]
+	f := &percenter{m: m, given: values, rest: []any{values}}
+	if l, ok := values.(*list); ok && l.tuple {
+		f.rest = l.items
 	}
 	var b builder
 	s := m.str(format)
 	for {
-		i := strings.IndexByte(s, '%')
-		if i < 0 {
+		text, after, found := strings.Cut(s, "%")
+		b.add(m, text)
+		if !found {
 			break
 		}
-		b.add(m, s[:i])
-		p := percentField.FindStringSubmatch(s[i+1:])
+		p := percentField.FindStringSubmatch(after)
 		if p == nil {
 			m.fail("%% at the end of a format is not well-formed; write %%%%")
 		}
-		field := s[i+1 : i+1+len(p[0])]
-		s = s[i+1+len(p[0]):]
+		s = after[len(p[0]):]
 		if p[5] == "%" {
 			b.add(m, "%")
 			continue
 		}
-		value := next
-		if p[1] != "" || strings.HasPrefix(field, "(") {
-			if named == nil {
-				m.fail("%%(%s) wants a mapping, got a %s", p[1], typeName(values))
-			}
-			used = len(rest)
-			value = func() any {
-				v, ok := m.find(named, p[1])
-				if !ok {
-					m.fail("no value %s in the mapping", quote(p[1]))
-				}
-				return v
-			}
-		}
-		text := m.percentValue(p, strings.Contains(field, "."), next, value)
-		if isMarkup(format) && !strings.ContainsAny(p[5], "r") {
+		text = f.field(p)
+		if isMarkup(format) && p[5] != "r" {
 			text = m.escape(text)
 		}
 		b.add(m, text)
 	}
-	if used < len(rest) && !subscriptable(values) {
-		m.fail("%% has %d values, the format wants %d; write %%%% for a percent sign", len(rest), used)
+	if f.used < len(f.rest) && !subscriptable(values) {
+		m.fail("%% has %d values, the format wants %d; write %%%% for a percent sign", len(f.rest), f.used)
 	}
-	b.add(m, s)
 	return like(format, b.String())
 }
 
@@ -81,84 +63,119 @@ func subscriptable(v any) bool {
 	return false
 }
 
-// percentValue formats a value as the field p says.
-func (m *machine) percentValue(p []string, precise bool, next, value func() any) string {
-	sp := spec{precision: -1, alternate: strings.Contains(p[2], "#"), fill: " ", align: ">", kind: p[5]}
-	size := func(text string) int {
-		if text == "*" {
-			return m.wantInt("*", next())
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil && text != "" {
-			m.fail("%%: size %s is too large", text)
-		}
-		return n
+// next is the next value.
+func (f *percenter) next() any {
+	if f.used == len(f.rest) {
+		f.m.fail("%% wants more values than the %d given", len(f.rest))
 	}
-	if sp.width = size(p[3]); sp.width < 0 || strings.Contains(p[2], "-") {
-		sp.width, sp.align = max(sp.width, -sp.width), "<"
-	} else if strings.Contains(p[2], "0") && !strings.ContainsAny(p[5], "srac") {
-		sp.fill, sp.align = "0", "="
+	f.used++
+	return f.rest[f.used-1]
+}
+
+// value is the next value, or that of a key in brackets.
+func (f *percenter) value(key string) any {
+	if key == "" {
+		return f.next()
 	}
-	if precise {
-		sp.precision = size(p[4])
+	f.used = len(f.rest)
+	d, ok := f.given.(*Map)
+	if !ok {
+		f.m.fail("%%%s wants a mapping, got a %s", key, typeName(f.given))
+	}
+	v, ok := f.m.find(d, key[1:len(key)-1])
+	if !ok {
+		f.m.fail("%%%s is not in the mapping", key)
+	}
+	return v
+}
+
+// size is a width or a precision: a number, or "*" for the next value.
+func (f *percenter) size(text string) int {
+	if text == "*" {
+		return f.m.wantInt("*", f.next())
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil && text != "" {
+		f.m.fail("%%: size %s is too large", text)
+	}
+	return n
+}
+
+// field formats one value as the parts of its field say.
+func (f *percenter) field(p []string) string {
+	s := &spec{precision: -1, alternate: strings.Contains(p[2], "#"), fill: " ", align: ">", kind: p[5]}
+	if s.width = f.size(p[3]); s.width < 0 || strings.Contains(p[2], "-") {
+		s.width, s.align = max(s.width, -s.width), "<"
+	} else if strings.Contains(p[2], "0") && !strings.Contains("srac", p[5]) {
+		s.fill, s.align = "0", "="
+	}
+	if p[4] != "" {
+		s.precision = f.size(p[4][1:])
 	}
 	for _, sign := range []string{" ", "+"} {
 		if strings.Contains(p[2], sign) {
-			sp.sign = sign
+			s.sign = sign
 		}
 	}
-	v := value()
-	if u, ok := v.(undefined); ok && !strings.ContainsAny(p[5], "sra") {
+	return f.format(f.value(p[1]), s)
+}
+
+func (f *percenter) format(v any, s *spec) string {
+	m := f.m
+	if u, ok := v.(undefined); ok && !strings.Contains("sra", s.kind) {
 		m.fail("%s", u.why)
 	}
-	switch p[5] {
-	case "s", "r", "a":
-		sp.kind, sp.sign = "s", ""
-		if p[5] == "s" {
-			return m.formatSpec(m.str(v), &sp)
-		} else if p[5] == "a" {
-			return m.formatSpec(m.ascii(v), &sp)
-		}
-		return m.formatSpec(m.repr(v), &sp)
+	switch s.kind {
+	case "s":
+		return m.formatText(m.str(v), s)
+	case "r":
+		return m.formatText(m.repr(v), s)
+	case "a":
+		return m.formatText(m.ascii(v), s)
 	case "c":
-		sp.sign = ""
+		s.precision = -1
 		if t, ok := asString(v); ok && m.runes(t) == 1 {
-			sp.kind, sp.precision = "s", -1
-			return m.formatSpec(t, &sp)
+			return m.formatText(t, s)
 		}
-		return m.formatInt(int64(m.wantInt("%c", v)), &sp)
+		s.sign = ""
+		return m.formatInt(int64(m.wantInt("%c", v)), s)
 	case "d", "i", "u", "x", "X", "o":
-		return m.percentInt(v, &sp)
+		return m.percentInt(v, s)
 	case "e", "E", "f", "F", "g", "G":
 		if !isNumber(v) {
-			m.fail("%%%s wants a number, got a %s", p[5], typeName(v))
+			m.fail("%%%s wants a number, got a %s", s.kind, typeName(v))
 		}
-		return m.formatSpec(v, &sp)
+		return m.formatSpec(v, s)
 	}
-	m.fail("%%%s is no format; write %%%% for a percent sign", p[5])
+	m.fail("%%%s is no format; write %%%% for a percent sign", s.kind)
 	return ""
 }
 
-func (m *machine) percentInt(v any, sp *spec) string {
-	if sp.kind == "i" || sp.kind == "u" {
-		sp.kind = "d"
+// formatText is a string cut to the precision and filled up to the width.
+func (m *machine) formatText(text string, s *spec) string {
+	return m.formatSpec(text, &spec{fill: s.fill, align: s.align, width: s.width, precision: s.precision})
+}
+
+// percentInt formats an integer; its precision is the least number of digits.
+func (m *machine) percentInt(v any, s *spec) string {
+	if s.kind == "i" || s.kind == "u" {
+		s.kind = "d"
 	}
-	if _, ok := v.(float64); ok && sp.kind == "d" {
+	if _, ok := v.(float64); ok && s.kind == "d" {
 		v = filterInt(m, v, []any{missing{}, missing{}})
 	}
 	if !isInt(v) {
-		m.fail("%%%s wants an integer, got a %s", sp.kind, typeName(v))
+		m.fail("%%%s wants an integer, got a %s", s.kind, typeName(v))
 	}
-	if sp.precision < 0 {
-		return m.formatInt(v, sp)
+	if s.precision < 0 {
+		return m.formatInt(v, s)
 	}
-	if sp.precision > maxPrecision {
-		m.fail("%%: precision %d, at most %d allowed", sp.precision, maxPrecision)
+	if s.precision > maxPrecision {
+		m.fail("%%: precision %d, at most %d allowed", s.precision, maxPrecision)
 	}
-	bare := spec{kind: sp.kind, precision: -1, fill: "0", align: "=", alternate: sp.alternate, sign: sp.sign, width: sp.precision}
-	i, _ := wide(v)
-	if i.Sign() < 0 || sp.sign != "" {
+	bare := spec{kind: s.kind, precision: -1, fill: "0", align: "=", alternate: s.alternate, sign: s.sign, width: s.precision}
+	if i, _ := wide(v); i.Sign() < 0 || s.sign != "" {
 		bare.width++
 	}
-	return m.align(sp, "", m.formatInt(v, &bare), ">")
+	return m.align(s, "", m.formatInt(v, &bare), ">")
 }
