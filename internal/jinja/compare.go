@@ -96,9 +96,9 @@ func (m *machine) equalMaps(a, b *Map) bool {
 		return false
 	}
 	defer m.nest()()
-	for h, i := range a.index {
-		j, ok := b.index[h]
-		if !ok || !m.equal(a.values[i], b.values[j]) {
+	for i, key := range a.keys {
+		v, ok := m.find(b, key)
+		if !ok || !m.equal(a.values[i], v) {
 			return false
 		}
 	}

@@ -57,16 +57,11 @@ func Parse(src string) (t *Template, err error) {
 	src = strings.ToValidUTF8(src, "\ufffd")
 	src = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(src)
 	src = strings.TrimSuffix(src, "\n")
-	defer func() {
-		if err != nil {
-			t = nil
-		}
-	}()
 	defer catch(src, &err)
 	if len(src) > maxSource {
 		return nil, &Error{1, 1, fmt.Errorf("template of %d bytes, at most %d allowed: %w", len(src), maxSource, ErrLimit)}
 	}
-	p := &parser{src: src, tokens: lex(src)}
+	p := &parser{tokens: lex(src)}
 	body, _ := p.statements(token{})
 	return &Template{src: src, body: body, frame: bind(body)}, nil
 }
@@ -89,11 +84,6 @@ func (t *Template) Render(ctx context.Context, vars map[string]any) (result stri
 			return "", fmt.Errorf("jinja: variable %q: %w", name, err)
 		}
 	}
-	defer func() {
-		if err != nil {
-			result = ""
-		}
-	}()
 	defer catch(t.src, &err)
 	m.out = &strings.Builder{}
 	m.env = newEnv(m, t.frame, nil)

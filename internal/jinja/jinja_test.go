@@ -143,6 +143,7 @@ var hostile = map[string]string{
 	"macros without end":    `{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}`,
 	"caller without end":    `{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{% call m() %}{% endcall %}`,
 	"default without end":   `{% macro m(x=m()) %}{% endmacro %}{{ m() }}`,
+	"nested macro":          `{% macro m() %}` + strings.Repeat("{% if 1 %}", 150) + `{{ ` + strings.Repeat("(", 15) + `m() ~ ''` + strings.Repeat(")", 15) + ` }}` + strings.Repeat("{% endif %}", 150) + `{% endmacro %}{{ m() }}`,
 	"loop without end":      `{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}`,
 	"deep list":             `{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}`,
 	"deep list as JSON":     `{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x|tojson }}`,

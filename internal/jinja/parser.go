@@ -16,7 +16,6 @@ const (
 // A parser builds the tree by recursive descent, as jinja2/parser.py does:
 // statements here, expressions in expression.go.
 type parser struct {
-	src    string
 	tokens []token
 	at     int
 	depth  int
