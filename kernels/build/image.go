@@ -126,6 +126,15 @@ func (m *module) compile(c *compiler, machine, dir string) error {
 	return err
 }
 
+// size is how much text the compiler gets.
+func (m *module) size() int {
+	n := len(m.source)
+	for _, text := range m.headers {
+		n += len(text)
+	}
+	return n
+}
+
 // files are the names of a module's images.
 func (m *module) files() (names []string) {
 	for _, arch := range architectures {
@@ -208,6 +217,7 @@ func build(sources, dir string, force bool, workers int, compile func(module, ma
 	var wg sync.WaitGroup
 	free := make(chan bool, workers)
 	errs := make([][]error, len(all))
+	slices.SortFunc(all, func(a, b module) int { return b.size() - a.size() }) // what takes longest is not to be waited for in the end
 	for i, m := range all {
 		if !force && m.current(dir) {
 			continue
