@@ -1,3 +1,5 @@
+//go:build linux
+
 // Build compiles the kernels ahead of time: every .cu file of a folder to
 // machine code and PTX, which package kernels embeds. It needs NVRTC 12.1, whose
 // wheel lies where LLCUDA_NVRTC says; `make kernels` fetches it. The same
