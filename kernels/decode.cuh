@@ -11,8 +11,8 @@
 //	out    (16 dims × 8)  = vᵀ (dims × 16 keys) · weights (16 keys × rows)
 //
 // The order of dims in a product is free, so a lane loads 8 neighbours at once
-// and calls them the dims that the fragment wants. Heads of 128 and 256 take
-// teams of 2 and 4 warps: each scores 8 keys and sums 64 dims of all keys.
+// and calls them the dims that the fragment wants. Large heads take teams of
+// warps: each scores 8 keys, and sums some dims of all keys of the team.
 //
 // Splits leave their largest scores, sums and values in `partials`; the last
 // to arrive joins them in order, so that the result is the same every time.
@@ -189,11 +189,12 @@ DEVICE void put_new(const Head<DIM> &h, const Decode &a, int which, DecodeShared
 	}
 }
 
-// A Team is the warps that share a tile of keys. Of the tile a warp scores
-// 8·scored keys and sums `dims` numbers of each.
+// A Team is the warps that share a tile of keys. A warp scores 8·scored of them,
+// with one of `halves` parts of the head, and sums `dims` numbers of all.
 template <int DIM, int TYPE> struct Team {
-	static const int warps = DIM == 256 ? 4 : DIM == 128 || DIM == 96 && TYPE == CACHE_F16 ? 2 : 1, scored = warps == 1 ? 2 : 1;
-	static const int keys = 8 * scored * warps, dims = DIM / warps, count = decode_warps / warps;
+	static const int warps = DIM == 256 ? 8 : DIM == 128 || DIM == 96 && TYPE == CACHE_F16 ? 2 : 1;
+	static const int halves = DIM == 256 ? 2 : 1, width = DIM / halves, scored = warps == 1 ? 2 : 1;
+	static const int keys = 8 * scored * warps / halves, dims = DIM / warps, count = decode_warps / warps;
 };
 
 // A Span is the part of a cache that a unit reads: numbers `first` on of the
@@ -231,7 +232,7 @@ template <int TYPE, int N, int KEYS> DEVICE void fetch_strip(Piece<TYPE, N> (&p)
 // What a lane has of the keys that its warp scores, and of the values that it
 // sums: strips of 8 numbers, and strips of fewer for what is left of the head.
 template <int DIM, int TYPE> struct Keys {
-	Piece<TYPE, 8> wide[DIM / 32][Team<DIM, TYPE>::scored];
+	Piece<TYPE, 8> wide[Team<DIM, TYPE>::width / 32][Team<DIM, TYPE>::scored];
 	Piece<TYPE, 4> rest[Team<DIM, TYPE>::scored];
 };
 template <int DIM, int TYPE> struct Values {
@@ -243,15 +244,15 @@ template <int DIM, int TYPE> struct Values {
 // value_at is the position of lane's value i in a tile.
 DEVICE int value_at(int i) { return i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2; }
 
-template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position) {
-	const int n = Team<DIM, TYPE>::scored;
-	int less = threadIdx.x % 4 * 8, t = threadIdx.x % 4;
+template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position, int dim) {
+	const int n = Team<DIM, TYPE>::scored, width = Team<DIM, TYPE>::width;
+	int t = threadIdx.x % 4, less = dim + 8 * t;
 	Spot at[n];
 #pragma unroll
 	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i, less);
 #pragma unroll
-	for (int c = 0; c < DIM / 32; c++) fetch_strip(k.wide[c], at, 32 * c + less, less);
-	if constexpr (DIM % 32) fetch_strip(k.rest, at, DIM / 32 * 32 + 4 * t, less);
+	for (int c = 0; c < width / 32; c++) fetch_strip(k.wide[c], at, 32 * c + less, less);
+	if constexpr (width % 32) fetch_strip(k.rest, at, dim + width / 32 * 32 + 4 * t, less);
 }
 
 template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
@@ -273,14 +274,15 @@ template <int DIM, int TYPE, int N> DEVICE void patch(Piece<TYPE, N> &p, const c
 
 // patch_keys and patch_values put the new key and value in their place; it is
 // key `fresh` of those that the warp scores, or of the tile.
-template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int fresh, const char *key) {
+template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int dim, int fresh, const char *key) {
+	const int width = Team<DIM, TYPE>::width;
 	int t = threadIdx.x % 4, g = threadIdx.x % 32 / 4;
 #pragma unroll
 	for (int i = 0; i < Team<DIM, TYPE>::scored; i++) {
 		if (fresh != g + 8 * i) continue;
 #pragma unroll
-		for (int c = 0; c < DIM / 32; c++) patch<DIM>(k.wide[c][i], key, 32 * c + 8 * t);
-		if constexpr (DIM % 32) patch<DIM>(k.rest[i], key, DIM / 32 * 32 + 4 * t);
+		for (int c = 0; c < width / 32; c++) patch<DIM>(k.wide[c][i], key, dim + 32 * c + 8 * t);
+		if constexpr (width % 32) patch<DIM>(k.rest[i], key, dim + width / 32 * 32 + 4 * t);
 	}
 }
 
@@ -297,22 +299,23 @@ template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int 
 	}
 }
 
-// score: lane i gets those of row i/4 with keys 2(i%4), 2(i%4)+1 of each 8.
-template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM, TYPE>::scored], const Keys<DIM, TYPE> &k, const DecodeShared<DIM, TYPE> *shared) {
-	const int n = Team<DIM, TYPE>::scored;
+// score: lane i gets those of row i/4 with keys 2(i%4), 2(i%4)+1 of each 8, as
+// far as numbers `dim` on of the head make them.
+template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM, TYPE>::scored], const Keys<DIM, TYPE> &k, int dim, const DecodeShared<DIM, TYPE> *shared) {
+	const int n = Team<DIM, TYPE>::scored, width = Team<DIM, TYPE>::width, strips = width / 32;
 	int lane = threadIdx.x % 32;
-	const uint16_t *q = &shared->q[lane % 16][lane / 16 * 8];
+	const uint16_t *q = &shared->q[lane % 16][lane / 16 * 8] + dim;
 	float c[2][n][4] = {}; // two chains of products take less time than one
 	uint32_t a[4];
 #pragma unroll
-	for (int i = 0; i < DIM / 16; i++) {
+	for (int i = 0; i < width / 16; i++) {
 		ldmatrix4(a, q + 16 * i);
 #pragma unroll
 		for (int j = 0; j < n; j++) {
-			bool wide = i < DIM / 32 * 2;
+			bool wide = i < 2 * strips;
 			uint32_t b[2];
-			b[0] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2) : word(k.rest[j], 0);
-			b[1] = wide ? word(k.wide[i / 2 % (DIM / 32)][j], i % 2 * 2 + 1) : word(k.rest[j], 1);
+			b[0] = wide ? word(k.wide[i / 2 % strips][j], i % 2 * 2) : word(k.rest[j], 0);
+			b[1] = wide ? word(k.wide[i / 2 % strips][j], i % 2 * 2 + 1) : word(k.rest[j], 1);
 			mma_f16(c[i % 2][j], a, b);
 		}
 	}
@@ -545,12 +548,13 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const D
 // calls __syncthreads before the next use of it.
 template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
 	typedef Team<DIM, TYPE> T;
-	const bool early = DIM <= 80 || DIM == 128; // there are registers for values beside all else
+	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
 	static_assert(sizeof(DecodeShared<DIM, TYPE>) <= decode_slots && decode_slots + sizeof(DecodeSums) <= decode_shared, "shared memory");
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
 	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4, g = lane / 4;
 	int team = warp / T::warps, mate = warp % T::warps;
+	int octet = mate / T::halves, part = mate % T::halves * T::width; // what a mate scores: 8 keys, numbers of a head
 
 	int split = (uint64_t)(uint32_t)unit * a.sets_inverse >> 31, set = unit - split * a.sets, kv = set, pass = 0;
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
@@ -573,7 +577,7 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 		int job = decode_warps - 1 - warp, jobs = fresh >= 0 ? rows + 2 : rows; // the last warps have no keys when there are few
 		if (job < jobs) read_job<DIM, MANY>(head, a, job, first, rows, kv);     // all first loads before the first wait
 		if (position < end) {
-			fetch_keys(k, a.k, span, position + mate * 8 + g);
+			fetch_keys(k, a.k, span, position + octet * 8 + g, part);
 			if (early) fetch_values(v, a.v, span, position, mate * T::dims);
 		}
 		for (; job < jobs; job += decode_warps) {
@@ -587,26 +591,32 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	for (int i = 0; i == 0 || i * T::count < tiles; i++, position += T::count * T::keys) {
 		bool busy = position < end;
 		if (busy && i > 0) {
-			fetch_keys(k, a.k, span, position + mate * 8 + g);
+			fetch_keys(k, a.k, span, position + octet * 8 + g, part);
 			fetch_values(v, a.v, span, position, mate * T::dims);
 		}
 		float2 own[T::scored], s[T::keys / 8];
 		float factor = sums->factor[g];
 		if (busy) {
 			if (fresh >= position && fresh < position + T::keys) {
-				patch_keys(k, fresh - position - mate * 8, shared->fresh[0]);
+				patch_keys(k, part, fresh - position - octet * 8, shared->fresh[0]);
 				patch_values(v, mate * T::dims, fresh - position, shared->fresh[1]);
 			}
-			score<DIM, TYPE>(own, k, shared);
+			score<DIM, TYPE>(own, k, part, shared);
 		}
-		if (T::warps > 1) { // what the mates have scored
-			if (busy) shared->score[i % 2][warp % (T::warps > 1 ? decode_warps : 1)][lane] = own[0];
+		auto *all = shared->score[i % 2]; // what all mates have scored
+		if constexpr (T::warps > 1) {
+			if (busy) all[warp][lane] = own[0];
 			__syncthreads();
 		}
 		if (!busy) continue;
 #pragma unroll
 		for (int j = 0; j < T::keys / 8; j++) {
-			s[j] = T::warps == 1 ? own[j % T::scored] : shared->score[i % 2][(team * T::warps + j) % (T::warps > 1 ? decode_warps : 1)][lane];
+			s[j] = make_float2(0, 0);
+			if constexpr (T::warps == 1) s[j] = own[j];
+#pragma unroll
+			for (int h = 0; h < T::halves; h++) {
+				if constexpr (T::warps > 1) s[j].x += all[team * T::warps + j * T::halves + h][lane].x, s[j].y += all[team * T::warps + j * T::halves + h][lane].y;
+			}
 			s[j].x *= factor, s[j].y *= factor;
 		}
 		if (a.softcap != 0) {
