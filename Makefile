@@ -25,7 +25,8 @@ kernels-report: .cuda/stamp ## what the kernels take of a T4: registers, spills,
 	@go run ./kernels/build -report
 
 .cuda/stamp: kernels/build/requirements.txt
-	python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade --target .cuda -r $<
+	python3 -m venv .cuda/pip
+	.cuda/pip/bin/pip install -q --disable-pip-version-check --no-deps --upgrade --target .cuda -r $<
 	@touch $@
 
 demo: build ## run the quickstart notebook on the embedded model, headless
