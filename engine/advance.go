@@ -27,16 +27,25 @@ func (s *Session) advance(ctx context.Context, end ending, each func(int, []floa
 	if rows != nil {
 		defer s.last().dev.Free(rows)
 	}
+	s.fetching = false
 	for s.cached < len(s.tokens) {
 		if err := stop(); err != nil {
 			return err
 		}
 		n := min(len(s.tokens)-s.cached, s.m.batch)
+		one := n == 1 && each == nil
+		if one && s.flown(end) { // issued with the token before
+			if err := s.flyOn(end); err != nil {
+				return err
+			}
+			s.cached++
+			continue
+		}
 		if err := s.load(n); err != nil {
 			return err
 		}
 		s.reach = max(s.reach, s.cached+n)
-		if n == 1 && each == nil {
+		if one {
 			err = s.single(end)
 		} else {
 			err = s.many(n, end, rows, each, stop)
@@ -55,7 +64,7 @@ func (s *Session) load(n int) error {
 	if n == 1 && s.fed == s.cached && s.chosen == s.tokens[s.cached] {
 		return nil
 	}
-	s.fed = -1
+	s.fed, s.flying = -1, -1
 	if err := s.put(s.stages[0].b.ids.Slice(0, n), n, func(i int) int32 { return s.tokens[s.cached+i] }); err != nil {
 		return err
 	}
@@ -87,6 +96,7 @@ func (s *Session) single(end ending) error {
 	}
 	if s.feeds(end) {
 		s.fed = s.cached + 1
+		return s.send(end)
 	}
 	return nil
 }
@@ -123,9 +133,13 @@ func (s *Session) fetch(end ending) (err error) {
 	switch {
 	case end == allLogits:
 		err = dev.Read(bytesOf(s.logits), s.out)
+	case end == likeliest && s.fetching:
+		if err = s.fetches[(s.cached-1)&1].Wait(s.word); err == nil {
+			s.chosen = int32(binary.LittleEndian.Uint32(s.word))
+		}
 	case end == likeliest:
-		if err = dev.Read(s.word[:], s.best); err == nil {
-			s.chosen = int32(binary.LittleEndian.Uint32(s.word[:]))
+		if err = dev.Read(s.word, s.best); err == nil {
+			s.chosen = int32(binary.LittleEndian.Uint32(s.word))
 		}
 	default:
 		k := int(end)

@@ -89,6 +89,20 @@ type cardProgram struct {
 
 func (p *cardProgram) Run() error { p.c.runs++; return p.Program.Run() }
 
+// NewFetch copies when it is told to, as the card's work is done by then.
+func (c *card) NewFetch(bytes int) (tensor.Fetch, error) {
+	return &cardFetch{c, make([]byte, bytes)}, nil
+}
+
+type cardFetch struct {
+	c *card
+	b []byte
+}
+
+func (f *cardFetch) Start(t *tensor.Tensor) error { return f.c.Read(f.b, t) }
+func (f *cardFetch) Wait(dst []byte) error        { copy(dst, f.b); return nil }
+func (f *cardFetch) Free()                        {}
+
 func (c *card) mine(op *tensor.Op) error {
 	for _, t := range []*tensor.Tensor{op.Dst, op.A, op.B, op.C, op.Pos} {
 		if t != nil && t.Device != c {
@@ -192,6 +206,70 @@ func TestDevicesGenerate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAhead: steps that were issued ahead change no text, whatever is done
+// between two generations, and there is one too many at most.
+func TestAhead(t *testing.T) {
+	for _, name := range []string{"llama", "gemma3", "gemma2"} {
+		g := readGolden(t, name)
+		c := newCard(t, "cuda:0", 1<<30)
+		plain := newSession(t, g.load(t, Options{ExactCache: true, Batch: 8}))
+		quick := newSession(t, g.load(t, Options{ExactCache: true, Batch: 8, GPUs: []tensor.Device{c}}))
+		if quick.fetches[0] == nil || plain.fetches[0] != nil {
+			t.Fatal("the CPU fetches, or the card does not")
+		}
+		for i, do := range []func(s *Session) []int32{
+			func(s *Session) []int32 { return generated(t, s, g.ids[:5], 12) },
+			func(s *Session) []int32 { return generated(t, s, nil, 7) },
+			func(s *Session) []int32 { s.Truncate(s.Position() - 4); return generated(t, s, nil, 9) },
+			func(s *Session) []int32 { return breakOff(t, s, 3) },
+			func(s *Session) []int32 { return generated(t, s, nil, 9) },
+			func(s *Session) []int32 { return breakOff(t, s, 2) },
+			func(s *Session) []int32 { return generated(t, s, g.ids[3:4], 9) },
+			func(s *Session) []int32 { breakOff(t, s, 6); s.Truncate(20); return generated(t, s, nil, 9) },
+			func(s *Session) []int32 { s.Truncate(3); return generated(t, s, g.ids[2:9], 30) },
+			func(s *Session) []int32 {
+				ids, _, err := collect(t.Context(), s, nil, GenerateOptions{MaxTokens: 1000, IgnoreEOG: true})
+				if !errors.Is(err, ErrContextFull) {
+					t.Errorf("%v, want a full context", err)
+				}
+				return ids
+			},
+		} {
+			before := c.runs
+			want, got := do(plain), do(quick)
+			if !slices.Equal(got, want) || len(want) == 0 {
+				t.Errorf("%s, step %d: %v, want %v", name, i, got, want)
+			}
+			if n := c.runs - before; i == 1 && n > len(got)+1 {
+				t.Errorf("%s: %d steps for %d tokens", name, n, len(got))
+			}
+		}
+	}
+}
+
+func generated(t *testing.T, s *Session, prompt []int32, n int) []int32 {
+	t.Helper()
+	ids, _, err := collect(t.Context(), s, prompt, GenerateOptions{MaxTokens: n, IgnoreEOG: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// breakOff leaves a generation after n tokens.
+func breakOff(t *testing.T, s *Session, n int) (ids []int32) {
+	t.Helper()
+	for tok, err := range s.Generate(t.Context(), nil, GenerateOptions{IgnoreEOG: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids = append(ids, tok.ID); len(ids) == n {
+			break
+		}
+	}
+	return ids
 }
 
 // TestDevicesEvalAll: every position's logits cross the border.

@@ -133,6 +133,9 @@ func (g *generation) prepare() (err error) {
 func (g *generation) advance(ctx context.Context, ids []int32) error {
 	s := g.s
 	defer func(before time.Duration) { g.o.Stats.WaitTime += s.waited - before }(s.waited)
+	n := g.o.Stats.NewTokens + 2 // tokens with that of this step and the next
+	s.ahead = g.o.MaxTokens <= 0 || n <= g.o.MaxTokens
+	defer func() { s.ahead = false }()
 	return s.step(ctx, ids, g.ending())
 }
 

@@ -33,6 +33,13 @@ type Session struct {
 	fed    int     // the position for which a step has left s.chosen on the device; -1: none
 	waited time.Duration
 
+	// A greedy step on one device is issued before the one before it has been
+	// read, so that the device never waits for the host (ahead.go).
+	fetches  [2]tensor.Fetch // by the parity of the position; nil: the device has none
+	fetching bool            // the last token's result comes through one of them
+	ahead    bool            // another greedy step is likely to follow the next one
+	flying   int             // the position of the step that was issued ahead; -1: none
+
 	// What fetch reads, and what is on the way to a device.
 	logits []float32
 	chosen int32
@@ -51,7 +58,7 @@ func (m *Model) NewSession() (*Session, error) {
 	if m.closed {
 		return nil, errors.New("engine: new session: the model is closed")
 	}
-	s := &Session{m: m, slack: math.MaxInt, fed: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4),
+	s := &Session{m: m, slack: math.MaxInt, fed: -1, flying: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4),
 		logits: make([]float32, m.net.vocab)}
 	if err := s.allocate(); err != nil {
 		s.free()
@@ -91,10 +98,18 @@ func (s *Session) allocate() error {
 	if s.mem.err != nil {
 		return s.mem.err
 	}
-	return s.mem.dev.Write(s.unit, []byte{1, 0, 0, 0})
+	if err := s.mem.dev.Write(s.unit, []byte{1, 0, 0, 0}); err != nil {
+		return err
+	}
+	return s.newFetches()
 }
 
 func (s *Session) free() {
+	for _, f := range s.fetches {
+		if f != nil {
+			f.Free()
+		}
+	}
 	for _, st := range s.stages {
 		st.free()
 	}
@@ -187,7 +202,7 @@ func (s *Session) extend(ids []int32, eval func() error) error {
 	err := eval()
 	if err != nil {
 		s.sync() // forget the streams' errors: err has the first
-		s.fed = -1
+		s.fed, s.flying = -1, -1
 		s.Truncate(before)
 	}
 	return err

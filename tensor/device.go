@@ -59,6 +59,24 @@ type Program interface {
 	Free()
 }
 
+// A Fetcher is a Device that hands a result to the host while it goes on with
+// later work.
+type Fetcher interface {
+	// NewFetch is for tensors of so many bytes, which are few.
+	NewFetch(bytes int) (Fetch, error)
+}
+
+// A Fetch is one copy at a time from the device to the host.
+type Fetch interface {
+	// Start issues the copy of t, which comes after all operations issued
+	// before.
+	Start(t *Tensor) error
+	// Wait waits for the copy, but for nothing that was issued after it, and
+	// returns it in dst. Failures are those of Sync.
+	Wait(dst []byte) error
+	Free()
+}
+
 var (
 	// ErrNoMemory says that the device cannot hold what was asked for.
 	ErrNoMemory = errors.New("out of device memory")
