@@ -59,8 +59,12 @@ func (e *TooBigError) Error() string {
 	if e.asked > 0 {
 		what = fmt.Sprintf("%s with %d layers on GPUs", e.Model, e.asked)
 	}
-	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s has %s free; take %s",
-		what, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, mib(e.Free), strings.Join(way, " or "))
+	have := "has"
+	if strings.Contains(e.Device, " and ") {
+		have = "have"
+	}
+	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s %s %s free; take %s",
+		what, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, have, mib(e.Free), strings.Join(way, " or "))
 }
 
 func (e *TooBigError) Unwrap() error { return ErrTooBig }

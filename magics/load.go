@@ -14,6 +14,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/jupyter"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 func init() {
@@ -141,6 +142,8 @@ func loadError(ctx context.Context, name string, err error, others []string) err
 		return modelError("%s: %v; or free %s with %%unload", name, err, strings.Join(others, ", "))
 	case errors.Is(err, engine.ErrTooBig): // says so itself
 		return modelError("%s: %v", name, err)
+	case errors.Is(err, tensor.ErrNoMemory):
+		return modelError("%s: %v; something else fills the card: %%gpu shows what, fewer --gpu-layers or a smaller --ctx take less", name, err)
 	case errors.Is(err, engine.ErrNoGPU):
 		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
 	case errors.Is(err, engine.ErrArch):
