@@ -20,6 +20,7 @@ typedef unsigned long long uint64_t;
 typedef long long int64_t;
 
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_CALL static __device__ __noinline__
 #define SHARED __shared__
 
 // KERNEL defines a kernel of one argument `a`, a struct passed by value.
@@ -186,6 +187,14 @@ DEVICE uint4 fresh16(const void *p) { return __ldcg((const uint4 *)p); }
 DEVICE uint2 fresh8(const void *p) { return __ldcg((const uint2 *)p); }
 DEVICE uint32_t fresh4(const void *p) { return __ldcg((const uint32_t *)p); }
 DEVICE uint16_t fresh2(const void *p) { return __ldcg((const uint16_t *)p); }
+
+// thread_index is threadIdx.x, read where it stands: what is computed from it is
+// not kept in registers from before.
+DEVICE unsigned thread_index() {
+	unsigned i;
+	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(i));
+	return i;
+}
 
 // ex2 is 2ˣ within two units of the last place; results below 2⁻¹²⁶ are 0.
 DEVICE float ex2(float x) {

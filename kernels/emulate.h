@@ -35,6 +35,7 @@ typedef __SIZE_TYPE__ size_t;
 #define __launch_bounds__(...)
 
 #define DEVICE static inline
+#define DEVICE_CALL static
 #define SHARED static thread_local
 
 // A kernel registers itself when its shared object is loaded. Of a file that
@@ -203,6 +204,7 @@ EMU_MATH1(sin) EMU_MATH1(cos) EMU_MATH1(tan) EMU_MATH1(asin) EMU_MATH1(acos) EMU
 EMU_MATH1(tanh) EMU_MATH1(asinh) EMU_MATH1(acosh) EMU_MATH1(atanh) EMU_MATH1(erf) EMU_MATH1(erfc) EMU_MATH1(tgamma) EMU_MATH1(lgamma)
 EMU_MATH1(cbrt) EMU_MATH1(fabs) EMU_MATH1(floor) EMU_MATH1(ceil) EMU_MATH1(trunc) EMU_MATH1(round) EMU_MATH1(rint) EMU_MATH1(nearbyint)
 EMU_MATH2(pow) EMU_MATH2(atan2) EMU_MATH2(fmod) EMU_MATH2(remainder) EMU_MATH2(hypot) EMU_MATH2(fdim) EMU_MATH2(copysign)
+DEVICE unsigned thread_index() { return threadIdx.x; }
 DEVICE float ex2(float x) { return exp2f(x) < 0x1p-126f ? 0 : exp2f(x); }
 EMU_MATH2(fmin) EMU_MATH2(fmax) EMU_MATH2(nextafter)
 extern "C" {

@@ -134,7 +134,10 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	}
 	switch op := at(ops, n); {
 	case p.parts == 2 && op.Kind == tensor.OpGLU && same(op.A, muls[0].Dst) && same(op.B, muls[1].Dst):
-		p.mode, p.fn, p.part[0].dst = productGLU, int32(op.Fn), ptr(op.Dst)
+		if !f.d.pair(&p) {
+			return 0
+		}
+		p.fn, p.part[0].dst = int32(op.Fn), ptr(op.Dst)
 		unmade = append(unmade, other(op.Dst, muls[0].Dst, muls[1].Dst)...)
 		n++
 	case p.parts == 1 && op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, op.A) && same(op.B, muls[0].Dst):

@@ -14,14 +14,15 @@ template <bool RING> DEVICE void matvec(const MatVec &a) {
 	SHARED Product p;
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
+	SHARED float gates[MATVEC_WARPS * GATES];
 	copy_words(&p, &a.product, sizeof(Product));
 	__syncthreads();
 	char *memory = dynamic_shared();
-	Flow f = start_flow(memory + activation_bytes(p.cols), &p, a.depth);
+	Flow f = start_flow(activation_bytes(p.cols), 0, a.depth);
 	Loaded pending[UNROLL];
 	Activations x = activations(memory, p.cols / 32);
 	float factor = prepare(p, x, sums);
-	product<RING>(p, f, pending, x, factor, bests);
+	product<RING>(&p, 0, f, pending, x, factor, gates, bests);
 }
 
 KERNEL(matvec, MatVec, MATVEC_THREADS, 1) { matvec<false>(a); }

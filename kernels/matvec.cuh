@@ -58,7 +58,7 @@ struct Product {
 	float eps;
 	float cap;            // results become cap·tanh(y/cap); 0 is off
 	int32_t units[3];     // of the parts: rows over 32>>shift, rounded up
-	int32_t unused;
+	int32_t skew[3];      // units of the parts before, modulo all warps; 0 of a GLU
 };
 
 // The ring: a slot holds what one warp needs for one iteration.
@@ -335,25 +335,13 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 	case MXFP4: f<MXFP4>(__VA_ARGS__); break; \
 	}
 
-// A Walk goes through what a warp does of a product: units of 32>>shift rows
-// of a part, the blocks in turn, so that each gets as many, and in a block the
-// warps. Of a GLU it takes the same rows of both parts.
-struct Walk {
-	int part; // -1: before the first; p.parts: behind the last
-	int unit;
-};
-
-DEVICE void advance(Walk &at, const Product &p) {
-	int stride = MATVEC_WARPS * gridDim.x;
-	if (at.part < 0) at = {0, (int)((threadIdx.x >> 5) * gridDim.x + blockIdx.x)};
-	else if (at.part >= p.parts) return;
-	else if (p.mode == PRODUCT_GLU && at.part == 0) at.part = 1;
-	else if (p.mode == PRODUCT_GLU) at = {0, at.unit + stride};
-	else at.unit += stride;
-	while (at.part < p.parts && at.unit >= p.units[at.part]) {
-		if (p.mode == PRODUCT_GLU) at.part = p.parts;
-		else at.unit -= p.units[at.part++];
-	}
+// A unit is 32>>shift rows of a part. The units of all parts, one after the
+// other, go round the blocks, so that each gets as many, and in a block round
+// the warps; the two parts of a GLU go round alike.
+DEVICE int stride() { return MATVEC_WARPS * gridDim.x; }
+DEVICE int first_unit(const Product &p, int part) {
+	int unit = (threadIdx.x >> 5) * gridDim.x + blockIdx.x - p.skew[part];
+	return unit < 0 ? unit + stride() : unit;
 }
 
 // iterations is how many a row takes.
@@ -362,129 +350,136 @@ DEVICE int iterations(const Product &p) { return (p.cols / 32 + (UNROLL << p.shi
 // A Flow brings a warp's weights, iteration after iteration, unit after unit,
 // into the next product as soon as that is known.
 struct Flow {
-	char *ring;          // depth·UNROLL slots of this warp
-	const Product *p;    // what is fetched; in shared memory
-	const Product *next; // what follows p, or 0
+	int ring;            // where this warp's depth·UNROLL slots begin in dynamic_shared
+	int p, next;         // product that is fetched, what follows it or -1: of all
 	int depth;           // of the ring: one iteration in use, the others on their way
 	int put, got;        // slots
 	int ahead;           // iterations fetched and not yet used
-	Walk at;             // what is fetched
+	int part, unit;      // what is fetched; part -1 is before the first
 	int chunk, col, left; // of it; iterations left
-	int chunks, shift, type;
-	Planes w;
 };
 
-// begin begins the unit f.at.
-DEVICE void begin(Flow &f) {
-	const Part &part = f.p->part[f.at.part];
-	int lane = threadIdx.x & 31, shift = f.p->shift, row = (f.at.unit << (5 - shift)) + (lane >> shift);
-	f.shift = shift, f.chunks = f.p->cols / 32, f.type = part.type, f.w = part.w;
-	f.col = row < part.rows ? lane & ((1 << shift) - 1) : f.chunks; // past the end: nothing to copy
-	f.chunk = part.first + row * f.chunks + f.col;
-	f.left = iterations(*f.p);
+// begin begins the unit f.unit of a part.
+DEVICE void begin(Flow &f, const Part &part, int shift, int chunks, int rounds) {
+	int lane = threadIdx.x & 31, row = (f.unit << (5 - shift)) + (lane >> shift), col = lane & ((1 << shift) - 1);
+	f.col = row < part.rows ? col : chunks; // past the end: nothing to copy
+	f.chunk = part.first + row * chunks + col;
+	f.left = rounds;
 }
 
-// start begins the next unit. It reports whether there is one.
-DEVICE bool start(Flow &f) {
-	for (;;) {
-		advance(f.at, *f.p);
-		if (f.at.part < f.p->parts) break;
-		if (!f.next) return false;
-		f.p = f.next, f.next = 0, f.at = {-1, 0};
+// start begins the next unit of any part. It reports whether there is one.
+DEVICE bool start(Flow &f, const Product *all) {
+	if (f.part < 0) f.part = 0, f.unit = first_unit(all[f.p], 0);
+	else f.unit += stride();
+	while (f.part >= all[f.p].parts || f.unit >= all[f.p].units[f.part]) {
+		if (f.part >= all[f.p].parts) {
+			if (f.next < 0) return false;
+			f.p = f.next, f.next = -1, f.part = 0;
+		} else if (++f.part == all[f.p].parts) {
+			continue;
+		}
+		f.unit = first_unit(all[f.p], f.part);
 	}
-	begin(f);
+	const Product &p = all[f.p];
+	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations(p));
 	return true;
 }
 
-template <int type> DEVICE void fetch_ring(const Flow &f) {
+// fetch_ring and fetch_loaded start the copies of one iteration.
+template <int type> DEVICE void fetch_ring(const Flow &f, const Planes &w, int shift, int chunks) {
 #pragma unroll
 	for (int u = 0; u < UNROLL; u++)
-		if (f.col + (u << f.shift) < f.chunks) fetch_async<type>(f.ring + (f.put * UNROLL + u) * SLOT_BYTES, f.w, f.chunk + (u << f.shift));
+		if (f.col + (u << shift) < chunks) fetch_async<type>(dynamic_shared() + f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, f.chunk + (u << shift));
+	cp_async_commit();
 }
-template <int type> DEVICE void fetch_loaded(const Flow &f, Loaded pending[UNROLL]) {
+template <int type> DEVICE void fetch_loaded(const Flow &f, Loaded pending[UNROLL], const Planes &w, int shift, int chunks) {
 #pragma unroll
 	for (int u = 0; u < UNROLL; u++)
-		if (f.col + (u << f.shift) < f.chunks) fetch_direct<type>(pending[u], f.w, f.chunk + (u << f.shift));
+		if (f.col + (u << shift) < chunks) fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
+}
+DEVICE void fetched(Flow &f, int shift) {
+	if (++f.put == f.depth) f.put = 0;
+	f.col += UNROLL << shift, f.chunk += UNROLL << shift, f.left--, f.ahead++;
 }
 
-// fetch starts the copies of one iteration. It reports whether there was one.
-template <bool RING> DEVICE bool fetch(Flow &f, Loaded pending[UNROLL]) {
-	if (f.left == 0 && !start(f)) return false;
-	if (RING) {
-		FOR_TYPE(f.type, fetch_ring, f)
-		cp_async_commit();
-		if (++f.put == f.depth) f.put = 0;
-	} else {
-		FOR_TYPE(f.type, fetch_loaded, f, pending)
+// A Fetched is what fetch_next returns.
+struct Fetched {
+	Flow f;
+	Loaded v[UNROLL];
+};
+
+// fetch_next fetches an iteration of whatever comes next, if anything does. It
+// is called where the part changes, and is no part of the loops.
+template <bool RING> DEVICE_CALL Fetched fetch_next(Flow f, const Product *all) {
+	Fetched r;
+	if (f.left > 0 || start(f, all)) {
+		const Product &p = all[f.p];
+		const Part &part = p.part[f.part];
+		Planes w = part.w;
+		int shift = p.shift, chunks = p.cols / 32;
+		if (RING) FOR_TYPE(part.type, fetch_ring, f, w, shift, chunks)
+		else FOR_TYPE(part.type, fetch_loaded, f, r.v, w, shift, chunks)
+		fetched(f, shift);
 	}
-	int step = UNROLL << f.shift;
-	f.col += step, f.chunk += step, f.left--, f.ahead++;
-	return true;
+	r.f = f;
+	return r;
+}
+
+// fetch_any is fetch_next, and reports whether there was anything.
+template <bool RING> DEVICE bool fetch_any(Flow &f, Loaded pending[UNROLL], const Product *all) {
+	int ahead = f.ahead;
+	Fetched next = fetch_next<RING>(f, all);
+	f = next.f;
+	if (!RING && f.ahead > ahead)
+		for (int u = 0; u < UNROLL; u++) pending[u] = next.v[u];
+	return f.ahead > ahead;
 }
 
 // take_slots waits for the oldest iteration and returns its slots.
 DEVICE const char *take_slots(Flow &f) {
 	// With a full ring, depth-2 newer ones may be on their way.
-	if (f.ahead < f.depth - 1 || f.depth == 2) cp_async_wait<0>();
-	else if (f.depth == 3) cp_async_wait<1>();
-	else cp_async_wait<2>();
+	if (f.depth == 4 && f.ahead == 3) cp_async_wait<2>();
+	else if (f.depth == 3 && f.ahead == 2) cp_async_wait<1>();
+	else cp_async_wait<0>();
 	__syncwarp(); // the copies of other lanes, too; and all have read the slot before
-	const char *slot = f.ring + f.got * UNROLL * SLOT_BYTES;
+	const char *slot = dynamic_shared() + f.ring + f.got * UNROLL * SLOT_BYTES;
 	if (++f.got == f.depth) f.got = 0;
 	f.ahead--;
 	return slot;
 }
 
-// add_ring and add_loaded add the products of an iteration to y: chunk c of the
-// matrix is chunk i of the row.
-template <int type> DEVICE void add_ring(float &y, const char *slot, int c, const Activations &x, int i, int shift, int chunks) {
-#pragma unroll
-	for (int u = 0; u < UNROLL; u++) {
-		if (i + (u << shift) >= chunks) break;
-		Loaded v;
-		take(v, slot + u * SLOT_BYTES); // as much of it as the type has
-		y += dot<type>(v, c + (u << shift), x, i + (u << shift));
-	}
-}
-template <int type> DEVICE void add_loaded(float &y, const Loaded loaded[UNROLL], int c, const Activations &x, int i, int shift, int chunks) {
-#pragma unroll
-	for (int u = 0; u < UNROLL; u++) {
-		if (i + (u << shift) >= chunks) break;
-		y += dot<type>(loaded[u], c + (u << shift), x, i + (u << shift));
-	}
-}
-
-// start_flow begins before p. The ring holds MATVEC_WARPS·depth·UNROLL slots.
-DEVICE Flow start_flow(char *ring, const Product *p, int depth) {
+// start_flow begins before product p. The ring, MATVEC_WARPS·depth·UNROLL slots,
+// begins `ring` bytes behind dynamic_shared.
+DEVICE Flow start_flow(int ring, int p, int depth) {
 	Flow f;
 	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
-	f.p = p, f.next = 0, f.depth = depth, f.at = {-1, 0};
-	f.put = f.got = f.ahead = f.left = f.chunk = f.col = f.chunks = f.shift = f.type = 0;
+	f.p = p, f.next = -1, f.depth = depth, f.part = -1;
+	f.put = f.got = f.ahead = f.unit = f.left = f.chunk = f.col = 0;
 	return f;
 }
 
 // A Parked is a flow that waits in shared memory, so that what runs meanwhile
 // has the registers. What was in registers is fetched again.
 struct Parked {
-	const Product *p, *next;
-	int put, got, ahead, part, unit, left;
+	int p, next, put, got, ahead, part, unit, left;
 };
 
 DEVICE void park(const Flow &f, Parked *memory) {
 	__syncwarp();
-	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.at.part, f.at.unit, f.left};
+	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.part, f.unit, f.left};
 	__syncwarp();
 }
 
-template <bool RING> DEVICE Flow resume(const Parked *memory, char *ring, int depth) {
+template <bool RING> DEVICE Flow resume(const Parked *memory, int ring, int depth, const Product *all) {
 	Flow f = start_flow(ring, memory->p, depth);
 	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead;
+	f.part = memory->part, f.unit = memory->unit;
 	int left = memory->left;
 	if (!RING && f.ahead > 0) f.ahead = 0, left++;
-	f.at = {memory->part, memory->unit};
 	if (left == 0) return f;
-	begin(f);
-	int done = (f.left - left) * (UNROLL << f.shift);
+	const Product &p = all[f.p];
+	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations(p));
+	int done = (f.left - left) * (UNROLL << p.shift);
 	f.col += done, f.chunk += done, f.left = left;
 	return f;
 }
@@ -608,58 +603,84 @@ DEVICE void block_best(Best b, Best *out, Best *memory) {
 	out[blockIdx.x] = b;
 }
 
-// product computes p with its input in x. f brings its weights, and begins to
-// bring those of f.next.
-template <bool RING> DEVICE void product(const Product &p, Flow &f, Loaded pending[UNROLL], const Activations &x, float factor, Best *memory) {
-	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations(p);
-	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1);
-	Walk at = {-1, 0};
-	int left = 0, row = 0, col = 0, c = 0, type = 0;
-	float y = 0, extra = 0, gate = 0;
-	Best best = {0, -1};
-	for (;;) {
-		if (left == 0) {
-			advance(at, p);
-			if (at.part < p.parts) {
-				const Part &part = p.part[at.part];
-				row = (at.unit << (5 - shift)) + (lane >> shift), col = row < part.rows ? first : chunks;
-				c = part.first + row * chunks + first, type = part.type, left = rounds;
-				y = extra = 0;
-				if (col == 0) { // loaded before it is needed
-					if (part.bias) extra = __ldg((const float *)part.bias + row);
-					if (p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
-				}
-			}
-		}
-		bool have = left > 0 && f.ahead > 0;
-		const char *slot = 0;
-		Loaded loaded[UNROLL];
-		if (RING && have) slot = take_slots(f);
-		if (!RING && have) {
-			for (int u = 0; u < UNROLL; u++) loaded[u] = pending[u];
-			f.ahead = 0;
-		}
-		while (f.ahead < (RING ? f.depth - 1 : 1) && fetch<RING>(f, pending)) {}
-		if (left == 0) break;
-		if (!have) continue;
-		if (col < chunks) {
-			if (RING) FOR_TYPE(type, add_ring, y, slot, c, x, col, shift, chunks)
-			else FOR_TYPE(type, add_loaded, y, loaded, c, x, col, shift, chunks)
-		}
-		col += UNROLL << shift, c += UNROLL << shift;
-		if (--left > 0) continue;
+// What the units of a product leave for each other.
+struct Results {
+	float factor;         // of all results (prepare)
+	float *gates;         // GATES numbers of this warp: results of the first part of a GLU
+	Best best;
+};
+const int GATES = 128;
 
-		for (int i = 1 << shift >> 1; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
-		y = y * factor + extra;
-		const Part &part = p.part[at.part];
-		if (p.mode == PRODUCT_GLU && at.part == 0) {
-			gate = y;
-		} else if (first == 0 && row < part.rows) {
-			if (p.mode == PRODUCT_GLU) y *= glu(p.fn, gate);
-			if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
-			((float *)p.part[p.mode == PRODUCT_GLU ? 0 : at.part].dst)[row] = y;
-			if (y == y) best = better(best, {y, row});
+// run computes this warp's units of one part.
+template <int type, bool RING> DEVICE void run(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
+	const Product &p = all[at];
+	const Part &part = p.part[index];
+	const Planes w = part.w;
+	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations(p), units = p.units[index], step = stride();
+	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1), most = RING ? f.depth - 1 : 1;
+	int n = lane >> shift; // of gates
+	for (int unit = first_unit(p, index); unit < units; unit += step, n += 32 >> shift) {
+		int row = (unit << (5 - shift)) + (lane >> shift), col = row < part.rows ? first : chunks, c = part.first + row * chunks + first;
+		float y = 0, extra = 0; // loaded before it is needed
+		if (col == 0 && part.bias) extra = __ldg((const float *)part.bias + row);
+		if (col == 0 && p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
+		for (int i = 0; i < rounds; i++) {
+			const char *slot = 0;
+			Loaded loaded[UNROLL];
+			if (RING) slot = take_slots(f);
+			else for (int u = 0; u < UNROLL; u++) loaded[u] = pending[u];
+			if (!RING) f.ahead = 0;
+			while (f.ahead < most) {
+				bool here = f.p == at && f.part == index;
+				if (here && f.left == 0 && f.unit + step < units) f.unit += step, begin(f, part, shift, chunks, rounds);
+				if (here && f.left > 0) {
+					if (RING) fetch_ring<type>(f, w, shift, chunks);
+					else fetch_loaded<type>(f, pending, w, shift, chunks);
+					fetched(f, shift);
+					continue;
+				}
+				if (!fetch_any<RING>(f, pending, all)) break;
+			}
+#pragma unroll
+			for (int u = 0; u < UNROLL; u++) {
+				if (col + (u << shift) >= chunks) break;
+				Loaded v;
+				if (RING) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
+				else v = loaded[u];
+				y += dot<type>(v, c + (u << shift), x, col + (u << shift));
+			}
+			col += UNROLL << shift, c += UNROLL << shift;
 		}
+		for (int i = 1 << shift >> 1; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
+		if (first != 0 || row >= part.rows) continue;
+		y = y * r.factor + extra;
+		if (p.mode == PRODUCT_GLU && index == 0) {
+			r.gates[n] = y;
+			continue;
+		}
+		if (p.mode == PRODUCT_GLU) y *= glu(p.fn, r.gates[n]);
+		if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
+		((float *)p.part[p.mode == PRODUCT_GLU ? 0 : index].dst)[row] = y;
+		if (y == y) r.best = better(r.best, {y, row});
 	}
-	if (p.best) block_best(best, (Best *)p.best, memory);
+}
+template <int type> DEVICE void run_ring(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
+	run<type, true>(all, at, index, f, pending, x, r);
+}
+template <int type> DEVICE void run_direct(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
+	run<type, false>(all, at, index, f, pending, x, r);
+}
+
+// product computes all[at] with its input in x. f brings its weights, and
+// begins to bring those of f.next. gates: GATES numbers a warp.
+template <bool RING> DEVICE void product(const Product *all, int at, Flow &f, Loaded pending[UNROLL], const Activations &x, float factor, float *gates, Best *memory) {
+	const Product &p = all[at];
+	// A warp that had nothing to do of the last product has not come here yet.
+	while (f.ahead < (RING ? f.depth - 1 : 1) && fetch_any<RING>(f, pending, all)) {}
+	Results r = {factor, gates + (threadIdx.x >> 5) * GATES, {0, -1}};
+	for (int index = 0; index < p.parts; index++) {
+		if (RING) FOR_TYPE(p.part[index].type, run_ring, all, at, index, f, pending, x, r)
+		else FOR_TYPE(p.part[index].type, run_direct, all, at, index, f, pending, x, r)
+	}
+	if (p.best) block_best(r.best, (Best *)p.best, memory);
 }

@@ -11,6 +11,7 @@ const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
 	slotBytes     = 2 * 1344 // of an iteration
+	gates         = 128      // GATES
 )
 
 // How the results of a product leave it (matvec.cuh).
@@ -40,8 +41,7 @@ type product struct {
 	mode, fn         int32
 	shift, normalise int32
 	eps, cap         float32
-	units            [3]int32
-	_                int32
+	units, skew      [3]int32
 }
 
 type matvecArgs struct {
@@ -98,10 +98,20 @@ func (d *Device) finishProduct(p *product) bool {
 			p.shift, best = int32(shift), cost
 		}
 	}
+	warps, before := matvecWarps*d.sms(), 0
 	for i := range p.parts {
-		p.units[i] = int32(ceil(int(p.part[i].rows), 32>>p.shift))
+		units := ceil(int(p.part[i].rows), 32>>p.shift)
+		p.units[i], p.skew[i] = int32(units), int32(before%warps)
+		before += units
 	}
 	return true
+}
+
+// pair makes p a GLU of its two parts. It reports whether that can be: a warp
+// keeps the results of the first.
+func (d *Device) pair(p *product) bool {
+	p.mode, p.skew[1] = productGLU, 0
+	return p.units[0] == p.units[1] && ceil(int(p.units[0]), matvecWarps*d.sms())*32>>p.shift <= gates
 }
 
 // ringed is the ending of the kernels with a ring.
@@ -114,8 +124,8 @@ func ringed(depth int32) string {
 
 // Static shared memory of the kernels, rounded up.
 const (
-	sharedOfMatvec = 1 << 10
-	sharedOfStep   = 3 << 10
+	sharedOfMatvec = 10 << 10
+	sharedOfStep   = 12 << 10
 )
 
 // activationBytes is what a product's input takes of shared memory.

@@ -88,6 +88,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
 	SHARED Parked parked[MATVEC_WARPS];
+	SHARED float gates[MATVEC_WARPS * GATES];
 	char *memory = dynamic_shared();
 	const Stage *stages = (const Stage *)a.stages;
 	const Product *all = (const Product *)a.products;
@@ -96,7 +97,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 
 	copy_words(&products[0], all, sizeof(Product));
 	__syncthreads();
-	Flow f = start_flow(memory + a.region, &products[0], a.depth);
+	Flow f = start_flow(a.region, 0, a.depth);
 	Loaded pending[UNROLL];
 	for (int s = 0; s < a.count; s++) {
 		Stage stage = stages[s];
@@ -108,15 +109,15 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 			const Product &p = products[at & 1];
 			Activations x = activations(memory, p.cols / 32);
 			float factor = prepare(p, x, sums); // has a barrier: the copies are there
-			if (++at < a.product_count) f.next = &products[at & 1];
-			product<RING>(p, f, pending, x, factor, bests);
+			if (++at < a.product_count) f.next = at & 1;
+			product<RING>(products, (at - 1) & 1, f, pending, x, factor, gates, bests);
 		} else if (stage.kind == STAGE_ATTEND) {
 			park(f, &parked[threadIdx.x >> 5]);
 			for (int unit = blockIdx.x; unit < a.units; unit += gridDim.x) {
 				decode_attention<DIM, CACHE>(attend, unit, memory);
 				__syncthreads();
 			}
-			f = resume<RING>(&parked[threadIdx.x >> 5], memory + a.region, a.depth);
+			f = resume<RING>(&parked[threadIdx.x >> 5], a.region, a.depth, products);
 			for (Loaded &v : pending) v = Loaded(); // fetched again: no need to keep it
 		} else if (blockIdx.x == 0) {
 			pick(a.pick, bests);
