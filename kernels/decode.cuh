@@ -87,10 +87,10 @@ DEVICE int2 pair_at(const Decode &a, int pair) {
 	return a.neox && pair < a.rope / 2 ? make_int2(pair, pair + a.rope / 2) : make_int2(2 * pair, 2 * pair + 1);
 }
 
-template <int DIM> DEVICE void read_head(Head<DIM> &h, const Decode &a, const float *x, const float *norm) {
+template <int DIM> DEVICE void read_head(unsigned thread, Head<DIM> &h, const Decode &a, const float *x, const float *norm) {
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
-		int pair = threadIdx.x % 32 + 32 * i;
+		int pair = thread % 32 + 32 * i;
 		h.x[i][0] = h.x[i][1] = 0, h.w[i][0] = h.w[i][1] = 1, h.turn[i] = make_float2(0, 0);
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
@@ -104,7 +104,7 @@ template <int DIM> DEVICE void read_head(Head<DIM> &h, const Decode &a, const fl
 }
 
 // norm_and_turn: RMSNorm, where there is one, and RoPE of a head at pos.
-template <int DIM> DEVICE void norm_and_turn(Head<DIM> &h, const Decode &a, bool norm, int pos) {
+template <int DIM> DEVICE void norm_and_turn(unsigned thread, Head<DIM> &h, const Decode &a, bool norm, int pos) {
 	if (norm) {
 		float square = 0;
 		for (auto &x : h.x) square += x[0] * x[0] + x[1] * x[1];
@@ -114,7 +114,7 @@ template <int DIM> DEVICE void norm_and_turn(Head<DIM> &h, const Decode &a, bool
 	}
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
-		if ((int)threadIdx.x % 32 + 32 * i >= a.rope / 2) continue;
+		if ((int)thread % 32 + 32 * i >= a.rope / 2) continue;
 		float2 y = turned(h.x[i][0], h.x[i][1], rope_angle(h.turn[i], pos));
 		h.x[i][0] = y.x * a.mscale, h.x[i][1] = y.y * a.mscale;
 	}
@@ -130,14 +130,14 @@ template <int DIM> DEVICE int column(int d) {
 
 // put_query makes a head the rows `row` and row+8 of q. Numbers are scaled by a
 // power of two that brings the largest between 1 and 2.
-template <int DIM, int TYPE> DEVICE void put_query(const Head<DIM> &h, const Decode &a, int row, DecodeShared<DIM, TYPE> *s, DecodeSums *sums) {
+template <int DIM, int TYPE> DEVICE void put_query(unsigned thread, const Head<DIM> &h, const Decode &a, int row, DecodeShared<DIM, TYPE> *s, DecodeSums *sums) {
 	float top = 0;
 	for (auto &x : h.x) top = fmaxf(top, fmaxf(fabsf(x[0]), fabsf(x[1])));
 	int exponent = min(max((int)(__float_as_uint(warp_max(top)) >> 23), 1), 253);
 	float up = __uint_as_float((254 - exponent) << 23), down = __uint_as_float(exponent << 23);
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
-		int pair = threadIdx.x % 32 + 32 * i;
+		int pair = thread % 32 + 32 * i;
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
 #pragma unroll
@@ -149,14 +149,14 @@ template <int DIM, int TYPE> DEVICE void put_query(const Head<DIM> &h, const Dec
 			s->q[row + 8][c] = f2h(x - h2f(high));
 		}
 	}
-	if (threadIdx.x % 32 == 0) sums->factor[row] = score_factor(down * a.scale, a.softcap);
+	if (thread % 32 == 0) sums->factor[row] = score_factor(down * a.scale, a.softcap);
 }
 
 // put_new writes a new key (which 0) or value (1) as the cache holds it to
 // shared memory, and to number `to` on of the cache if `keep`.
 template <int DIM, int TYPE>
-DEVICE void put_new(const Head<DIM> &h, const Decode &a, int which, DecodeShared<DIM, TYPE> *s, char *cache, int64_t to, int64_t total, bool keep) {
-	int lane = threadIdx.x % 32;
+DEVICE void put_new(unsigned thread, const Head<DIM> &h, const Decode &a, int which, DecodeShared<DIM, TYPE> *s, char *cache, int64_t to, int64_t total, bool keep) {
+	int lane = thread % 32;
 	char *fresh = s->fresh[which];
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
@@ -242,11 +242,11 @@ template <int DIM, int TYPE> struct Values {
 };
 
 // value_at is the position of lane's value i in a tile.
-DEVICE int value_at(int i) { return i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2; }
+DEVICE int value_at(unsigned thread, int i) { return i / 2 * 8 + thread % 4 * 2 + i % 2; }
 
-template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position, int dim) {
+template <int DIM, int TYPE> DEVICE void fetch_keys(unsigned thread, Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position, int dim) {
 	const int n = Team<DIM, TYPE>::scored, width = Team<DIM, TYPE>::width;
-	int t = threadIdx.x % 4, less = dim + 8 * t;
+	int t = thread % 4, less = dim + 8 * t;
 	Spot at[n];
 #pragma unroll
 	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i, less);
@@ -255,12 +255,12 @@ template <int DIM, int TYPE> DEVICE void fetch_keys(Keys<DIM, TYPE> &k, const ch
 	if constexpr (width % 32) fetch_strip(k.rest, at, dim + width / 32 * 32 + 4 * t, less);
 }
 
-template <int DIM, int TYPE> DEVICE void fetch_values(Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
+template <int DIM, int TYPE> DEVICE void fetch_values(unsigned thread, Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
 	const int n = Team<DIM, TYPE>::keys / 4, dims = Team<DIM, TYPE>::dims;
-	int g = threadIdx.x % 32 / 4, less = dim + 8 * g;
+	int g = thread % 32 / 4, less = dim + 8 * g;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(i), less);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(thread, i), less);
 #pragma unroll
 	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, 64 * c + less, less);
 	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g, less);
@@ -274,9 +274,9 @@ template <int DIM, int TYPE, int N> DEVICE void patch(Piece<TYPE, N> &p, const c
 
 // patch_keys and patch_values put the new key and value in their place; it is
 // key `fresh` of those that the warp scores, or of the tile.
-template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int dim, int fresh, const char *key) {
+template <int DIM, int TYPE> DEVICE void patch_keys(unsigned thread, Keys<DIM, TYPE> &k, int dim, int fresh, const char *key) {
 	const int width = Team<DIM, TYPE>::width;
-	int t = threadIdx.x % 4, g = threadIdx.x % 32 / 4;
+	int t = thread % 4, g = thread % 32 / 4;
 #pragma unroll
 	for (int i = 0; i < Team<DIM, TYPE>::scored; i++) {
 		if (fresh != g + 8 * i) continue;
@@ -286,12 +286,12 @@ template <int DIM, int TYPE> DEVICE void patch_keys(Keys<DIM, TYPE> &k, int dim,
 	}
 }
 
-template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int dim, int fresh, const char *value) {
+template <int DIM, int TYPE> DEVICE void patch_values(unsigned thread, Values<DIM, TYPE> &v, int dim, int fresh, const char *value) {
 	const int dims = Team<DIM, TYPE>::dims;
-	int g = threadIdx.x % 32 / 4;
+	int g = thread % 32 / 4;
 #pragma unroll
 	for (int i = 0; i < Team<DIM, TYPE>::keys / 4; i++) {
-		if (fresh != value_at(i)) continue;
+		if (fresh != value_at(thread, i)) continue;
 #pragma unroll
 		for (int c = 0; c < dims / 64; c++) patch<DIM>(v.wide[c][i], value, dim + 64 * c + 8 * g);
 		if constexpr (dims % 64 >= 32) patch<DIM>(v.half[i], value, dim + dims / 64 * 64 + 4 * g);
@@ -301,9 +301,9 @@ template <int DIM, int TYPE> DEVICE void patch_values(Values<DIM, TYPE> &v, int 
 
 // score: lane i gets those of row i/4 with keys 2(i%4), 2(i%4)+1 of each 8, as
 // far as numbers `dim` on of the head make them.
-template <int DIM, int TYPE> DEVICE void score(float2 (&s)[Team<DIM, TYPE>::scored], const Keys<DIM, TYPE> &k, int dim, const DecodeShared<DIM, TYPE> *shared) {
+template <int DIM, int TYPE> DEVICE void score(unsigned thread, float2 (&s)[Team<DIM, TYPE>::scored], const Keys<DIM, TYPE> &k, int dim, const DecodeShared<DIM, TYPE> *shared) {
 	const int n = Team<DIM, TYPE>::scored, width = Team<DIM, TYPE>::width, strips = width / 32;
-	int lane = threadIdx.x % 32;
+	int lane = thread % 32;
 	const uint16_t *q = &shared->q[lane % 16][lane / 16 * 8] + dim;
 	float c[2][n][4] = {}; // two chains of products take less time than one
 	uint32_t a[4];
@@ -347,8 +347,8 @@ template <int DIM, int TYPE> DEVICE void add_values(float (*sum)[4], const Value
 // put_strip writes a warp's sums of a strip to its slot, in the order of dims;
 // i is the row, 0 or 1 of the lane's two. Lanes take turns so that the 16-byte
 // stores of eight of them meet no bank twice.
-template <int N> DEVICE void put_strip(float *slot, const float (*sum)[4], int i, float weight) {
-	int g = threadIdx.x % 32 / 4;
+template <int N> DEVICE void put_strip(unsigned thread, float *slot, const float (*sum)[4], int i, float weight) {
+	int g = thread % 32 / 4;
 	if constexpr (N == 2) {
 		*(float2 *)(slot + 2 * g) = make_float2(sum[0][i] * weight, sum[0][i + 2] * weight);
 	} else {
@@ -379,10 +379,10 @@ struct View {
 
 // see is the view of row `row` of a unit whose rows begin with `first`. False
 // says that a position is negative.
-template <bool MANY> DEVICE bool see(View &v, const Decode &a, int first, int row, int rows) {
+template <bool MANY> DEVICE bool see(unsigned thread, View &v, const Decode &a, int first, int row, int rows) {
 	int least = a.pos[0], latest = least, own = least;
 	if (MANY) {
-		for (int i = threadIdx.x % 32; i < a.n; i += 32) least = min(least, a.pos[i]), latest = max(latest, a.pos[i]);
+		for (int i = thread % 32; i < a.n; i += 32) least = min(least, a.pos[i]), latest = max(latest, a.pos[i]);
 		for (int i = 16; i > 0; i /= 2) {
 			least = min(least, __shfl_xor_sync(full_warp, least, i));
 			latest = max(latest, __shfl_xor_sync(full_warp, latest, i));
@@ -390,7 +390,7 @@ template <bool MANY> DEVICE bool see(View &v, const Decode &a, int first, int ro
 		own = a.pos[min(first + row, a.n * a.group - 1) / a.group];
 	}
 	if (least < 0) {
-		if (threadIdx.x == 0) report(a.fault, FAULT_POSITION, least);
+		if (thread == 0) report(a.fault, FAULT_POSITION, least);
 		return false;
 	}
 	Sight mine = sight_of(own, latest, a.rows, a.window);
@@ -414,13 +414,13 @@ DEVICE int splits_of(const Decode &a, int keys, int *each) {
 
 // decode_join sums the splits of a set in their order, by the block whose split
 // came last, and writes dst.
-template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, char *smem) {
+template <int DIM, bool MANY> DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, char *smem) {
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
 	float2 *weight = (float2 *)smem; // (splits, 8)
-	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, size = decode_partial<DIM>();
+	int warp = thread / 32, lane = thread % 32, size = decode_partial<DIM>();
 	__threadfence();
 	__syncthreads();
-	if (threadIdx.x == 0) {
+	if (thread == 0) {
 		sums->last = atomicAdd(a.counters + set, 1) == splits - 1;
 		if (sums->last) a.counters[set] = 0;
 	}
@@ -445,7 +445,7 @@ template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const flo
 		if (lane == 0) sums->factor[warp] = total > 0 ? __fdividef(1, total) : 0;
 	}
 	__syncthreads();
-	for (int e = threadIdx.x; e < rows * DIM; e += DECODE_THREADS) {
+	for (int e = thread; e < rows * DIM; e += DECODE_THREADS) {
 		int row = e / DIM;
 		float out = 0;
 #pragma unroll 4
@@ -456,10 +456,10 @@ template <int DIM, bool MANY> DEVICE void decode_join(const Decode &a, const flo
 
 // decode_finish joins the sums of a block's teams, through as many slots as
 // there is room for, and writes dst, or partials where there are more splits.
-template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &a, const float (*sum)[4], int active, char *smem) {
+template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(unsigned thread, const Decode &a, const float (*sum)[4], int active, char *smem) {
 	typedef Team<DIM, TYPE> T;
 	const DecodeSums *sums = (const DecodeSums *)(smem + decode_slots);
-	int lane = threadIdx.x % 32, t = lane % 4, team = threadIdx.x / 32 / T::warps, mate = threadIdx.x / 32 % T::warps;
+	int lane = thread % 32, t = lane % 4, team = thread / 32 / T::warps, mate = thread / 32 % T::warps;
 	int kv = sums->kv, set = sums->set, split = sums->split, splits = sums->splits, first = sums->first, rows = sums->rows;
 	float2 own[(T::count + 3) / 4];
 	float all = lowest, total = 0; // of row lane%8
@@ -491,16 +491,16 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &
 				if (2 * t + i >= rows) continue;
 				float *slot = slots + ((2 * t + i) * room + team - base) * stride + mate * T::dims;
 #pragma unroll
-				for (int c = 0; c < T::dims / 64; c++) put_strip<8>(slot + 64 * c, sum + 4 * c, i, weight[i]);
-				if constexpr (T::dims % 64 >= 32) put_strip<4>(slot + T::dims / 64 * 64, sum + T::dims / 64 * 4, i, weight[i]);
-				if constexpr (T::dims % 32) put_strip<2>(slot + T::dims / 32 * 32, sum + T::dims / 32 * 2, i, weight[i]);
+				for (int c = 0; c < T::dims / 64; c++) put_strip<8>(thread, slot + 64 * c, sum + 4 * c, i, weight[i]);
+				if constexpr (T::dims % 64 >= 32) put_strip<4>(thread, slot + T::dims / 64 * 64, sum + T::dims / 64 * 4, i, weight[i]);
+				if constexpr (T::dims % 32) put_strip<2>(thread, slot + T::dims / 32 * 32, sum + T::dims / 32 * 2, i, weight[i]);
 			}
 		}
 		__syncthreads();
 		int n = min(room, active - base);
 #pragma unroll
 		for (int j = 0; j < results; j++) {
-			unsigned e = threadIdx.x + j * DECODE_THREADS;
+			unsigned e = thread + j * DECODE_THREADS;
 			if (e >= rows * DIM) break;
 			const float *slot = slots + e / DIM * room * stride + e % DIM;
 #pragma unroll
@@ -513,31 +513,31 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(const Decode &
 	float inverse = total > 0 ? __fdividef(1, total) : 0; // nothing was seen: zeros
 #pragma unroll
 	for (int j = 0; j < results; j++) {
-		unsigned e = threadIdx.x + j * DECODE_THREADS, row = min(e / DIM, 7u);
+		unsigned e = thread + j * DECODE_THREADS, row = min(e / DIM, 7u);
 		float by = __shfl_sync(full_warp, inverse, row);
 		if (e >= rows * DIM) continue;
 		if (splits > 1) partial[16 + e] = out[j];
 		else a.dst[head_of<MANY>(a, kv, first + row) * DIM + (e - row * DIM)] = out[j] * by;
 	}
 	if (splits == 1) return;
-	if (threadIdx.x < 8) partial[threadIdx.x] = all, partial[8 + threadIdx.x] = total;
-	decode_join<DIM, MANY>(a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, smem);
+	if (thread < 8) partial[thread] = all, partial[8 + thread] = total;
+	decode_join<DIM, MANY>(thread, a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, smem);
 }
 
 // read_job and do_job are what warps do before they score, a head each: of the
 // rows, and with k_new of the new key and value.
-template <int DIM, bool MANY> DEVICE void read_job(Head<DIM> &h, const Decode &a, int job, int first, int rows, int kv) {
+template <int DIM, bool MANY> DEVICE void read_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, int kv) {
 	const float *x = job == rows ? a.k_new + kv * DIM : job > rows ? a.v_new + kv * DIM : a.q + head_of<MANY>(a, kv, first + job) * DIM;
-	read_head(h, a, x, job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
+	read_head(thread, h, a, x, job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
 }
 
-template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
-	if (job <= rows) norm_and_turn(h, a, job < rows ? a.q_norm : a.k_norm, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : a.pos[0]);
+template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
+	if (job <= rows) norm_and_turn(thread, h, a, job < rows ? a.q_norm : a.k_norm, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : a.pos[0]);
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
 	if (job < rows) {
-		put_query(h, a, job, shared, (DecodeSums *)(smem + decode_slots));
+		put_query(thread, h, a, job, shared, (DecodeSums *)(smem + decode_slots));
 	} else { // all passes have it, the first one keeps it
-		put_new(h, a, job - rows, shared, job == rows ? a.k : a.v, (int64_t)row_of(s, fresh) * s.cols + s.first, s.rows * s.cols, first == 0);
+		put_new(thread, h, a, job - rows, shared, job == rows ? a.k : a.v, (int64_t)row_of(s, fresh) * s.cols + s.first, (int64_t)s.rows * s.cols, first == 0);
 	}
 }
 
@@ -547,12 +547,13 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(Head<DIM> &h, const D
 // MANY allows n > 1. smem is decode_shared bytes, 16-byte aligned; a block
 // calls __syncthreads before the next use of it.
 template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
+	unsigned thread = thread_index(); // so that a kernel that calls this in a loop keeps no lane's numbers over the loop
 	typedef Team<DIM, TYPE> T;
 	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
 	static_assert(sizeof(DecodeShared<DIM, TYPE>) <= decode_slots && decode_slots + sizeof(DecodeSums) <= decode_shared, "shared memory");
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
-	int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4, g = lane / 4;
+	int warp = thread / 32, lane = thread % 32, t = lane % 4, g = lane / 4;
 	int team = warp / T::warps, mate = warp % T::warps;
 	int octet = mate / T::halves, part = mate % T::halves * T::width; // what a mate scores: 8 keys, numbers of a head
 
@@ -560,14 +561,14 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
 	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
 	View view;
-	if (!see<MANY>(view, a, first, g, rows)) return;
+	if (!see<MANY>(thread, view, a, first, g, rows)) return;
 	int splits = splits_of(a, view.hi - view.lo, &each);
 	if (split >= splits) return;
 	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
 	int fresh = a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
 	Span span = {a.kv_heads * DIM, kv * DIM, a.rows, view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, max(fresh >= 0 ? end - 2 : end - 1, view.lo)};
 
-	if (threadIdx.x == 0) sums->kv = kv, sums->set = set, sums->split = split, sums->splits = splits, sums->first = first, sums->rows = rows;
+	if (thread == 0) sums->kv = kv, sums->set = set, sums->split = split, sums->splits = splits, sums->first = first, sums->rows = rows;
 
 	Keys<DIM, TYPE> k;
 	Values<DIM, TYPE> v;
@@ -575,33 +576,33 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	{
 		Head<DIM> head;
 		int job = decode_warps - 1 - warp, jobs = fresh >= 0 ? rows + 2 : rows; // the last warps have no keys when there are few
-		if (job < jobs) read_job<DIM, MANY>(head, a, job, first, rows, kv);     // all first loads before the first wait
+		if (job < jobs) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);     // all first loads before the first wait
 		if (position < end) {
-			fetch_keys(k, a.k, span, position + octet * 8 + g, part);
-			if (early) fetch_values(v, a.v, span, position, mate * T::dims);
+			fetch_keys(thread, k, a.k, span, position + octet * 8 + g, part);
+			if (early) fetch_values(thread, v, a.v, span, position, mate * T::dims);
 		}
 		for (; job < jobs; job += decode_warps) {
-			if (job >= decode_warps) read_job<DIM, MANY>(head, a, job, first, rows, kv);
-			do_job<DIM, TYPE, MANY>(head, a, job, first, rows, span, fresh, smem);
+			if (job >= decode_warps) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);
+			do_job<DIM, TYPE, MANY>(thread, head, a, job, first, rows, span, fresh, smem);
 		}
-		if (position < end && !early) fetch_values(v, a.v, span, position, mate * T::dims);
+		if (position < end && !early) fetch_values(thread, v, a.v, span, position, mate * T::dims);
 		__syncthreads();
 	}
 	float sum[T::dims / 16][4] = {}, top = lowest, total = 0; // sums of rows 2t, 2t+1; the rest of row g
 	for (int i = 0; i == 0 || i * T::count < tiles; i++, position += T::count * T::keys) {
 		bool busy = position < end;
 		if (busy && i > 0) {
-			fetch_keys(k, a.k, span, position + octet * 8 + g, part);
-			fetch_values(v, a.v, span, position, mate * T::dims);
+			fetch_keys(thread, k, a.k, span, position + octet * 8 + g, part);
+			fetch_values(thread, v, a.v, span, position, mate * T::dims);
 		}
 		float2 own[T::scored], s[T::keys / 8];
 		float factor = sums->factor[g];
 		if (busy) {
 			if (fresh >= position && fresh < position + T::keys) {
-				patch_keys(k, part, fresh - position - octet * 8, shared->fresh[0]);
-				patch_values(v, mate * T::dims, fresh - position, shared->fresh[1]);
+				patch_keys(thread, k, part, fresh - position - octet * 8, shared->fresh[0]);
+				patch_values(thread, v, mate * T::dims, fresh - position, shared->fresh[1]);
 			}
-			score<DIM, TYPE>(own, k, part, shared);
+			score<DIM, TYPE>(thread, own, k, part, shared);
 		}
 		auto *all = shared->score[i % 2]; // what all mates have scored
 		if constexpr (T::warps > 1) {
@@ -656,7 +657,7 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	total += __shfl_xor_sync(full_warp, total, 2);
 	if (t == 0 && mate == 0) sums->team[team][g] = make_float2(top, total);
 	__syncthreads();
-	decode_finish<DIM, TYPE, MANY>(a, sum, min(T::count, tiles), smem);
+	decode_finish<DIM, TYPE, MANY>(thread, a, sum, min(T::count, tiles), smem);
 }
 
 } // namespace attention
