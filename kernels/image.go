@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -20,11 +21,24 @@ import (
 // drivers compile. index.txt has lines "kernel module".
 //
 //go:embed image/*
-var imageFiles embed.FS
+var embedded embed.FS
+
+// imageFiles are those of the binary, or of the folder LLCUDA_IMAGES: a kernel
+// can be tried without building the program anew.
+var imageFiles = sync.OnceValue(func() fs.FS {
+	if dir := os.Getenv("LLCUDA_IMAGES"); dir != "" {
+		return os.DirFS(dir)
+	}
+	files, err := fs.Sub(embedded, "image")
+	if err != nil {
+		panic(err)
+	}
+	return files
+})
 
 // An index says which module has a kernel.
 var index = sync.OnceValue(func() map[string]string {
-	text, err := imageFiles.ReadFile("image/index.txt")
+	text, err := fs.ReadFile(imageFiles(), "index.txt")
 	if err != nil {
 		panic("kernels: no index of the images: run make kernels")
 	}
@@ -88,7 +102,7 @@ func forms(names []string, module string, major, minor int) []image {
 }
 
 var imageNames = sync.OnceValue(func() (names []string) {
-	files, _ := imageFiles.ReadDir("image")
+	files, _ := fs.ReadDir(imageFiles(), ".")
 	for _, f := range files {
 		names = append(names, f.Name())
 	}
@@ -98,7 +112,7 @@ var imageNames = sync.OnceValue(func() (names []string) {
 // unpacked reads an image. They are packed, for the binary would have 40 MB of
 // them.
 func unpacked(name string) ([]byte, error) {
-	f, err := imageFiles.Open("image/" + name)
+	f, err := imageFiles().Open(name)
 	if err != nil {
 		return nil, err
 	}
