@@ -39,27 +39,33 @@ struct Reach {
 	int cols, first, rows, turn, last;
 };
 
-// bring copies the keys from a position on to shared memory, as f16: all at
-// once, or through registers, half at a time where heads of 256 need them.
+// bring copies the keys from a position on to shared memory, as f16: by
+// themselves, or through registers, half at a time where heads of 256 need them.
 template <int DIM, int TYPE> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
 	const int columns = DIM / 8, n = tile_keys<DIM>() * columns / 128, turns = DIM > 128 ? 2 : 1;
+	auto key = [&](int i) { return (threadIdx.x + 128 * i) / columns; };
+	auto column = [&](int i) { return (threadIdx.x + 128 * i) % columns; };
+	auto number = [&](int i) {
+		int row = min(position + (int)key(i), r.last) - r.turn;
+		return (uint64_t)((uint32_t)(row >= r.rows ? row - r.rows : row) * r.cols + r.first + column(i)) * 8;
+	};
+	if constexpr (async_copies && TYPE == CACHE_F16) {
+#pragma unroll
+		for (int i = 0; i < n; i++) cp_async16(tile + where<DIM>(key(i), column(i)), cache_at<TYPE>(cache, number(i)));
+	} else {
 #pragma unroll 1
-	for (int turn = 0; turn < turns; turn++) {
-		Piece<TYPE, 8> piece[n / turns];
+		for (int turn = 0; turn < turns; turn++) {
+			Piece<TYPE, 8> piece[n / turns];
 #pragma unroll
-		for (int i = 0; i < n / turns; i++) {
-			int at = threadIdx.x + 128 * (i + turn * (n / turns)), key = at / columns, column = at % columns;
-			int row = min(position + key, r.last) - r.turn;
-			uint32_t eighth = (uint32_t)(row >= r.rows ? row - r.rows : row) * r.cols + (r.first + column);
-			const char *from = cache_at<TYPE>(cache, (uint64_t)eighth * 8);
-			if (async_copies && TYPE == CACHE_F16) cp_async16(tile + where<DIM>(key, column), from);
-			else fetch(piece[i], from, cache_scale(cache, (uint64_t)eighth * 8, (int64_t)r.rows * r.cols * 8));
-		}
-		if (async_copies && TYPE == CACHE_F16) continue;
+			for (int i = 0; i < n / turns; i++) {
+				uint64_t at = number(i + turn * (n / turns));
+				fetch(piece[i], cache_at<TYPE>(cache, at), cache_scale(cache, at, (int64_t)r.rows * r.cols * 8));
+			}
 #pragma unroll
-		for (int i = 0; i < n / turns; i++) {
-			int at = threadIdx.x + 128 * (i + turn * (n / turns)), key = at / columns, column = at % columns;
-			*(uint4 *)(tile + where<DIM>(key, column)) = make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
+			for (int i = 0; i < n / turns; i++) {
+				int j = i + turn * (n / turns);
+				*(uint4 *)(tile + where<DIM>(key(j), column(j))) = make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
+			}
 		}
 	}
 }
