@@ -39,35 +39,46 @@ struct Reach {
 	int cols, first, rows, turn, last;
 };
 
-// bring copies the keys from a position on to shared memory, as f16: by
-// themselves, or through registers, half at a time where heads of 256 need them.
-template <int DIM, int TYPE> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
-	const int columns = DIM / 8, n = tile_keys<DIM>() * columns / 128, turns = DIM > 128 ? 2 : 1;
-	auto key = [&](int i) { return (threadIdx.x + 128 * i) / columns; };
-	auto column = [&](int i) { return (threadIdx.x + 128 * i) % columns; };
-	auto number = [&](int i) {
-		int row = min(position + (int)key(i), r.last) - r.turn;
-		return (uint64_t)((uint32_t)(row >= r.rows ? row - r.rows : row) * r.cols + r.first + column(i)) * 8;
-	};
-	if constexpr (async_copies && TYPE == CACHE_F16) {
+// place_of is the number of a cache that piece i of a thread begins with, and
+// where it goes in the tile.
+struct Place {
+	uint64_t number;
+	int to;
+};
+template <int DIM> DEVICE Place place_of(const Reach &r, int position, int i) {
+	int at = threadIdx.x + 128 * i, key = at / (DIM / 8), column = at % (DIM / 8), row = min(position + key, r.last) - r.turn;
+	if (row >= r.rows) row -= r.rows;
+	return {(uint64_t)((uint32_t)row * r.cols + r.first + column) * 8, where<DIM>(key, column)};
+}
+
+// bring copies the keys from a position on to shared memory, as f16; as they
+// are, or through registers, half at a time where heads of 256 need them.
+template <int DIM, int TYPE> DEVICE void bring_async(char *tile, char *cache, const Reach &r, int position) {
 #pragma unroll
-		for (int i = 0; i < n; i++) cp_async16(tile + where<DIM>(key(i), column(i)), cache_at<TYPE>(cache, number(i)));
-	} else {
-#pragma unroll 1
-		for (int turn = 0; turn < turns; turn++) {
-			Piece<TYPE, 8> piece[n / turns];
-#pragma unroll
-			for (int i = 0; i < n / turns; i++) {
-				uint64_t at = number(i + turn * (n / turns));
-				fetch(piece[i], cache_at<TYPE>(cache, at), cache_scale(cache, at, (int64_t)r.rows * r.cols * 8));
-			}
-#pragma unroll
-			for (int i = 0; i < n / turns; i++) {
-				int j = i + turn * (n / turns);
-				*(uint4 *)(tile + where<DIM>(key(j), column(j))) = make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
-			}
-		}
+	for (int i = 0; i < tile_keys<DIM>() * DIM / 8 / 128; i++) {
+		Place p = place_of<DIM>(r, position, i);
+		cp_async16(tile + p.to, cache_at<TYPE>(cache, p.number));
 	}
+}
+template <int DIM, int TYPE> DEVICE void bring_through(char *tile, char *cache, const Reach &r, int position) {
+	const int turns = DIM > 128 ? 2 : 1, n = tile_keys<DIM>() * DIM / 8 / 128 / turns;
+#pragma unroll 1
+	for (int turn = 0; turn < turns; turn++) {
+		Piece<TYPE, 8> piece[n];
+#pragma unroll
+		for (int i = 0; i < n; i++) {
+			Place p = place_of<DIM>(r, position, turn * n + i);
+			fetch(piece[i], cache_at<TYPE>(cache, p.number), cache_scale(cache, p.number, (int64_t)r.rows * r.cols * 8));
+		}
+#pragma unroll
+		for (int i = 0; i < n; i++)
+			*(uint4 *)(tile + place_of<DIM>(r, position, turn * n + i).to) =
+				make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
+	}
+}
+template <int DIM, int TYPE> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
+	if (async_copies && TYPE == CACHE_F16) bring_async<DIM, TYPE>(tile, cache, r, position);
+	else bring_through<DIM, TYPE>(tile, cache, r, position);
 }
 
 // put_queries writes a warp's 16 rows to shared memory as f16, each scaled by a
