@@ -5,27 +5,39 @@
 #include "matvec.cuh"
 
 struct MatVec {
-	Product product;
-	int32_t depth; // of the ring
-	int32_t unused;
+	Product product; // of one part
 };
 
-template <bool RING> DEVICE void matvec(const MatVec &a) {
+template <int TYPE, bool RING> DEVICE void matvec(const MatVec &a) {
 	SHARED Product p;
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
-	SHARED float gates[MATVEC_WARPS * GATES];
+	SHARED float gates[1];
 	copy_words(&p, &a.product, sizeof(Product));
 	__syncthreads();
-	char *memory = dynamic_shared();
-	Flow f = start_flow(activation_bytes(p.cols), 0, a.depth);
-	Loaded pending[UNROLL];
-	Activations x = activations(memory, p.cols / 32);
+	Flow f = start_flow(activation_bytes(p.cols), 0);
+	Loaded pending[unroll<false>];
+	fetch_any<RING, TYPE>(f, pending, &p);
+	Activations x = activations(dynamic_shared(), p.cols / 32);
 	float factor = prepare(p, x, sums);
-	product<RING>(&p, 0, f, pending, x, factor, gates, bests);
+	product<RING, TYPE>(&p, 0, f, pending, x, factor, gates, bests);
 }
 
-KERNEL(matvec, MatVec, MATVEC_THREADS, 1) { matvec<false>(a); }
-KERNEL(matvec_ring, MatVec, MATVEC_THREADS, 1) {
-	if (async_copies) matvec<true>(a);
-}
+#define MATVEC(type, number) \
+	KERNEL(matvec_##type, MatVec, MATVEC_THREADS, 1) { matvec<number, false>(a); } \
+	KERNEL(matvec_##type##_ring, MatVec, MATVEC_THREADS, 1) { \
+		if (async_copies) matvec<number, true>(a); \
+	}
+MATVEC(q4_0, Q4_0)
+MATVEC(q4_1, Q4_1)
+MATVEC(q5_0, Q5_0)
+MATVEC(q5_1, Q5_1)
+MATVEC(q8_0, Q8_0)
+MATVEC(q2_k, Q2_K)
+MATVEC(q3_k, Q3_K)
+MATVEC(q4_k, Q4_K)
+MATVEC(q5_k, Q5_K)
+MATVEC(q6_k, Q6_K)
+MATVEC(iq4_nl, IQ4_NL)
+MATVEC(iq4_xs, IQ4_XS)
+MATVEC(mxfp4, MXFP4)

@@ -61,26 +61,28 @@ struct Product {
 	int32_t skew[3];      // units of the parts before, modulo all warps; 0 of a GLU
 };
 
-// The ring: a slot holds what one warp needs for one iteration.
-const int SLOT_Q = 0;        // 16 bytes a lane
-const int SLOT_A = 512;      // 16 bytes a lane: second half of q8, or h2, or h1
-const int SLOT_S = 1024;     // 4 bytes a lane
-const int SLOT_D = 1152;     // 4 bytes a lane
-const int SLOT_H = 1280;     // 16 bytes for 8 lanes: head
-const int SLOT_BYTES = 1344;
+// The ring: a slot holds what one warp needs of a chunk for each lane.
+const int SLOT_Q = 0;    // 16 bytes a lane
+const int SLOT_B = 512;  // 16 bytes a lane
+const int SLOT_T = 1024; // 4 bytes a lane, or 16 for eight
+const int SLOT_BYTES = 1152;
 
-// An iteration is so many chunks a lane, `lanes` apart: what it costs beside
-// the products is shared.
-const int UNROLL_SHIFT = 1, UNROLL = 1 << UNROLL_SHIFT;
+// An iteration is so many chunks a lane, 1<<shift apart: what it costs beside
+// the products is shared, and the products wait for each other less.
+template <bool RING> constexpr int unroll_shift = RING ? 2 : 1;
+template <bool RING> constexpr int unroll = 1 << unroll_shift<RING>;
 
 // Loaded is what a lane needs of its chunk. Of a 2-byte (1-byte) plane it is
 // the aligned word around; which part of it follows from the chunk's number.
+//
+//	q     q, or the first half of q8; of q2_k and q3_k h2 in x, y
+//	b     the second half of q8; of the others
+//	      q6_k  h2 in x, y; scales in z; d in w
+//	      q3_k  scales in x; h1 in z; d in w
+//	      rest  h1 or scales in z; d, or d and m, in w
+//	tail  the head of q4_k and q5_k; d of q8_0 in x
 struct Loaded {
-	uint4 q;
-	uint4 a;      // q8: second half; else h2 in x, y; h1 in z
-	uint32_t s;   // scales
-	uint32_t d;   // d, or d and m
-	uint4 head;
+	uint4 q, b, tail;
 };
 
 // has_q says whether a type has 16 bytes of nibbles.
@@ -102,20 +104,21 @@ DEVICE const char *q8_address(const char *q, int chunk, int half) {
 // head of the super-block that the eight share.
 template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int c) {
 	int lane = threadIdx.x & 31;
-	char *q = slot + SLOT_Q + lane * 16, *a = slot + SLOT_A + lane * 16, *s = slot + SLOT_S + lane * 4, *d = slot + SLOT_D + lane * 4;
-	char *head = slot + SLOT_H + (lane >> 3) * 16;
+	char *q = slot + SLOT_Q + lane * 16, *b = slot + SLOT_B + lane * 16, *t = slot + SLOT_T, *d = b + 12;
 	int64_t i = c, super = c >> 3;
 	if (has_q(type)) cp_async16(q, w.p[0] + i * 16);
-	if (type == Q8_0) cp_async16(q, q8_address(w.p[0], c, 0)), cp_async16(a, q8_address(w.p[0], c, 1));
-	if (type == Q2_K || type == Q3_K) cp_async8(a, w.p[0] + i * 8);
-	if (type == Q6_K) cp_async8(a, w.p[1] + i * 8);
-	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) cp_async4(a + 8, w.p[1] + i * 4);
-	if (type == Q4_K && (lane & 7) == 0) cp_async16(head, w.p[1] + super * 16);
-	if (type == Q5_K && (lane & 7) == 0) cp_async16(head, w.p[2] + super * 16);
-	if (type == Q6_K || type == Q3_K) cp_async4(s, word4<2>(w.p[2], c));
-	if (type == Q2_K) cp_async4(s, word4<2>(w.p[1], c));
-	if (type == IQ4_XS || type == MXFP4) cp_async4(s, word4<1>(w.p[1], c));
-	if (type == Q4_0 || type == IQ4_NL || type == Q8_0) cp_async4(d, word4<2>(w.p[1], c));
+	if (type == Q8_0) cp_async16(q, q8_address(w.p[0], c, 0)), cp_async16(b, q8_address(w.p[0], c, 1));
+	if (type == Q8_0) cp_async4(t + lane * 4, word4<2>(w.p[1], c));
+	if (type == Q2_K || type == Q3_K) cp_async8(q, w.p[0] + i * 8);
+	if (type == Q6_K) cp_async8(b, w.p[1] + i * 8);
+	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) cp_async4(b + 8, w.p[1] + i * 4);
+	if (type == Q4_K && (lane & 7) == 0) cp_async16(t + lane * 2, w.p[1] + super * 16);
+	if (type == Q5_K && (lane & 7) == 0) cp_async16(t + lane * 2, w.p[2] + super * 16);
+	if (type == Q6_K) cp_async4(b + 8, word4<2>(w.p[2], c));
+	if (type == Q3_K) cp_async4(b, word4<2>(w.p[2], c));
+	if (type == Q2_K) cp_async4(b + 8, word4<2>(w.p[1], c));
+	if (type == IQ4_XS || type == MXFP4) cp_async4(b + 8, word4<1>(w.p[1], c));
+	if (type == Q4_0 || type == IQ4_NL) cp_async4(d, word4<2>(w.p[1], c));
 	if (type == Q5_0) cp_async4(d, word4<2>(w.p[2], c));
 	if (type == Q4_1) cp_async4(d, w.p[1] + i * 4);
 	if (type == Q5_1) cp_async4(d, w.p[2] + i * 4);
@@ -124,37 +127,42 @@ template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int c) 
 	if (type == IQ4_XS) cp_async4(d, word4<2>(w.p[2], c >> 3));
 }
 
-DEVICE void take(Loaded &v, const char *slot) {
+template <int type> DEVICE void take(Loaded &v, const char *slot) {
 	int lane = threadIdx.x & 31;
 	v.q = *(const uint4 *)(slot + SLOT_Q + lane * 16);
-	v.a = *(const uint4 *)(slot + SLOT_A + lane * 16);
-	v.s = *(const uint32_t *)(slot + SLOT_S + lane * 4);
-	v.d = *(const uint32_t *)(slot + SLOT_D + lane * 4);
-	v.head = *(const uint4 *)(slot + SLOT_H + (lane >> 3) * 16);
+	if (type != Q4_K) v.b = *(const uint4 *)(slot + SLOT_B + lane * 16);
+	if (type == Q8_0) v.tail.x = *(const uint32_t *)(slot + SLOT_T + lane * 4);
+	if (type == Q4_K || type == Q5_K) v.tail = *(const uint4 *)(slot + SLOT_T + (lane >> 3) * 16);
 }
 
 // fetch_direct is fetch_async and take without the ring.
 template <int type> DEVICE void fetch_direct(Loaded &v, const Planes &w, int c) {
 	int64_t i = c, super = c >> 3;
 	if (has_q(type)) v.q = load16(w.p[0] + i * 16);
-	if (type == Q8_0) v.q = load16(q8_address(w.p[0], c, 0)), v.a = load16(q8_address(w.p[0], c, 1));
-	if (type == Q2_K || type == Q3_K || type == Q6_K) {
-		uint2 h = load8(w.p[type == Q6_K] + i * 8);
-		v.a.x = h.x, v.a.y = h.y;
+	if (type == Q8_0) v.q = load16(q8_address(w.p[0], c, 0)), v.b = load16(q8_address(w.p[0], c, 1));
+	if (type == Q8_0) v.tail.x = load4(word4<2>(w.p[1], c));
+	if (type == Q2_K || type == Q3_K) {
+		uint2 h = load8(w.p[0] + i * 8);
+		v.q.x = h.x, v.q.y = h.y;
 	}
-	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) v.a.z = load4(w.p[1] + i * 4);
-	if (type == Q4_K) v.head = load16(w.p[1] + super * 16);
-	if (type == Q5_K) v.head = load16(w.p[2] + super * 16);
-	if (type == Q6_K || type == Q3_K) v.s = load4(word4<2>(w.p[2], c));
-	if (type == Q2_K) v.s = load4(word4<2>(w.p[1], c));
-	if (type == IQ4_XS || type == MXFP4) v.s = load4(word4<1>(w.p[1], c));
-	if (type == Q4_0 || type == IQ4_NL || type == Q8_0) v.d = load4(word4<2>(w.p[1], c));
-	if (type == Q5_0) v.d = load4(word4<2>(w.p[2], c));
-	if (type == Q4_1) v.d = load4(w.p[1] + i * 4);
-	if (type == Q5_1) v.d = load4(w.p[2] + i * 4);
-	if (type == Q2_K) v.d = load4(w.p[2] + super * 4);
-	if (type == Q6_K || type == Q3_K) v.d = load4(word4<2>(w.p[3], c >> 3));
-	if (type == IQ4_XS) v.d = load4(word4<2>(w.p[2], c >> 3));
+	if (type == Q6_K) {
+		uint2 h = load8(w.p[1] + i * 8);
+		v.b.x = h.x, v.b.y = h.y;
+	}
+	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) v.b.z = load4(w.p[1] + i * 4);
+	if (type == Q4_K) v.tail = load16(w.p[1] + super * 16);
+	if (type == Q5_K) v.tail = load16(w.p[2] + super * 16);
+	if (type == Q6_K) v.b.z = load4(word4<2>(w.p[2], c));
+	if (type == Q3_K) v.b.x = load4(word4<2>(w.p[2], c));
+	if (type == Q2_K) v.b.z = load4(word4<2>(w.p[1], c));
+	if (type == IQ4_XS || type == MXFP4) v.b.z = load4(word4<1>(w.p[1], c));
+	if (type == Q4_0 || type == IQ4_NL) v.b.w = load4(word4<2>(w.p[1], c));
+	if (type == Q5_0) v.b.w = load4(word4<2>(w.p[2], c));
+	if (type == Q4_1) v.b.w = load4(w.p[1] + i * 4);
+	if (type == Q5_1) v.b.w = load4(w.p[2] + i * 4);
+	if (type == Q2_K) v.b.w = load4(w.p[2] + super * 4);
+	if (type == Q6_K || type == Q3_K) v.b.w = load4(word4<2>(w.p[3], c >> 3));
+	if (type == IQ4_XS) v.b.w = load4(word4<2>(w.p[2], c >> 3));
 }
 
 // Activations are the input of a product in shared memory, by chunks.
@@ -221,15 +229,15 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w}, first[4], second[4];
 	if (type == Q8_0) {
 		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
-		second[0] = v.a.x, second[1] = v.a.y, second[2] = v.a.z, second[3] = v.a.w;
+		second[0] = v.b.x, second[1] = v.b.y, second[2] = v.b.z, second[3] = v.b.w;
 	} else if (type == Q2_K || type == Q3_K) {
 #pragma unroll
 		for (int w = 0; w < 4; w++) {
-			first[w] = v.a.x >> (2 * w) & 0x03030303;
-			second[w] = v.a.y >> (2 * w) & 0x03030303;
+			first[w] = v.q.x >> (2 * w) & 0x03030303;
+			second[w] = v.q.y >> (2 * w) & 0x03030303;
 			if (type == Q3_K) {
-				first[w] |= (v.a.z >> w & 0x01010101) << 2;
-				second[w] |= (v.a.z >> (4 + w) & 0x01010101) << 2;
+				first[w] |= (v.b.z >> w & 0x01010101) << 2;
+				second[w] |= (v.b.z >> (4 + w) & 0x01010101) << 2;
 			}
 		}
 	} else if (type == IQ4_NL || type == IQ4_XS || type == MXFP4) {
@@ -247,15 +255,15 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 		if (type == Q5_0 || type == Q5_1 || type == Q5_K) {
 #pragma unroll
 			for (int w = 0; w < 4; w++) {
-				first[w] |= v.a.z << (4 - w) & 0x10101010;
-				second[w] |= v.a.z >> w & 0x10101010;
+				first[w] |= v.b.z << (4 - w) & 0x10101010;
+				second[w] |= v.b.z >> w & 0x10101010;
 			}
 		}
 		if (type == Q6_K) {
 #pragma unroll
 			for (int w = 0; w < 4; w++) {
-				first[w] |= (w < 2 ? v.a.x << (4 - 2 * w) : v.a.x >> (2 * w - 4)) & 0x30303030;
-				second[w] |= (w < 2 ? v.a.y << (4 - 2 * w) : v.a.y >> (2 * w - 4)) & 0x30303030;
+				first[w] |= (w < 2 ? v.b.x << (4 - 2 * w) : v.b.x >> (2 * w - 4)) & 0x30303030;
+				second[w] |= (w < 2 ? v.b.y << (4 - 2 * w) : v.b.y >> (2 * w - 4)) & 0x30303030;
 			}
 		}
 	}
@@ -274,42 +282,45 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 	float scale = __int_as_float(meta.x), sum = 0;
 	switch (type) {
 	case Q4_0:
-		sum = h2f(half_of(v.d, c)) * (s - 8 * t);
+		sum = h2f(half_of(v.b.w, c)) * (s - 8 * t);
 		break;
 	case Q5_0:
-		sum = h2f(half_of(v.d, c)) * (s - 16 * t);
+		sum = h2f(half_of(v.b.w, c)) * (s - 16 * t);
 		break;
-	case Q8_0: case IQ4_NL:
-		sum = h2f(half_of(v.d, c)) * s;
+	case Q8_0:
+		sum = h2f(half_of(v.tail.x, c)) * s;
+		break;
+	case IQ4_NL:
+		sum = h2f(half_of(v.b.w, c)) * s;
 		break;
 	case Q4_1: case Q5_1:
-		sum = h2f(v.d) * s + h2f(v.d >> 16) * t;
+		sum = h2f(v.b.w) * s + h2f(v.b.w >> 16) * t;
 		break;
 	case Q4_K: case Q5_K: {
 		int j = threadIdx.x & 7, word = j * 12 >> 5; // c & 7; its field is 12 bits from bit 12j
-		uint32_t low = word == 0 ? v.head.y : word == 1 ? v.head.z : v.head.w, high = word == 0 ? v.head.z : v.head.w;
+		uint32_t low = word == 0 ? v.tail.y : word == 1 ? v.tail.z : v.tail.w, high = word == 0 ? v.tail.z : v.tail.w;
 		uint32_t field = __funnelshift_r(low, high, j * 12 & 31);
 		int sc = field & 63, mn = field >> 6 & 63;
-		sum = h2f(v.head.x) * (sc * s) - h2f(v.head.x >> 16) * (mn * t);
+		sum = h2f(v.tail.x) * (sc * s) - h2f(v.tail.x >> 16) * (mn * t);
 		break;
 	}
 	case Q6_K: case Q3_K: {
 		int low = type == Q6_K ? 32 : 4;
-		uint16_t sc = half_of(v.s, c);
+		uint16_t sc = half_of(type == Q6_K ? v.b.z : v.b.x, c);
 		sum = (float)((int8_t)(sc & 255) * (s0 - low * t0)) + (float)((int8_t)(sc >> 8) * (s1 - low * t1));
-		sum *= h2f(half_of(v.d, c >> 3));
+		sum *= h2f(half_of(v.b.w, c >> 3));
 		break;
 	}
 	case Q2_K: {
-		uint16_t sm = half_of(v.s, c);
-		sum = h2f(v.d) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.d >> 16) * ((sm >> 4 & 15) * t0 + (sm >> 12) * t1);
+		uint16_t sm = half_of(v.b.z, c);
+		sum = h2f(v.b.w) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.b.w >> 16) * ((sm >> 4 & 15) * t0 + (sm >> 12) * t1);
 		break;
 	}
 	case IQ4_XS:
-		sum = h2f(half_of(v.d, c >> 3)) * ((int8_t)(v.s >> (8 * (c & 3))) * s);
+		sum = h2f(half_of(v.b.w, c >> 3)) * ((int8_t)(v.b.z >> (8 * (c & 3))) * s);
 		break;
 	case MXFP4: {
-		uint32_t e = v.s >> (8 * (c & 3)) & 255; // 2^(e-127) halved: the table has twice the values
+		uint32_t e = v.b.z >> (8 * (c & 3)) & 255; // 2^(e-127) halved: the table has twice the values
 		sum = __uint_as_float(e < 2 ? 0x00200000 << e : (e - 1) << 23) * s;
 		break;
 	}
@@ -345,18 +356,20 @@ DEVICE int first_unit(const Product &p, int part) {
 }
 
 // iterations is how many a row takes.
-DEVICE int iterations(const Product &p) { return (p.cols / 32 + (UNROLL << p.shift) - 1) >> (p.shift + UNROLL_SHIFT); }
+template <bool RING> DEVICE int iterations(const Product &p) {
+	return (p.cols / 32 + (unroll<RING> << p.shift) - 1) >> (p.shift + unroll_shift<RING>);
+}
 
 // A Flow brings a warp's weights, iteration after iteration, unit after unit,
-// into the next product as soon as that is known.
+// into the next product as soon as that is known: one iteration is in use, the
+// next on its way.
 struct Flow {
-	int ring;            // where this warp's depth·UNROLL slots begin in dynamic_shared
-	int p, next;         // product that is fetched, what follows it or -1: of all
-	int depth;           // of the ring: one iteration in use, the others on their way
-	int put, got;        // slots
-	int ahead;           // iterations fetched and not yet used
-	int part, unit;      // what is fetched; part -1 is before the first
-	int chunk, col, left; // of it; iterations left
+	int ring;             // where this warp's 2·unroll slots begin in dynamic_shared
+	int put;              // half of them that is filled next
+	int ahead;            // 1: an iteration is on its way
+	int p, next;          // product that is fetched, what follows it or -1: of all
+	int part, unit;       // of it; part -1 is before the first
+	int chunk, col, left; // of the unit; iterations left
 };
 
 // begin begins the unit f.unit of a part.
@@ -368,7 +381,7 @@ DEVICE void begin(Flow &f, const Part &part, int shift, int chunks, int rounds) 
 }
 
 // start begins the next unit of any part. It reports whether there is one.
-DEVICE bool start(Flow &f, const Product *all) {
+template <bool RING> DEVICE bool start(Flow &f, const Product *all) {
 	if (f.part < 0) f.part = 0, f.unit = first_unit(all[f.p], 0);
 	else f.unit += stride();
 	while (f.part >= all[f.p].parts || f.unit >= all[f.p].units[f.part]) {
@@ -381,105 +394,92 @@ DEVICE bool start(Flow &f, const Product *all) {
 		f.unit = first_unit(all[f.p], f.part);
 	}
 	const Product &p = all[f.p];
-	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations(p));
+	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations<RING>(p));
 	return true;
 }
 
-// fetch_ring and fetch_loaded start the copies of one iteration.
-template <int type> DEVICE void fetch_ring(const Flow &f, const Planes &w, int shift, int chunks) {
+// fetch starts the copies of one iteration.
+template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded pending[unroll<RING>], const Planes &w, int shift, int chunks) {
+	char *slot = dynamic_shared() + f.ring + f.put * (unroll<RING> * SLOT_BYTES);
 #pragma unroll
-	for (int u = 0; u < UNROLL; u++)
-		if (f.col + (u << shift) < chunks) fetch_async<type>(dynamic_shared() + f.ring + (f.put * UNROLL + u) * SLOT_BYTES, w, f.chunk + (u << shift));
+	for (int u = 0; u < unroll<RING>; u++) {
+		if (f.col + (u << shift) >= chunks) continue;
+		if (RING) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
+		else fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
+	}
 	cp_async_commit();
+	f.put ^= 1, f.ahead = 1, f.left--;
+	f.col += unroll<RING> << shift, f.chunk += unroll<RING> << shift;
 }
-template <int type> DEVICE void fetch_loaded(const Flow &f, Loaded pending[UNROLL], const Planes &w, int shift, int chunks) {
-#pragma unroll
-	for (int u = 0; u < UNROLL; u++)
-		if (f.col + (u << shift) < chunks) fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
-}
-DEVICE void fetched(Flow &f, int shift) {
-	if (++f.put == f.depth) f.put = 0;
-	f.col += UNROLL << shift, f.chunk += UNROLL << shift, f.left--, f.ahead++;
+template <int type> DEVICE void fetch_ring(Flow &f, const Planes &w, int shift, int chunks) { fetch<type, true>(f, 0, w, shift, chunks); }
+template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *pending, const Planes &w, int shift, int chunks) {
+	fetch<type, false>(f, pending, w, shift, chunks);
 }
 
 // A Fetched is what fetch_next returns.
 struct Fetched {
 	Flow f;
-	Loaded v[UNROLL];
+	Loaded v[unroll<false>];
 };
 
 // fetch_next fetches an iteration of whatever comes next, if anything does. It
-// is called where the part changes, and is no part of the loops.
-template <bool RING> DEVICE_CALL Fetched fetch_next(Flow f, const Product *all) {
+// is called where the part changes, and is no part of the loops. ONLY is the
+// one type that there is, or -1.
+template <bool RING, int ONLY> DEVICE_CALL Fetched fetch_next(Flow f, const Product *all) {
 	Fetched r;
-	if (f.left > 0 || start(f, all)) {
+	if (f.left > 0 || start<RING>(f, all)) {
 		const Product &p = all[f.p];
 		const Part &part = p.part[f.part];
 		Planes w = part.w;
 		int shift = p.shift, chunks = p.cols / 32;
-		if (RING) FOR_TYPE(part.type, fetch_ring, f, w, shift, chunks)
+		if constexpr (ONLY >= 0 && RING) fetch_ring<ONLY>(f, w, shift, chunks);
+		else if constexpr (ONLY >= 0) fetch_loaded<ONLY>(f, r.v, w, shift, chunks);
+		else if constexpr (RING) FOR_TYPE(part.type, fetch_ring, f, w, shift, chunks)
 		else FOR_TYPE(part.type, fetch_loaded, f, r.v, w, shift, chunks)
-		fetched(f, shift);
 	}
 	r.f = f;
 	return r;
 }
 
-// fetch_any is fetch_next, and reports whether there was anything.
-template <bool RING> DEVICE bool fetch_any(Flow &f, Loaded pending[UNROLL], const Product *all) {
-	int ahead = f.ahead;
-	Fetched next = fetch_next<RING>(f, all);
+template <bool RING, int ONLY> DEVICE void fetch_any(Flow &f, Loaded *pending, const Product *all) {
+	Fetched next = fetch_next<RING, ONLY>(f, all);
 	f = next.f;
-	if (!RING && f.ahead > ahead)
-		for (int u = 0; u < UNROLL; u++) pending[u] = next.v[u];
-	return f.ahead > ahead;
+	if (!RING && f.ahead)
+		for (int u = 0; u < unroll<RING>; u++) pending[u] = next.v[u];
 }
 
-// take_slots waits for the oldest iteration and returns its slots.
-DEVICE const char *take_slots(Flow &f) {
-	// With a full ring, depth-2 newer ones may be on their way.
-	if (f.depth == 4 && f.ahead == 3) cp_async_wait<2>();
-	else if (f.depth == 3 && f.ahead == 2) cp_async_wait<1>();
-	else cp_async_wait<0>();
-	__syncwarp(); // the copies of other lanes, too; and all have read the slot before
-	const char *slot = dynamic_shared() + f.ring + f.got * UNROLL * SLOT_BYTES;
-	if (++f.got == f.depth) f.got = 0;
-	f.ahead--;
-	return slot;
-}
-
-// start_flow begins before product p. The ring, MATVEC_WARPS·depth·UNROLL slots,
+// start_flow begins before product p. The ring, MATVEC_WARPS·2·unroll slots,
 // begins `ring` bytes behind dynamic_shared.
-DEVICE Flow start_flow(int ring, int p, int depth) {
+DEVICE Flow start_flow(int ring, int p) {
 	Flow f;
-	f.ring = ring + (threadIdx.x >> 5) * depth * UNROLL * SLOT_BYTES;
-	f.p = p, f.next = -1, f.depth = depth, f.part = -1;
-	f.put = f.got = f.ahead = f.unit = f.left = f.chunk = f.col = 0;
+	f.ring = ring + (threadIdx.x >> 5) * (2 * unroll<true> * SLOT_BYTES);
+	f.p = p, f.next = -1, f.part = -1;
+	f.put = f.ahead = f.unit = f.left = f.chunk = f.col = 0;
 	return f;
 }
 
 // A Parked is a flow that waits in shared memory, so that what runs meanwhile
 // has the registers. What was in registers is fetched again.
 struct Parked {
-	int p, next, put, got, ahead, part, unit, left;
+	int p, next, put, ahead, part, unit, left;
 };
 
 DEVICE void park(const Flow &f, Parked *memory) {
 	__syncwarp();
-	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.got, f.ahead, f.part, f.unit, f.left};
+	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.ahead, f.part, f.unit, f.left};
 	__syncwarp();
 }
 
-template <bool RING> DEVICE Flow resume(const Parked *memory, int ring, int depth, const Product *all) {
-	Flow f = start_flow(ring, memory->p, depth);
-	f.next = memory->next, f.put = memory->put, f.got = memory->got, f.ahead = memory->ahead;
+template <bool RING> DEVICE Flow resume(const Parked *memory, int ring, const Product *all) {
+	Flow f = start_flow(ring, memory->p);
+	f.next = memory->next, f.put = memory->put, f.ahead = memory->ahead;
 	f.part = memory->part, f.unit = memory->unit;
 	int left = memory->left;
-	if (!RING && f.ahead > 0) f.ahead = 0, left++;
+	if (!RING && f.ahead) f.ahead = 0, left++;
 	if (left == 0) return f;
 	const Product &p = all[f.p];
-	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations(p));
-	int done = (f.left - left) * (UNROLL << p.shift);
+	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations<RING>(p));
+	int done = (f.left - left) * (unroll<RING> << p.shift);
 	f.col += done, f.chunk += done, f.left = left;
 	return f;
 }
@@ -611,13 +611,15 @@ struct Results {
 };
 const int GATES = 128;
 
-// run computes this warp's units of one part.
-template <int type, bool RING> DEVICE void run(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
+// run computes this warp's units of one part of product all[at].
+template <int type, bool RING, int ONLY>
+DEVICE void run(const Product *all, int at, int index, Flow &f, Loaded *pending, const Activations &x, Results &r) {
+	const int U = unroll<RING>;
 	const Product &p = all[at];
 	const Part &part = p.part[index];
 	const Planes w = part.w;
-	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations(p), units = p.units[index], step = stride();
-	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1), most = RING ? f.depth - 1 : 1;
+	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations<RING>(p), units = p.units[index], step = stride();
+	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1);
 	int n = lane >> shift; // of gates
 	for (int unit = first_unit(p, index); unit < units; unit += step, n += 32 >> shift) {
 		int row = (unit << (5 - shift)) + (lane >> shift), col = row < part.rows ? first : chunks, c = part.first + row * chunks + first;
@@ -625,31 +627,28 @@ template <int type, bool RING> DEVICE void run(const Product *all, int at, int i
 		if (col == 0 && part.bias) extra = __ldg((const float *)part.bias + row);
 		if (col == 0 && p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
 		for (int i = 0; i < rounds; i++) {
-			const char *slot = 0;
-			Loaded loaded[UNROLL];
-			if (RING) slot = take_slots(f);
-			else for (int u = 0; u < UNROLL; u++) loaded[u] = pending[u];
-			if (!RING) f.ahead = 0;
-			while (f.ahead < most) {
-				bool here = f.p == at && f.part == index;
-				if (here && f.left == 0 && f.unit + step < units) f.unit += step, begin(f, part, shift, chunks, rounds);
-				if (here && f.left > 0) {
-					if (RING) fetch_ring<type>(f, w, shift, chunks);
-					else fetch_loaded<type>(f, pending, w, shift, chunks);
-					fetched(f, shift);
-					continue;
-				}
-				if (!fetch_any<RING>(f, pending, all)) break;
+			Loaded loaded[U];
+			const char *slot = dynamic_shared() + f.ring + (f.put ^ 1) * (U * SLOT_BYTES);
+			if (RING) {
+				cp_async_wait<0>();
+				__syncwarp(); // the copies of other lanes, too; and all have read the other slots
+			} else {
+				for (int u = 0; u < U; u++) loaded[u] = pending[u];
 			}
+			f.ahead = 0;
+			bool here = f.p == at && f.part == index;
+			if (here && f.left == 0 && f.unit + step < units) f.unit += step, begin(f, part, shift, chunks, rounds);
+			if (here && f.left > 0) fetch<type, RING>(f, pending, w, shift, chunks);
+			else fetch_any<RING, ONLY>(f, pending, all);
 #pragma unroll
-			for (int u = 0; u < UNROLL; u++) {
+			for (int u = 0; u < U; u++) {
 				if (col + (u << shift) >= chunks) break;
 				Loaded v;
-				if (RING) take(v, slot + u * SLOT_BYTES); // as much of it as the type has
+				if (RING) take<type>(v, slot + u * SLOT_BYTES);
 				else v = loaded[u];
 				y += dot<type>(v, c + (u << shift), x, col + (u << shift));
 			}
-			col += UNROLL << shift, c += UNROLL << shift;
+			col += U << shift, c += U << shift;
 		}
 		for (int i = 1 << shift >> 1; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
 		if (first != 0 || row >= part.rows) continue;
@@ -664,23 +663,26 @@ template <int type, bool RING> DEVICE void run(const Product *all, int at, int i
 		if (y == y) r.best = better(r.best, {y, row});
 	}
 }
-template <int type> DEVICE void run_ring(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
-	run<type, true>(all, at, index, f, pending, x, r);
+template <int type> DEVICE void run_ring(const Product *all, int at, int index, Flow &f, const Activations &x, Results &r) {
+	run<type, true, -1>(all, at, index, f, 0, x, r);
 }
-template <int type> DEVICE void run_direct(const Product *all, int at, int index, Flow &f, Loaded pending[UNROLL], const Activations &x, Results &r) {
-	run<type, false>(all, at, index, f, pending, x, r);
+template <int type> DEVICE void run_loaded(const Product *all, int at, int index, Flow &f, Loaded *pending, const Activations &x, Results &r) {
+	run<type, false, -1>(all, at, index, f, pending, x, r);
 }
 
 // product computes all[at] with its input in x. f brings its weights, and
-// begins to bring those of f.next. gates: GATES numbers a warp.
-template <bool RING> DEVICE void product(const Product *all, int at, Flow &f, Loaded pending[UNROLL], const Activations &x, float factor, float *gates, Best *memory) {
+// begins to bring those of f.next. gates: GATES numbers a warp. ONLY is the
+// type of all parts, or -1.
+template <bool RING, int ONLY>
+DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *gates, Best *memory) {
 	const Product &p = all[at];
 	// A warp that had nothing to do of the last product has not come here yet.
-	while (f.ahead < (RING ? f.depth - 1 : 1) && fetch_any<RING>(f, pending, all)) {}
+	if (!f.ahead) fetch_any<RING, ONLY>(f, pending, all);
 	Results r = {factor, gates + (threadIdx.x >> 5) * GATES, {0, -1}};
 	for (int index = 0; index < p.parts; index++) {
-		if (RING) FOR_TYPE(p.part[index].type, run_ring, all, at, index, f, pending, x, r)
-		else FOR_TYPE(p.part[index].type, run_direct, all, at, index, f, pending, x, r)
+		if constexpr (ONLY >= 0) run<ONLY, RING, ONLY>(all, at, index, f, pending, x, r);
+		else if constexpr (RING) FOR_TYPE(p.part[index].type, run_ring, all, at, index, f, x, r)
+		else FOR_TYPE(p.part[index].type, run_loaded, all, at, index, f, pending, x, r)
 	}
 	if (p.best) block_best(r.best, (Best *)p.best, memory);
 }

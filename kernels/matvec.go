@@ -10,8 +10,8 @@ import (
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
-	slotBytes     = 2 * 1344 // of an iteration
-	gates         = 128      // GATES
+	ringBytes     = matvecWarps * 2 * 4 * 1152
+	gates         = 128 // GATES
 )
 
 // How the results of a product leave it (matvec.cuh).
@@ -44,13 +44,16 @@ type product struct {
 	units, skew      [3]int32
 }
 
-type matvecArgs struct {
-	product product
-	depth   int32
-	_       int32
-}
+type matvecArgs struct{ product product }
 
-var _ = mirror(matvecArgs{}, "matvec", "matvec_ring")
+var _ = mirror(matvecArgs{}, matvecKernels()...)
+
+func matvecKernels() (all []string) {
+	for t := range planeBytes {
+		all = append(all, "matvec_"+t.String(), "matvec_"+t.String()+"_ring")
+	}
+	return all
+}
 
 // matVec is a product with one row of x, f32, of a packed weight. It reports
 // whether it is one.
@@ -58,14 +61,13 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
 		return false, nil
 	}
-	p := product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}
-	ok := d.setPart(&p.part[0], op.A, op.Dst)
-	if !ok || !d.finishProduct(&p) {
+	a := matvecArgs{product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}}
+	if !d.setPart(&a.product.part[0], op.A, op.Dst) || !d.finishProduct(&a.product) {
 		return false, nil
 	}
 	region := activationBytes(op.A.Cols())
-	a := matvecArgs{product: p, depth: int32(d.ringDepth(region, sharedOfMatvec))}
-	return true, d.launch("matvec"+ringed(a.depth), d.sms(), matvecThreads, region+d.ringBytes(int(a.depth)), unsafe.Pointer(&a))
+	ring, bytes := d.ring(region, sharedOfMatvec)
+	return true, d.launch("matvec_"+op.A.DType.String()+ring, d.sms(), matvecThreads, region+bytes, unsafe.Pointer(&a))
 }
 
 // setPart says where a weight is and where its results go. It reports whether
@@ -92,9 +94,9 @@ func (d *Device) finishProduct(p *product) bool {
 	}
 	best := 0
 	for shift := 5; shift >= least; shift-- {
-		// Iterations of the busiest warp; a unit's sum costs about one more.
+		// Chunks of the busiest warp's lanes; a unit's sum costs about one more.
 		units := ceil(ceil(ceil(rows, 32>>shift), d.sms()), matvecWarps)
-		if cost := units * (ceil(chunks, 2<<shift) + 1); best == 0 || cost < best {
+		if cost := units * (ceil(chunks, 1<<shift) + 1); best == 0 || cost < best {
 			p.shift, best = int32(shift), cost
 		}
 	}
@@ -114,14 +116,6 @@ func (d *Device) pair(p *product) bool {
 	return p.units[0] == p.units[1] && ceil(int(p.units[0]), matvecWarps*d.sms())*32>>p.shift <= gates
 }
 
-// ringed is the ending of the kernels with a ring.
-func ringed(depth int32) string {
-	if depth > 0 {
-		return "_ring"
-	}
-	return ""
-}
-
 // Static shared memory of the kernels, rounded up.
 const (
 	sharedOfMatvec = 10 << 10
@@ -131,19 +125,12 @@ const (
 // activationBytes is what a product's input takes of shared memory.
 func activationBytes(cols int) int { return cols / 32 * 80 }
 
-func (d *Device) ringBytes(depth int) int { return matvecWarps * depth * slotBytes }
-
-// ringDepth is how many iterations of weights a warp has in flight and in use,
-// 0 where the card has no cp.async or no room for a ring: its memory is slower,
-// and what fits into registers keeps it busy.
-func (d *Device) ringDepth(region, static int) int {
-	if d.info.Major < 8 {
-		return 0
+// ring is the ending of the kernels with a ring, and its size, where the card
+// has cp.async and room for it beside so much other shared memory. Where it has
+// not, its memory is slower, and what fits into registers keeps it busy.
+func (d *Device) ring(region, static int) (ending string, bytes int) {
+	if d.info.Major < 8 || region+static+ringBytes > d.info.SharedPerBlock {
+		return "", 0
 	}
-	for depth := 4; depth > 1; depth-- {
-		if region+static+d.ringBytes(depth) <= d.info.SharedPerBlock {
-			return depth
-		}
-	}
-	return 0
+	return "_ring", ringBytes
 }

@@ -41,9 +41,7 @@ struct Step {
 	int32_t count;         // stages
 	int32_t product_count;
 	int32_t units;         // of an attention: kv heads · most splits
-	int32_t depth;         // of the ring
 	int32_t region;        // bytes before the ring: activations, or attention
-	int32_t unused;
 };
 
 // grid_barrier: what any block wrote before it is seen by all behind it.
@@ -97,8 +95,8 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 
 	copy_words(&products[0], all, sizeof(Product));
 	__syncthreads();
-	Flow f = start_flow(a.region, 0, a.depth);
-	Loaded pending[UNROLL];
+	Flow f = start_flow(a.region, 0);
+	Loaded pending[unroll<false>];
 	for (int s = 0; s < a.count; s++) {
 		Stage stage = stages[s];
 		if (a.profile && blockIdx.x == 0 && threadIdx.x == 0) ((int64_t *)a.profile)[s] = clock64();
@@ -110,14 +108,14 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 			Activations x = activations(memory, p.cols / 32);
 			float factor = prepare(p, x, sums); // has a barrier: the copies are there
 			if (++at < a.product_count) f.next = at & 1;
-			product<RING>(products, (at - 1) & 1, f, pending, x, factor, gates, bests);
+			product<RING, -1>(products, (at - 1) & 1, f, pending, x, factor, gates, bests);
 		} else if (stage.kind == STAGE_ATTEND) {
 			park(f, &parked[threadIdx.x >> 5]);
 			for (int unit = blockIdx.x; unit < a.units; unit += gridDim.x) {
 				decode_attention<DIM, CACHE>(attend, unit, memory);
 				__syncthreads();
 			}
-			f = resume<RING>(&parked[threadIdx.x >> 5], a.region, a.depth, products);
+			f = resume<RING>(&parked[threadIdx.x >> 5], a.region, products);
 			for (Loaded &v : pending) v = Loaded(); // fetched again: no need to keep it
 		} else if (blockIdx.x == 0) {
 			pick(a.pick, bests);

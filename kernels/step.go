@@ -15,14 +15,13 @@ type stepArgs struct {
 	barrier, profile          uint64
 	pick                      pickArgs
 	count, productCount       int32
-	units, depth              int32
-	region, _                 int32
+	units, region             int32
 }
 
 var _ = mirror(stepArgs{}, stepKernels()...)
 
 // stepKernel is the persistent kernel for heads of dim numbers and a type of
-// cache, without its ending (ringed), "" if there is none.
+// cache, without its ending (ring), "" if there is none.
 func stepKernel(dim int, cache tensor.DType) string {
 	switch {
 	case (dim == 64 || dim == 128 || dim == 256) && (cache == tensor.F16 || cache == tensor.Q8_0), dim == 96 && cache == tensor.F16:
@@ -35,7 +34,7 @@ func stepKernels() (all []string) {
 	for _, dim := range []int{64, 96, 128, 256} {
 		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			if k := stepKernel(dim, cache); k != "" {
-				all = append(all, k, k+ringed(1))
+				all = append(all, k, k+"_ring")
 			}
 		}
 	}
@@ -91,9 +90,9 @@ func (f *fusion) build() (*step, error) {
 	for _, p := range f.products {
 		region = max(region, activationBytes(int(p.cols)))
 	}
-	a.region, a.depth = int32(region), int32(d.ringDepth(region, sharedOfStep))
-	s.smem = region + d.ringBytes(int(a.depth))
-	s.kernel += ringed(a.depth)
+	ring, bytes := d.ring(region, sharedOfStep)
+	a.region, s.smem = int32(region), region+bytes
+	s.kernel += ring
 
 	if f.pick.token != 0 {
 		f.pick.best = f.own(8 * d.sms())
