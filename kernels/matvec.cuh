@@ -401,11 +401,17 @@ template <bool RING> DEVICE bool start(Flow &f, const Product *all) {
 // fetch starts the copies of one iteration.
 template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded pending[unroll<RING>], const Planes &w, int shift, int chunks) {
 	char *slot = dynamic_shared() + f.ring + f.put * (unroll<RING> * SLOT_BYTES);
+	if (f.col + (unroll<RING> - 1 << shift) < chunks) { // all of them, without a branch for each
 #pragma unroll
-	for (int u = 0; u < unroll<RING>; u++) {
-		if (f.col + (u << shift) >= chunks) continue;
-		if (RING) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
-		else fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
+		for (int u = 0; u < unroll<RING>; u++) {
+			if (RING) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
+			else fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
+		}
+	} else if (RING) {
+#pragma unroll 1
+		for (int u = 0; f.col + (u << shift) < chunks; u++) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
+	} else if (f.col < chunks) {
+		fetch_direct<type>(pending[0], w, f.chunk);
 	}
 	cp_async_commit();
 	f.put ^= 1, f.ahead = 1, f.left--;
@@ -509,7 +515,7 @@ DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
 	float most = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
 	for (int k = 1; k < 8; k *= 2) most = fmaxf(most, __shfl_xor_sync(full_warp, most, k));
 	const float limit = 16255; // 127·128 - 1: the high byte ends at 127
-	float inverse = most > 1e-30f ? limit / most : 0;
+	float inverse = most > 1e-30f ? __fdividef(limit, most) : 0;
 	int q[4] = {__float2int_rn(v.x * inverse), __float2int_rn(v.y * inverse), __float2int_rn(v.z * inverse), __float2int_rn(v.w * inverse)};
 	uint32_t hi = 0, lo = 0;
 	int sum = 0;
@@ -527,43 +533,47 @@ DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
 	((uint32_t *)((second ? x.hi1 : x.hi0) + c))[word] = hi;
 	((uint32_t *)((second ? x.lo1 : x.lo0) + c))[word] = lo;
 	if (word == 0) ((int *)(x.meta + c))[1 + second] = sum;
-	if ((i & 31) == 0) ((float *)(x.meta + c))[0] = most / limit;
+	if ((i & 31) == 0) ((float *)(x.meta + c))[0] = most * (1 / limit);
 }
 
 // prepare brings the input of p into shared memory and returns the factor that
 // every result still has to be multiplied with: the norm's, so that its sum
 // and the integers come from one pass. sums: 2·MATVEC_WARPS numbers.
 DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
-	const int step = 4 * MATVEC_THREADS;
+	const int step = 4 * MATVEC_THREADS, many = 4; // columns of the block at a time; of those loaded together
 	const float *in = (const float *)p.x, *post = (const float *)p.post;
 	float scale = 0, square = 0;
 	if (post) {
-		for (int base = 0; base < p.cols; base += step) {
-			int i = base + 4 * threadIdx.x;
-			if (i >= p.cols) continue;
+		for (int i = 4 * threadIdx.x; i < p.cols; i += step) {
 			float4 h = load_fresh4(post + i);
 			scale += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
 		}
 		scale = rsqrtf(block_sum(scale, sums + MATVEC_WARPS) / p.cols + p.eps);
 	}
-	for (int base = 0; base < p.cols; base += step) {
-		int i = base + 4 * threadIdx.x;
-		bool inside = i < p.cols;
-		float4 v = make_float4(0, 0, 0, 0);
-		if (inside) {
-			v = load_fresh4(in + i);
-			if (post) {
-				float4 h = load_fresh4(post + i), w = ones_or(p.post_weight, i);
-				v.x += h.x * scale * w.x, v.y += h.y * scale * w.y, v.z += h.z * scale * w.z, v.w += h.w * scale * w.w;
-				if (blockIdx.x == 0) *(float4 *)((float *)p.sum + i) = v;
-			}
-			if (p.norm) {
-				float4 w = ones_or(p.norm_weight, i);
-				square += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-				v.x *= w.x, v.y *= w.y, v.z *= w.z, v.w *= w.w;
-			}
+	for (int base = 4 * (int)(threadIdx.x & ~31); base < p.cols; base += many * step) { // the same for a warp
+		float4 v[many];
+#pragma unroll
+		for (int k = 0; k < many; k++) {
+			int i = base + 4 * (threadIdx.x & 31) + k * step;
+			v[k] = i < p.cols ? load_fresh4(in + i) : make_float4(0, 0, 0, 0);
 		}
-		quantise(x, i, v, inside);
+#pragma unroll
+		for (int k = 0; k < many; k++) {
+			int i = base + 4 * (threadIdx.x & 31) + k * step;
+			bool inside = i < p.cols;
+			if (base + k * step >= p.cols) break;
+			if (post && inside) {
+				float4 h = load_fresh4(post + i), w = ones_or(p.post_weight, i);
+				v[k].x += h.x * scale * w.x, v[k].y += h.y * scale * w.y, v[k].z += h.z * scale * w.z, v[k].w += h.w * scale * w.w;
+				if (blockIdx.x == 0) *(float4 *)((float *)p.sum + i) = v[k];
+			}
+			if (p.norm && inside) {
+				float4 w = ones_or(p.norm_weight, i);
+				square += v[k].x * v[k].x + v[k].y * v[k].y + v[k].z * v[k].z + v[k].w * v[k].w;
+				v[k].x *= w.x, v[k].y *= w.y, v[k].z *= w.z, v[k].w *= w.w;
+			}
+			quantise(x, i, v[k], inside);
+		}
 	}
 	if (p.norm) return rsqrtf(block_sum(square, sums) / p.cols + p.eps);
 	__syncthreads();
@@ -572,12 +582,12 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
 
 DEVICE float glu(int fn, float g) {
 	switch (fn) {
-	case FN_SILU: return g / (1 + expf(-g));
+	case FN_SILU: return __fdividef(g, 1 + __expf(-g)); // g below -88: 0, as it should be
 	case FN_GELU: return 0.5f * g * (1 + tanhf(0.7978845608f * (g + 0.044715f * g * g * g)));
 	case FN_GELU_ERF: return 0.5f * g * (1 + erff(g * 0.7071067812f));
 	case FN_RELU: return fmaxf(g, 0);
 	}
-	return 1 / (1 + expf(-g)); // sigmoid
+	return __fdividef(1, 1 + __expf(-g)); // sigmoid
 }
 
 // A Best is the largest result and its row, the first of equals.
@@ -640,13 +650,23 @@ DEVICE void run(const Product *all, int at, int index, Flow &f, Loaded *pending,
 			if (here && f.left == 0 && f.unit + step < units) f.unit += step, begin(f, part, shift, chunks, rounds);
 			if (here && f.left > 0) fetch<type, RING>(f, pending, w, shift, chunks);
 			else fetch_any<RING, ONLY>(f, pending, all);
+			if (col + (U - 1 << shift) < chunks) { // all of them, side by side
 #pragma unroll
-			for (int u = 0; u < U; u++) {
-				if (col + (u << shift) >= chunks) break;
-				Loaded v;
-				if (RING) take<type>(v, slot + u * SLOT_BYTES);
-				else v = loaded[u];
-				y += dot<type>(v, c + (u << shift), x, col + (u << shift));
+				for (int u = 0; u < U; u++) {
+					Loaded v;
+					if (RING) take<type>(v, slot + u * SLOT_BYTES);
+					else v = loaded[u];
+					y += dot<type>(v, c + (u << shift), x, col + (u << shift));
+				}
+			} else if (RING) {
+#pragma unroll 1
+				for (int u = 0; col + (u << shift) < chunks; u++) {
+					Loaded v;
+					take<type>(v, slot + u * SLOT_BYTES);
+					y += dot<type>(v, c + (u << shift), x, col + (u << shift));
+				}
+			} else if (col < chunks) {
+				y += dot<type>(loaded[0], c, x, col);
 			}
 			col += U << shift, c += U << shift;
 		}

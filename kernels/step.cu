@@ -49,10 +49,8 @@ DEVICE void grid_barrier(uint32_t *counter, uint32_t &target) {
 	__syncthreads();
 	if (threadIdx.x == 0) {
 		target += gridDim.x;
-		__threadfence();
-		release_add(counter, 1);
+		release_add(counter, 1); // also of what the block wrote before __syncthreads
 		while ((int32_t)(load_acquire(counter) - target) < 0) {}
-		__threadfence();
 	}
 	__syncthreads();
 }
