@@ -6,7 +6,7 @@
 //
 // Launch: reduce as norm.cu, or, of a few long rows, a block a part;
 // reduce_join a block a row. Bound: bytes of x.
-// measured:
+// measured: not yet
 #include "function.cuh"
 #include "plain.cuh"
 #include "team.cuh"

@@ -1,7 +1,7 @@
 // transpose_{bits}: dst (c, r) = xᵀ of x (r, c), numbers of that many bits.
 // Launch: a block of 256 a tile of 32×32, which goes through shared memory so
 // that reads and writes both are of whole lines. Bound: bytes of x and dst.
-// measured:
+// measured: not yet
 #include "cuda.cuh"
 
 struct Transpose {
