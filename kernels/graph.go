@@ -19,8 +19,16 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 	if err := g.fuse(); err != nil {
 		return nil, d.wrap("compile", err)
 	}
-	if err := g.capture(); err != nil {
-		return nil, errors.Join(err, g.step.free())
+	err := g.capture()
+	if err != nil && g.step != nil { // a card that does not hold the persistent kernel
+		err = g.step.free()
+		g = &graph{dev: d, ops: ops}
+		if err == nil {
+			err = g.capture()
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return g, nil
 }
