@@ -263,6 +263,9 @@ func (d *Device) variantFor(w tensor.DType, n, m int) variant {
 
 // tiles issues the tiles of a product, of weights of a type that has them.
 func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
+	if t, ok := d.denseFor(w, a); ok {
+		return d.issueDense(t, a)
+	}
 	return d.issueTiles(w, d.variantFor(w, int(a.n), int(a.m)), a)
 }
 

@@ -110,7 +110,7 @@ func code(text string) string {
 // compile writes a module's images for one architecture into a folder. They
 // are packed by gzip, whose comment is the hash of what they were made of.
 func (m *module) compile(c *compiler, machine, dir string) error {
-	o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=" + machine})...)
+	o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=" + m.target(machine)})...)
 	if err != nil {
 		return err
 	}
@@ -126,6 +126,15 @@ func (m *module) compile(c *compiler, machine, dir string) error {
 		}
 	}
 	return err
+}
+
+// target is what the compiler knows a machine by. Sources that define HOPPER use
+// instructions that Hopper alone has.
+func (m *module) target(machine string) string {
+	if machine == "sm_90" && strings.Contains(m.source, "#define HOPPER\n") {
+		return "sm_90a"
+	}
+	return machine
 }
 
 // size is how much text the compiler gets.
