@@ -52,8 +52,8 @@ template <int BM, int BN> DEVICE Spot spot(const DenseArgs &a) {
 // those of x. Rows past the last are the last once more.
 template <int BM, int BN, int BK, int threads> struct DenseCopy {
 	static constexpr int per_row = BK / 8, rows = threads / per_row; // units, rows at a time
-	static constexpr int of_w = BM / rows, units = of_w + BN / rows;
-	static_assert(BM % rows == 0 && BN % rows == 0, "whole rounds of copies");
+	static constexpr int of_w = BM / rows, units = of_w + (BN + rows - 1) / rows;
+	static_assert(BM % rows == 0, "whole rounds of copies");
 	const char *w, *x;
 	uint32_t at[units]; // in 16 bytes
 	int to;             // place of the first unit in a stage; the others are whole rounds on
@@ -73,7 +73,8 @@ template <int BM, int BN, int BK, int threads> struct DenseCopy {
 	__device__ __forceinline__ void some(char *stage, int lo, int hi) {
 #pragma unroll
 		for (int i = 0; i < units; i++) {
-			if (i >= lo && i < hi) cp_async16(stage + to + i * rows * BK * 2, (i < of_w ? w : x) + (int64_t)at[i] * 16);
+			bool there = BN % rows == 0 || i < units - 1 || (int)threadIdx.x / per_row < BN % rows;
+			if (i >= lo && i < hi && there) cp_async16(stage + to + i * rows * BK * 2, (i < of_w ? w : x) + (int64_t)at[i] * 16);
 		}
 	}
 	__device__ __forceinline__ void next() { w += BK * 2, x += BK * 2; }
@@ -197,19 +198,19 @@ template <int BM, int BN, int WM, int WN, int BK, int STAGES> DEVICE void dense_
 	}
 }
 
-// hopper_tile makes 128×256 results by wgmma, 64×256 each of two warpgroups, 64
+// hopper_tile makes BM×256 results by wgmma, 64×256 each warpgroup, 64
 // columns a step, in four stages. Step s is asked for while step s-1 is being
 // multiplied, and the barrier before it says that all are done with step s-2:
 // its stage takes step s+2.
 //
 // Bound: a step takes 1024 cycles of the tensor cores, and shared memory is read
 // and written for 1024, too: 990 TFLOP/s at 1.83 GHz.
-DEVICE void hopper_tile(const DenseArgs &a) {
-	constexpr int BM = 128, BN = 256, BK = 64, STAGES = 4, STAGE = (BM + BN) * 128, OUT_ROW = BM + 4;
+template <int BM> DEVICE void hopper_tile(const DenseArgs &a) {
+	constexpr int BN = 256, BK = 64, STAGES = 4, STAGE = (BM + BN) * 128, OUT_ROW = BM + 4;
 	int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, group = __shfl_sync(full_warp, warp / 4, 0);
 	Spot tile = spot<BM, BN>(a);
 	char *stages = aligned_shared(dynamic_shared());
-	using Copy = DenseCopy<BM, BN, BK, 256>;
+	using Copy = DenseCopy<BM, BN, BK, BM * 2>;
 	constexpr int units = Copy::units;
 	Copy copy;
 	copy.start(a, tile);
@@ -250,7 +251,7 @@ DEVICE void hopper_tile(const DenseArgs &a) {
 	for (int i = 0; i < 128; i++) out[(n_at + i / 4 * 8 + i % 2) * OUT_ROW + m_at + i % 4 / 2 * 8] = sum[i];
 	__syncthreads();
 #pragma unroll 1
-	for (int row = warp; row < BN; row += 8) {
+	for (int row = warp; row < BN; row += BM / 16) {
 		if (tile.n0 + row < a.n) store_sums(a, tile.n0 + row, tile.m0, BM, out + row * OUT_ROW);
 	}
 }

@@ -28,6 +28,7 @@ var denses = []dense{
 	{"dense_b", 256, 128, 32, 6, 256},
 	{"dense_c", 128, 128, 64, 3, 128},
 	{"dense_w", 128, 256, 64, 4, 256},
+	{"dense_v", 192, 256, 64, 4, 384}, // Hopper's alone
 }
 
 var _ = mirror(denseArgs{}, denseKernels())
