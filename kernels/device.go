@@ -34,6 +34,7 @@ type Device struct {
 	info    cuda.DeviceInfo
 	handle  cuda.Device
 	context cuda.Context
+	async   bool // its form of the kernels has cp.async
 
 	mu     sync.Mutex // held while the card is told something; fields below
 	stream cuda.Stream
@@ -105,6 +106,9 @@ func OpenOn(drv *cuda.Driver, ordinal int) (*Device, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	d := &Device{drv: drv, ordinal: ordinal, name: fmt.Sprintf("cuda:%d", ordinal), info: info, handle: handle}
+	if all := forms(imageNames(), "step", info.Major, info.Minor); len(all) > 0 {
+		d.async = all[0].version >= 80
+	}
 	if d.context, err = drv.PrimaryRetain(handle); err != nil {
 		return nil, d.wrap("open", err)
 	}

@@ -129,7 +129,7 @@ func activationBytes(cols int) int { return cols / 32 * 80 }
 // has cp.async and room for it beside so much other shared memory. Where it has
 // not, its memory is slower, and what fits into registers keeps it busy.
 func (d *Device) ring(region, static int) (ending string, bytes int) {
-	if d.info.Major < 8 || region+static+ringBytes > d.info.SharedPerBlock {
+	if !d.async || region+static+ringBytes > d.info.SharedPerBlock {
 		return "", 0
 	}
 	return "_ring", ringBytes
