@@ -14,21 +14,22 @@ type denseArgs struct {
 	k, dtype, band            int32
 }
 
-// A dense is a tile of dense.cuh: so many rows of w and of x, columns of a
-// stage, threads.
+// A dense is a tile of dense.cuh.
 type dense struct {
 	kernel  string
-	m, n, k int
+	m, n, k int // rows of w, of x, columns of a stage
 	stages  int
 	threads int
+	major   int // of the compute capability
 }
 
+// denses in the order in which they are preferred.
 var denses = []dense{
-	{"dense_a", 256, 128, 64, 4, 256},
-	{"dense_b", 256, 128, 32, 6, 256},
-	{"dense_c", 128, 128, 64, 3, 128},
-	{"dense_w", 128, 256, 64, 4, 256},
-	{"dense_v", 192, 256, 64, 4, 384}, // Hopper's alone
+	{"dense_a", 256, 128, 64, 4, 256, 8},
+	{"dense_b", 256, 128, 32, 6, 256, 8},
+	{"dense_c", 128, 128, 64, 3, 128, 8},
+	{"dense_w", 128, 256, 64, 4, 256, 9},
+	{"dense_v", 192, 256, 64, 4, 384, 9},
 }
 
 var _ = mirror(denseArgs{}, denseKernels())
@@ -45,17 +46,18 @@ func (t dense) shared() int {
 	return max(t.stages*(t.m+t.n)*t.k*2, 32*(t.m+4)*4) + 1024 // to begin at a multiple of
 }
 
-// denseFor is the tile for a large product of f16. LLCUDA_F16_TILE names
-// another one to compare ("a"), or none ("0").
+// denseFor is the tile for a large product of f16: the first that the card has
+// the shared memory for. LLCUDA_F16_TILE names one to compare ("w"), or none
+// ("0").
 func (d *Device) denseFor(w tensor.DType, a *matmulArgs) (dense, bool) {
-	t, chosen := denses[0], os.Getenv("LLCUDA_F16_TILE")
-	for _, other := range denses {
-		if other.kernel == "dense_"+chosen {
-			t = other
+	only := os.Getenv("LLCUDA_F16_TILE")
+	for _, t := range denses {
+		fits := int(a.steps)*tileK%t.k == 0 && t.shared() <= d.info.SharedPerBlock && t.major <= d.info.Major
+		if w == tensor.F16 && fits && t.tiles(int(a.n), int(a.m)) >= 2*d.sms() && (only == "" || t.kernel == "dense_"+only) {
+			return t, true
 		}
 	}
-	fits := w == tensor.F16 && int(a.steps)*tileK%t.k == 0 && t.shared() <= d.info.SharedPerBlock
-	return t, fits && chosen != "0" && t.tiles(int(a.n), int(a.m)) >= 2*d.sms()
+	return dense{}, false
 }
 
 func (t dense) tiles(n, m int) int { return ceil(n, t.n) * ceil(m, t.m) }
