@@ -234,7 +234,7 @@ func TestDead(t *testing.T) {
 		"sync": d.Sync(), "read": d.Read(make([]byte, 16), x), "write": d.Write(x, make([]byte, 16)), "place": place, "compile": compile,
 		"scale": d.Do(&tensor.Op{Kind: tensor.OpScale, Dst: x, A: x}),
 	} {
-		if !errors.Is(err, &cuda.Error{Code: cuda.LaunchTimeout}) || !strings.Contains(err.Error(), "restart the notebook's kernel") {
+		if !errors.Is(err, &cuda.Error{Code: cuda.LaunchTimeout}) || !strings.Contains(err.Error(), "%gpu reset") {
 			t.Errorf("%s of a dead device: %v", name, err)
 		}
 	}
@@ -333,6 +333,12 @@ func TestScratchGrows(t *testing.T) {
 	if err != nil || d.generation == before {
 		t.Fatalf("scratch memory did not grow: %v", err)
 	}
+	t.Setenv("EMU_FAIL", "cuGraphInstantiateWithFlags:1:2")
+	s.Run(p)
+	if err := s.Sync(); cuda.Code(err) != cuda.OutOfMemory {
+		t.Errorf("no memory for another capture: %v", err)
+	}
+	t.Setenv("EMU_FAIL", "")
 	if got := run(); !bytes.Equal(got, want) {
 		t.Error("a program gives something else after scratch memory has moved")
 	}

@@ -20,15 +20,15 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 		return nil, d.wrap("compile", err)
 	}
 	err := g.capture()
-	if err != nil && g.step != nil { // a card that does not hold the persistent kernel
-		err = g.step.free()
+	if err != nil && g.step != nil && d.failed == nil { // a card that does not hold the persistent kernel
+		err = errors.Join(g.drop(), g.step.free())
 		g = &graph{dev: d, ops: ops}
 		if err == nil {
 			err = g.capture()
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.drop())
 	}
 	return g, nil
 }
@@ -97,7 +97,7 @@ func (g *graph) issue() error {
 	}
 	if g.step != nil {
 		if err := g.step.launch(); err != nil {
-			return err
+			return g.dev.wrap("compile", err)
 		}
 	}
 	for i := range g.after {
@@ -118,7 +118,7 @@ func (g *graph) Run() error {
 	if g.freed {
 		return fmt.Errorf("%s: run of a program that was freed", d.name)
 	}
-	if g.generation != d.generation {
+	if g.exec == 0 || g.generation != d.generation { // 0: the last capture failed
 		if err := g.capture(); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (d *Device) scratch(role scratchRole, bytes int) (uint64, error) {
 		err = d.alloc(&b.addr, size)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s: scratch memory: %w", d.name, err)
+		return 0, fmt.Errorf("scratch memory: %w", err)
 	}
 	b.bytes = size
 	return b.addr, nil
