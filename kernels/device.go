@@ -158,6 +158,7 @@ func (d *Device) Close() error {
 		for range slots {
 			<-st.free
 		}
+		close(st.free) // who still waits for a slot gets none
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -245,7 +246,7 @@ func (d *Device) leave() {
 // recover from is remembered; d.mu is held.
 func (d *Device) wrap(op string, err error) error {
 	if sticky(err) && d.failed == nil {
-		d.failed = fmt.Errorf("%w; the device does not work any more: restart the notebook's kernel or the program (Go code may close and open it)", err)
+		d.failed = fmt.Errorf("%w; the device does not work any more: %%gpu reset opens it anew, without its models and tensors, as a restart of the kernel or the program does", err)
 		err = d.failed
 	}
 	return fmt.Errorf("%s: %s: %w", d.name, op, err)

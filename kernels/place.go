@@ -123,7 +123,10 @@ func (d *Device) upload(op string, a allocation, addr uint64, src []byte) error 
 
 // uploadPiece copies one piece by a slot.
 func (d *Device) uploadPiece(st *staging, op string, a allocation, addr uint64, src []byte) error {
-	s := <-st.free
+	s, ok := <-st.free
+	if !ok {
+		return fmt.Errorf("%s: %s: %w", d.name, op, errClosed)
+	}
 	defer func() { st.free <- s }()
 	if err := d.settle(s); err != nil {
 		return fmt.Errorf("%s: %s: %w", d.name, op, err)
