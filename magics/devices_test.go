@@ -80,6 +80,7 @@ func TestUse(t *testing.T) {
 		{"%load demo --device cuda:7", "no device cuda:7 here"},
 		{"%gpu use 1", "new tensors and models go to cuda:1"},
 		{"%tensor ones(2).device", "cuda:1"},
+		{"%tensor A + ones(2)", "bring them together with .to('cuda:0')"},
 		{"%load demo", ", on cuda:1, in"},
 		{"%gpu use cpu", "go to cpu"},
 		{"%tensor ones(2).device", "cpu"},

@@ -105,7 +105,7 @@ func (r *run) common(op string, vs ...Value) (tensor.Device, error) {
 	for _, v := range vs {
 		if a, ok := v.(*Array); ok {
 			if dev != nil && a.Device() != dev {
-				return nil, fmt.Errorf("%s: one tensor is on %s, the other on %s; bring them together with .to(%s)",
+				return nil, fmt.Errorf("%s: one tensor is on %s, the other on %s; bring them together with .to('%s')",
 					op, dev.Name(), a.Device().Name(), dev.Name())
 			}
 			dev = a.Device()
