@@ -25,11 +25,9 @@ type dense struct {
 
 // denses in the order in which they are preferred.
 var denses = []dense{
-	{"dense_a", 256, 128, 64, 4, 256, 8},
+	{"dense_w", 128, 256, 64, 4, 256, 9},
 	{"dense_b", 256, 128, 32, 6, 256, 8},
 	{"dense_c", 128, 128, 64, 3, 128, 8},
-	{"dense_w", 128, 256, 64, 4, 256, 9},
-	{"dense_v", 192, 256, 64, 4, 384, 9},
 }
 
 var _ = mirror(denseArgs{}, denseKernels())

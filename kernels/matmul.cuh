@@ -40,7 +40,7 @@
 // BN = 16: bound by memory; six blocks an SM have 14 KB of q4_k in flight from
 // L2, where prefetch has brought it.
 // Registers: 230 (BN = 128), 150, 80 on sm_75; no spills.
-// measured: 226 to 275 TFLOP/s for the products of an 8B model at 512 rows (q4_k, q6_k), f16 8192³ 315 (H200, 2026-11-23)
+// measured: 226 to 275 TFLOP/s for the products of an 8B model at 512 rows (q4_k, q6_k) (H200, 2026-11-23)
 #pragma once
 #include "format.cuh"
 
