@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,6 +76,11 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 			}
 			if len(b.only) > 0 && !b.ops {
 				return usageError{fmt.Errorf("bench: --op wants --ops")}
+			}
+			for _, op := range b.only {
+				if !slices.Contains(benchOps, op) {
+					return usageError{fmt.Errorf("bench: --op %q: want some of %s", op, strings.Join(benchOps, ", "))}
+				}
 			}
 			if b.write != "" && b.shape == "" {
 				return usageError{fmt.Errorf("bench: --write wants --shape")}

@@ -27,6 +27,9 @@ type opResult struct {
 	TFLOPs      float64 `json:"tflops,omitempty"`
 }
 
+// benchOps are what --op chooses from.
+var benchOps = []string{"matmul", "attention", "rms_norm", "add", "glu", "rope", "store", "rows", "arg_max", "top_k"}
+
 // An opBench measures operations on a device. It remembers the first error.
 type opBench struct {
 	ctx     context.Context
