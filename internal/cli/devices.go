@@ -22,8 +22,11 @@ import (
 // card is an error; a card that cannot be used is left out with a note.
 var cards = sync.OnceValues(openCards)
 
-// opened are the cards that are open by now.
-var opened atomic.Pointer[[]tensor.Device]
+// opened are the cards that are open by now, unopened says why others are not.
+var (
+	opened   atomic.Pointer[[]tensor.Device]
+	unopened sync.Map // "cuda:0": error
+)
 
 func openCards() ([]tensor.Device, error) {
 	n, err := kernels.Count()
@@ -34,7 +37,9 @@ func openCards() ([]tensor.Device, error) {
 	var failed error
 	for i := range n {
 		d, err := kernels.Open(i)
+		unopened.Delete(fmt.Sprintf("cuda:%d", i))
 		if err != nil {
+			unopened.Store(fmt.Sprintf("cuda:%d", i), err)
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -76,7 +81,7 @@ func (d deviceFlag) cards(cmd *cobra.Command) ([]tensor.Device, error) {
 	case "auto", "":
 		all, err := cards()
 		if err != nil && !noCard(err) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "llcuda: %v; the CPU is used\n", err)
+			fmt.Fprintf(cmd.ErrOrStderr(), "llcuda: the CPU is used: %v\n", err)
 		}
 		return all, nil
 	}

@@ -101,7 +101,8 @@ func gpuCards() ([]nvml.Card, error) {
 	all, err := nvml.Cards()
 	infos, cudaErr := kernels.Infos()
 	if err != nil && len(infos) == 0 {
-		if noCard(cudaErr) || errors.Is(err, nvml.ErrHidden) {
+		unasked := errors.Is(err, nvml.ErrNoSupport) || errors.Is(err, nvml.ErrNoLibrary) && !errors.Is(cudaErr, cuda.ErrNoDriver)
+		if errors.Is(err, nvml.ErrHidden) || noCard(cudaErr) && !unasked {
 			return nil, err
 		}
 		return nil, cudaErr
@@ -134,6 +135,10 @@ func join(c *nvml.Card, i cuda.DeviceInfo) {
 	c.Device, c.SMs, c.Problem = fmt.Sprintf("cuda:%d", i.Ordinal), i.SMs, ""
 	if i.Major < cuda.OldestMajor || i.Major == cuda.OldestMajor && i.Minor < cuda.OldestMinor {
 		c.Problem = fmt.Sprintf("its compute capability is below %d.%d, the oldest that llcuda has kernels for", cuda.OldestMajor, cuda.OldestMinor)
+		return
+	}
+	if err, ok := unopened.Load(c.Device); ok {
+		c.Problem = fmt.Sprint(err)
 		return
 	}
 	c.Kernels = kernels.ImageFor(i)

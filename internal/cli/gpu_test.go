@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestWatchGPU(t *testing.T) {
 }
 
 // TestJoin: CUDA's number and multiprocessors come to what NVML knows; a card
-// that is too old says so.
+// that is too old, or that could not be opened, says so.
 func TestJoin(t *testing.T) {
 	c := nvml.Card{Name: "Tesla T4", Problem: "not seen"}
 	join(&c, cuda.DeviceInfo{Ordinal: 1, Major: 7, Minor: 5, SMs: 40})
@@ -42,6 +43,12 @@ func TestJoin(t *testing.T) {
 	c = nvml.Card{Name: "Tesla P4"}
 	join(&c, cuda.DeviceInfo{Major: 6, Minor: 1})
 	if !strings.Contains(c.Problem, "below 7.5") || c.Kernels != "" {
+		t.Errorf("%+v", c)
+	}
+	unopened.Store("cuda:9", errors.New("no memory for a context"))
+	defer unopened.Delete("cuda:9")
+	join(&c, cuda.DeviceInfo{Ordinal: 9, Major: 9})
+	if c.Problem != "no memory for a context" || c.Kernels != "" {
 		t.Errorf("%+v", c)
 	}
 }
