@@ -116,6 +116,38 @@ func TestNoCards(t *testing.T) {
 	}
 }
 
+// A full card is one with no memory free.
+type full struct{ *named }
+
+func (full) Memory() (int64, int64) { return 1 << 10, 1 << 30 }
+
+// TestWhyCPU: a model that is on the CPU for want of a card says what is wrong
+// with the cards; the former model of its name, freed for its sake, is told of.
+func TestWhyCPU(t *testing.T) {
+	in := newTestInterpreter(t)
+	in.devices.open = func() ([]tensor.Device, error) {
+		return []tensor.Device{full{&named{slow{cpu.Default()}, "cuda:0"}}}, nil
+	}
+	if got := run(in, "%load demo"); !strings.Contains(got, "cuda:0 has 1.0 kB free, too little for a layer") {
+		t.Errorf("a full card: %s", got)
+	}
+	if got := run(in, "%load demo --gpu-layers 0"); strings.Contains(got, "cuda:0") {
+		t.Errorf("the CPU was asked for: %s", got)
+	}
+	in = newTestInterpreter(t)
+	in.devices.open = func() ([]tensor.Device, error) { return nil, errors.New("another process has it") }
+	in.o.GPU = func() ([]nvml.Card, error) {
+		return []nvml.Card{{Device: "cuda:0", Problem: "another process has it"}}, nil
+	}
+	if got := run(in, "%load demo"); !strings.Contains(got, "cuda:0 is not used: another process has it") {
+		t.Errorf("a card that is taken: %s", got)
+	}
+	in, _ = withCards(t)
+	if got := run(in, "%load demo\n%load demo --ctx 100000000"); !strings.Contains(got, "; the former demo was freed before") {
+		t.Errorf("a context that cannot be: %s", got)
+	}
+}
+
 // TestWatch: one display, updated until the time is over or an interrupt.
 func TestWatch(t *testing.T) {
 	in := newTestInterpreter(t)

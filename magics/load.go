@@ -59,6 +59,9 @@ func load(ctx context.Context, c *Call) error {
 	if o.Context < 0 {
 		return c.usage("--ctx %d: want at least 1", o.Context)
 	}
+	if o.GPULayers < -1 {
+		return c.usage("--gpu-layers %d: want 0 or more, or -1 for as many as fit", o.GPULayers)
+	}
 	if o.GPULayers != 0 {
 		var err error
 		if o.GPUs, err = c.devices.gpus(device); err != nil {
@@ -71,11 +74,13 @@ func load(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
+	freed := ""
 	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.model.Info().Device != "cpu" {
 		// A card rarely holds both.
 		if err := c.models.remove(l.name); err != nil {
 			return modelError("the former %s could not be freed: %v", l.name, err)
 		}
+		freed = fmt.Sprintf("; the former %s was freed before", l.name)
 	}
 	bar := progressBar{d: c.Display, what: "loading " + l.name, off: silent || !c.Display.Interactive()}
 	bar.start = time.Now()
@@ -93,13 +98,17 @@ func load(ctx context.Context, c *Call) error {
 			err = errors.Join(err, l.file.Close())
 		}
 		bar.failed()
-		return loadError(ctx, c.Args[0], err, c.models.names())
+		err = loadError(ctx, c.Args[0], err, c.models.names())
+		if e := (*jupyter.Error)(nil); errors.As(err, &e) {
+			e.Value += freed
+		}
+		return err
 	}
 	if err := c.models.add(l); err != nil {
 		return modelError("the former %s could not be freed: %v", l.name, err)
 	}
 	if !silent {
-		bar.done(loadedText(l.name, l.model.Info(), time.Since(bar.start)))
+		bar.done(loadedText(l.name, l.model.Info(), time.Since(bar.start)) + c.whyCPU(l.model.Info(), o))
 		for _, w := range l.model.Tokenizer().Warnings() {
 			fmt.Fprintf(c.Display.Stderr(), "tokenizer: %s\n", w)
 		}
@@ -166,6 +175,26 @@ func loadedText(name string, i engine.Info, took time.Duration) string {
 		}
 	}
 	return text
+}
+
+// whyCPU says why a model is on the CPU that would have gone to a card.
+func (c *Call) whyCPU(i engine.Info, o engine.Options) (why string) {
+	if i.Device != "cpu" || o.GPULayers == 0 {
+		return ""
+	}
+	for _, d := range o.GPUs {
+		free, _ := d.Memory()
+		why += fmt.Sprintf("\n%s has %s free, too little for a layer: %%gpu shows what fills it", d.Name(), bytesText(free))
+	}
+	if c.devices.why() != nil {
+		cards, _ := c.o.GPU()
+		for _, g := range cards {
+			if g.Problem != "" {
+				why += fmt.Sprintf("\n%s is not used: %s", known(g.Device), g.Problem)
+			}
+		}
+	}
+	return why
 }
 
 // A progressBar is one display that changes: at most five times a second, and

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -52,18 +53,26 @@ func (mf *modelFlags) open(cmd *cobra.Command, name string) (*engine.Model, erro
 	if err != nil {
 		return nil, err
 	}
+	m, err := load(cmd.Context(), name, o)
+	if err == nil && len(o.GPUs) > 0 && m.Info().Device == "cpu" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "llcuda: the CPU is used: no card has memory free for a layer; close what fills them, or try a smaller --ctx")
+	}
+	return m, err
+}
+
+func load(ctx context.Context, name string, o engine.Options) (*engine.Model, error) {
 	if name == "demo" {
 		f, err := demo.Open()
 		if err != nil {
 			return nil, err
 		}
-		return engine.LoadFile(cmd.Context(), f, o)
+		return engine.LoadFile(ctx, f, o)
 	}
 	path, err := findModel(name)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Load(cmd.Context(), path, o)
+	return engine.Load(ctx, path, o)
 }
 
 // options are the engine's, with the devices opened.
@@ -88,6 +97,8 @@ func (mf *modelFlags) check() (cache tensor.DType, err error) {
 		return 0, fmt.Errorf("--ctx %d: want 1 or more tokens, or 0 for the default", mf.context)
 	case mf.threads < 0:
 		return 0, fmt.Errorf("--threads %d: want 1 or more, or 0 for all cores", mf.threads)
+	case mf.gpuLayers < -1:
+		return 0, fmt.Errorf("--gpu-layers %d: want 0 or more, or -1 for as many as fit", mf.gpuLayers)
 	case mf.batch < 0:
 		return 0, fmt.Errorf("--batch %d: want 1 or more tokens, or 0 for the default", mf.batch)
 	}
