@@ -1,12 +1,12 @@
 // matvec: y (m) = W (m, k) · x (k), W packed (see format.cuh), x and y f32.
 //
 // Launch: one block of 512 threads an SM. Shared memory: the ring and the
-// activations. Bound by reading W once; see matvec.cuh.
+// activations. Bound by reading W once; see product.cuh.
 //
 // measured, with the launch: q4_k 14336 × 4096 2,360 GB/s, q6_k 128256 × 4096
 // 3,460, q8_0 262144 × 1152 3,940 of 4,540 that the card streams (H200,
 // 2026-11-23). Instructions bound it there: 130 a warp for 1,024 weights.
-#include "matvec.cuh"
+#include "product.cuh"
 
 struct MatVec {
 	Product product; // of one part

@@ -6,7 +6,7 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// Shape of matvec.cuh's blocks, and bytes of its ring.
+// Shape of product.cuh's blocks, and bytes of its ring.
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
@@ -14,14 +14,14 @@ const (
 	gates         = 128 // GATES
 )
 
-// How the results of a product leave it (matvec.cuh).
+// How the results of a product leave it (product.cuh).
 const (
 	productStore int32 = iota
 	productAdd
 	productGLU
 )
 
-// A part is matvec.cuh's Part.
+// A part is flow.cuh's Part.
 type part struct {
 	w         planes
 	dst, bias uint64
@@ -30,7 +30,7 @@ type part struct {
 	first, _  int32 // chunk
 }
 
-// A product is matvec.cuh's Product.
+// A product is flow.cuh's Product.
 type product struct {
 	part             [3]part
 	x, norm          uint64

@@ -14,7 +14,7 @@
 // measured: Llama 3.1 8B Q4_K_M, 2.6 ms a token, 1,771 GB/s of 4,540 (H200,
 // 2026-11-23). Of the warps' time 54 % goes to products, 21 % to barriers, 14 %
 // to inputs, 7 % to the change from part to part.
-#include "matvec.cuh"
+#include "product.cuh"
 #include "decode.cuh"
 
 const int STAGE_PRODUCT = 0;
