@@ -346,6 +346,13 @@ func TestProposal(t *testing.T) {
 			}
 		}
 	}
+	o := all
+	o.GPUs = []tensor.Device{newCard(t, "cuda:0", bytes*48/100), newCard(t, "cuda:1", bytes*56/100)}
+	_, err := LoadFile(t.Context(), g.file, o)
+	var e *TooBigError
+	if !errors.As(err, &e) || e.Need() <= e.Free || !strings.Contains(err.Error(), "cuda:0 and cuda:1 have") {
+		t.Errorf("two cards that each want working memory: %v", err)
+	}
 }
 
 // An idle card computes nothing.

@@ -55,6 +55,9 @@ func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	u, where := c.of(onHost, 0, last-layers), []room{host}
 	if u.Bytes() <= host.free && len(cards) > 0 {
 		u, where = c.of(onCard, last-layers, last), cards
+		for range min(len(cards), layers) - 1 { // each card has its own
+			u.Scratch += c.of(onCard, last-layers, last-layers+1).Scratch
+		}
 	}
 	e := &TooBigError{Weights: u.Weights, Cache: u.Cache, Scratch: u.Scratch, asked: layers}
 	var names []string
