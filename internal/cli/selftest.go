@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -149,6 +150,9 @@ func checkDevice(ctx context.Context, dev tensor.Device, cases []conformance.Cas
 		}
 		if err != nil {
 			r.Failed = append(r.Failed, err.Error())
+		}
+		if !(e <= math.MaxFloat64) { // JSON knows no NaN
+			e = math.MaxFloat64
 		}
 		if r.Bound == 0 || e*r.Bound > r.Worst*c.Bound { // nearer to its bound
 			r.Worst, r.Bound = e, c.Bound

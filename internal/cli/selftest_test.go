@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -41,12 +43,15 @@ func TestSelftest(t *testing.T) {
 }
 
 // A wrong device computes another function than it should, and lacks one.
-type wrong struct{ tensor.Device }
+type wrong struct {
+	tensor.Device
+	factor float32
+}
 
 func (w wrong) Do(op *tensor.Op) error {
 	switch op.Kind {
 	case tensor.OpScale:
-		op.Scale *= 1.01
+		op.Scale *= w.factor
 	case tensor.OpFill:
 		return tensor.ErrUnsupported
 	}
@@ -67,7 +72,7 @@ func TestSelftestFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	err = selftest(t.Context(), &out, []tensor.Device{wrong{cpu.Default()}}, cases, false)
+	err = selftest(t.Context(), &out, []tensor.Device{wrong{cpu.Default(), 1.01}}, cases, false)
 	if err == nil || !strings.Contains(err.Error(), "cases failed") {
 		t.Errorf("%v, want a failure", err)
 	}
@@ -75,5 +80,10 @@ func TestSelftestFails(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+	out.Reset()
+	err = selftest(t.Context(), &out, []tensor.Device{wrong{cpu.Default(), float32(math.NaN())}}, cases, true)
+	if err == nil || !strings.Contains(err.Error(), "cases failed") || !json.Valid([]byte(out.String())) {
+		t.Errorf("numbers that are none: %v\n%s", err, out.String())
 	}
 }
