@@ -45,7 +45,11 @@ func benchAttention(ctx context.Context, c *Call) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return &jupyter.Error{Name: "DeviceError", Value: err.Error()}
+			if len(points) == 0 {
+				return &jupyter.Error{Name: "DeviceError", Value: err.Error()}
+			}
+			note = strings.TrimPrefix(fmt.Sprintf("%s\nno further than %d tokens: %v", note, n/2, err), "\n")
+			break
 		}
 		points = append(points, p)
 	}
