@@ -98,7 +98,11 @@ func load(ctx context.Context, c *Call) error {
 			err = errors.Join(err, l.file.Close())
 		}
 		bar.failed()
-		err = loadError(ctx, c.Args[0], err, c.models.names())
+		others := c.models.names()
+		if e := (*engine.TooBigError)(nil); errors.As(err, &e) && e.Device != "cpu" {
+			others = c.models.onCards()
+		}
+		err = loadError(ctx, c.Args[0], err, others)
 		if e := (*jupyter.Error)(nil); errors.As(err, &e) {
 			e.Value += freed
 		}
@@ -152,7 +156,7 @@ func loadError(ctx context.Context, name string, err error, others []string) err
 	case errors.Is(err, engine.ErrTooBig): // says so itself
 		return modelError("%s: %v", name, err)
 	case errors.Is(err, tensor.ErrNoMemory):
-		return modelError("%s: %v; something else fills the card: %%gpu shows what, fewer --gpu-layers or a smaller --ctx take less", name, err)
+		return modelError("%s: %v; something else fills the card: %%gpu shows what", name, err)
 	case errors.Is(err, engine.ErrNoGPU):
 		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
 	case errors.Is(err, engine.ErrArch):
