@@ -11,7 +11,7 @@
 //
 // Launch: a block of 256 threads a row. Bound: x read twice, the second time
 // out of a cache, and half of it (of f32) written: 12 MB and 5 µs for
-// (512, 4096) on an H100.
+// (512, 4096) on an H100, computed.
 #include "format.cuh"
 
 struct ActivationsArgs {

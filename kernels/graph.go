@@ -16,7 +16,7 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 	}
 	defer d.leave()
 	g := &graph{dev: d, ops: ops}
-	if err := g.fuse(); err != nil {
+	if err := g.fuse(); err != nil && !errors.Is(err, tensor.ErrNoMemory) { // without room it stays plain
 		return nil, d.wrap("compile", err)
 	}
 	err := g.capture()

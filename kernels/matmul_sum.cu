@@ -4,7 +4,7 @@
 //	dst[i][j] = x_scale[i]·w_scale[j]·Σ partial[s][i][j]
 //
 // Launch: 256 threads, a thread a number. Bound: bytes; for (512, 4096) in 2
-// parts 25 MB: 9 µs on an H100.
+// parts 25 MB: 9 µs on an H100, computed.
 #include "format.cuh"
 #include "number.cuh"
 
