@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/nvml":   {},
 	"internal/cuda":   {},
 	"notebooks":       {},
+	"internal/hub":    {},
 	"internal/jinja":  {},
 	"internal/sysmem": {},
 }

@@ -1,0 +1,377 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const large = "model-Q4_K_M.gguf"
+
+// checkCache fails if the cache holds a blob whose bytes are not what its name
+// says, or a link that leads nowhere.
+func checkCache(t *testing.T, c *Client) {
+	t.Helper()
+	filepath.WalkDir(c.Cache, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if filepath.Base(filepath.Dir(path)) == "blobs" && !strings.HasSuffix(path, ".incomplete") && nameOf(b) != filepath.Base(path) {
+			t.Errorf("bad file in the cache: %s is %s", path, nameOf(b))
+		}
+		return nil
+	})
+}
+
+func wantFile(t *testing.T, path string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%s: %d bytes, %v; want %d", path, len(got), err, len(want))
+	}
+}
+
+func TestDownload(t *testing.T) {
+	f, c := newFake(t)
+	c.Token = "hf_secret"
+	for name, want := range f.files {
+		last := int64(-1)
+		path, err := c.Download(t.Context(), repoID, name, "", func(done, total int64) {
+			if done < last || done > total || total != int64(len(want)) {
+				t.Errorf("%s: progress %d, then %d of %d", name, last, done, total)
+			}
+			last = done
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, path, want)
+		if last != int64(len(want)) {
+			t.Errorf("%s: progress ended at %d of %d", name, last, len(want))
+		}
+		root := filepath.Join(c.Cache, "models--some-org--some.model")
+		if path != filepath.Join(root, "snapshots", head, name) {
+			t.Errorf("path %s", path)
+		}
+		up := strings.Repeat("../", 2+strings.Count(name, "/"))
+		if to, err := os.Readlink(path); err != nil || to != up+"blobs/"+nameOf(want) {
+			t.Errorf("link to %s, %v", to, err)
+		}
+		wantFile(t, filepath.Join(root, "refs/main"), []byte(head))
+		if _, err := os.Stat(filepath.Join(c.Cache, ".locks/models--some-org--some.model", nameOf(want)+".lock")); err != nil {
+			t.Error(err)
+		}
+	}
+	left, _ := filepath.Glob(c.Cache + "/*/blobs/*.incomplete")
+	if len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	checkCache(t, c)
+	for _, host := range f.tokens {
+		if host != "hub" {
+			t.Errorf("the token went to the %s", host)
+		}
+	}
+	if len(f.tokens) == 0 {
+		t.Error("the token went nowhere")
+	}
+	if n := f.count("cdn GET"); n != 19 { // ⌈300000/16384⌉
+		t.Errorf("%d ranges", n)
+	}
+	if _, err := c.Download(t.Context(), repoID, large, "main", nil); err != nil || f.count("cdn GET") != 19 {
+		t.Errorf("fetched again: %v", err)
+	}
+	f.hub.Close()
+	if _, err := c.Download(t.Context(), repoID, large, "main", nil); err != nil {
+		t.Errorf("no server: %v", err)
+	}
+	c.Offline = true
+	if _, err := c.Download(t.Context(), repoID, large, "", nil); err != nil {
+		t.Errorf("offline: %v", err)
+	}
+	if _, err := c.Download(t.Context(), repoID, "other", "", nil); !errors.Is(err, ErrOffline) {
+		t.Errorf("offline, not there: %v", err)
+	}
+}
+
+// TestFaults: the right file or a clear error, and never a bad file.
+func TestFaults(t *testing.T) {
+	status := func(code int, header ...string) func(*fake) {
+		return func(f *fake) {
+			f.fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
+				for i := 0; i < len(header); i += 2 {
+					w.Header().Set(header[i], header[i+1])
+				}
+				w.WriteHeader(code)
+				return true
+			}
+		}
+	}
+	// nth lets the cdn's requests pass until n have come.
+	nth := func(n int32, do func(w http.ResponseWriter, r *http.Request, f *fake) bool) func(*fake) {
+		return func(f *fake) {
+			var count atomic.Int32
+			f.fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+				return cdn && count.Add(1) == n && do(w, r, f)
+			}
+		}
+	}
+	for _, v := range []struct {
+		name  string
+		fault func(*fake)
+		is    error  // nil: the right file
+		says  string // in the error
+	}{
+		{"401", status(401), &StatusError{Status: 401}, "set HF_TOKEN"},
+		{"403 gated", status(403, "X-Error-Code", "GatedRepo"), &StatusError{Status: 403}, "accept them at"},
+		{"403", status(403), &StatusError{Status: 403}, "access refused"},
+		{"404", status(404), &StatusError{Status: 404}, "check the name"},
+		{"404 file", status(404, "X-Error-Code", "EntryNotFound"), &StatusError{Status: 404}, "no such file"},
+		{"404 revision", status(404, "X-Error-Code", "RevisionNotFound"), &StatusError{Status: 404}, "no such revision"},
+		{"429", status(429), &StatusError{Status: 429}, "too many requests"},
+		{"429 for an hour", status(429, "Retry-After", "3600"), &StatusError{Status: 429}, "try again in 1h0m0s"},
+		{"500", status(500), &StatusError{Status: 500}, "tried 5 times"},
+		{"503", status(503), &StatusError{Status: 503}, "the server failed"},
+		{"no hub", status(200), errors.ErrUnsupported, "check HF_ENDPOINT"},
+		{"redirects in a circle", func(f *fake) {
+			f.fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
+				http.Redirect(w, r, r.URL.Path, 302)
+				return true
+			}
+		}, errors.ErrUnsupported, "more than 10 redirects"},
+		{"an etag that is a path", func(f *fake) { f.linked = "../../../x" }, errors.ErrUnsupported, "neither a sha256"},
+		{"cut twice", nth(3, func(w http.ResponseWriter, r *http.Request, f *fake) bool {
+			var from int
+			fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/300000", from, from+16383))
+			w.Header().Set("Content-Length", "16384")
+			w.WriteHeader(206)
+			w.Write(f.files[large][from : from+1000])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}), nil, ""},
+		{"cut at once, always", func(f *fake) {
+			f.fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
+				if cdn {
+					panic(http.ErrAbortHandler)
+				}
+				return false
+			}
+		}, errors.ErrUnsupported, "tried 5 times"},
+		{"a 503 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool { w.WriteHeader(503); return true }), nil, ""},
+		{"a 429 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool {
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(429)
+			return true
+		}), nil, ""},
+		{"an address that expires", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool { w.WriteHeader(403); return true }), nil, ""},
+		{"silence midway", nth(2, func(_ http.ResponseWriter, r *http.Request, _ *fake) bool {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(5 * time.Second):
+			}
+			return true
+		}), nil, ""},
+		{"wrong bytes", func(f *fake) { f.linked = strings.Repeat("ab", 32) }, ErrWrongBytes, "nothing was kept"},
+		{"etag changed midway", nth(4, func(_ http.ResponseWriter, _ *http.Request, f *fake) bool {
+			f.mu.Lock()
+			f.etag = "cdn-2"
+			f.mu.Unlock()
+			return false
+		}), ErrChanged, "try again"},
+		{"size said too small", func(f *fake) { f.size = 200_000 }, ErrWrongSize, "said 200000 bytes, and 300000"},
+		{"size said too large", func(f *fake) { f.size = 400_000 }, ErrWrongSize, "400000"},
+		{"whole files only", func(f *fake) { f.whole = true }, nil, ""},
+		{"whole files only, size said too small", func(f *fake) { f.whole, f.size = true, 200_000 }, ErrWrongSize, ""},
+		{"endless body", func(f *fake) {
+			f.fault = func(w http.ResponseWriter, _ *http.Request, cdn bool) bool {
+				if cdn {
+					w.WriteHeader(200) // no length: chunked
+					for range 100 {
+						w.Write(make([]byte, 10_000))
+					}
+				}
+				return cdn
+			}
+		}, ErrWrongSize, "sends more"},
+		{"another range than asked", nth(1, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool {
+			w.Header().Set("Content-Range", "bytes 5-9/300000")
+			w.WriteHeader(206)
+			w.Write([]byte("12345"))
+			return true
+		}), ErrWrongSize, "bytes 5-9/300000"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			f, c := newFake(t)
+			v.fault(f)
+			path, err := c.Download(t.Context(), repoID, large, "", nil)
+			checkCache(t, c)
+			if v.is == nil {
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantFile(t, path, f.files[large])
+				return
+			}
+			if err == nil || path != "" {
+				t.Fatalf("path %q, error %v", path, err)
+			}
+			var want, got *StatusError
+			if errors.As(v.is, &want) {
+				if !errors.As(err, &got) || got.Status != want.Status {
+					t.Errorf("%v: want status %d", err, want.Status)
+				}
+			} else if v.is != errors.ErrUnsupported && !errors.Is(err, v.is) {
+				t.Errorf("%v: want %v", err, v.is)
+			}
+			if !strings.Contains(err.Error(), v.says) {
+				t.Errorf("%v: want %q", err, v.says)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v tells the signature", err)
+			}
+			if _, ok := c.Find(repoID, large, ""); ok {
+				t.Error("a file after an error")
+			}
+			f.mu.Lock()
+			f.fault, f.linked, f.size, f.whole = nil, "", 0, false
+			f.mu.Unlock()
+			if path, err = c.Download(t.Context(), repoID, large, "", nil); err != nil {
+				t.Fatalf("after the fault: %v", err)
+			}
+			wantFile(t, path, f.files[large])
+			checkCache(t, c)
+		})
+	}
+}
+
+// TestResume: what came before a cancellation does not come again, and
+// .incomplete is always a first part of the file.
+func TestResume(t *testing.T) {
+	f, c := newFake(t)
+	want := f.files[large]
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := c.Download(ctx, repoID, large, "", func(done, _ int64) {
+		if done > 100_000 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	blob := filepath.Join(c.folder(repoID), "blobs", nameOf(want))
+	kept := int64(0)
+	left, _ := filepath.Glob(blob + "*.incomplete")
+	for _, name := range left {
+		b, _ := os.ReadFile(name)
+		kept += int64(len(b))
+	}
+	if kept < 100_000 {
+		t.Errorf("%d bytes kept in %v", kept, left)
+	}
+	first, err := os.ReadFile(blob + ".incomplete")
+	if err != nil || !bytes.HasPrefix(want, first) {
+		t.Errorf(".incomplete is no first part: %v", err)
+	}
+	start := int64(-1)
+	path, err := c.Download(t.Context(), repoID, large, "", func(done, _ int64) {
+		if start < 0 {
+			start = done
+		}
+	})
+	if err != nil || start <= int64(len(first)) {
+		t.Fatalf("%v, started at %d", err, start)
+	}
+	wantFile(t, path, want)
+	if left, _ := filepath.Glob(blob + "*.incomplete"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	checkCache(t, c)
+}
+
+// TestResumeForeign goes on from parts that another program left: a right one,
+// a wrong one, one that is too long.
+func TestResumeForeign(t *testing.T) {
+	for name, part := range map[string]func(b []byte) []byte{
+		"right":    func(b []byte) []byte { return b[:123_457] },
+		"all":      func(b []byte) []byte { return b },
+		"wrong":    func(b []byte) []byte { return bytesOf(9, 50_000) },
+		"too long": func(b []byte) []byte { return append(bytes.Clone(b), 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, c := newFake(t)
+			want := f.files[large]
+			blob := filepath.Join(c.folder(repoID), "blobs", nameOf(want))
+			os.MkdirAll(filepath.Dir(blob), 0o777)
+			if err := os.WriteFile(blob+".incomplete", part(want), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			path, err := c.Download(t.Context(), repoID, large, "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFile(t, path, want)
+			checkCache(t, c)
+			if name == "right" && f.count("cdn GET /"+large+" bytes=123457-") != 1 {
+				t.Errorf("did not go on at 123457: %v", f.asked)
+			}
+			if name == "all" && f.count("cdn") != 0 {
+				t.Errorf("fetched what was there: %v", f.asked)
+			}
+		})
+	}
+}
+
+func TestTogether(t *testing.T) {
+	f, c := newFake(t)
+	errs := make(chan error)
+	for range 4 {
+		go func() { _, err := c.Download(t.Context(), repoID, large, "", nil); errs <- err }()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := f.count("cdn GET"); n != 19 {
+		t.Errorf("%d ranges for 4 callers, 19 for one", n)
+	}
+	checkCache(t, c)
+}
+
+func TestNoSpace(t *testing.T) {
+	f, c := newFake(t)
+	c.free = func(string) (int64, error) { return 299_999, nil }
+	_, err := c.Download(t.Context(), repoID, large, "", nil)
+	if !errors.Is(err, ErrNoSpace) || f.count("cdn") != 0 {
+		t.Errorf("%v after %v", err, f.asked)
+	}
+}
+
+func TestNames(t *testing.T) {
+	f, c := newFake(t)
+	for _, v := range [][3]string{
+		{"../x", "f", ""}, {"a/b/c", "f", ""}, {"", "f", ""}, {"a--b/c", "f", ""}, {"a/..", "f", ""},
+		{repoID, "../f", ""}, {repoID, "/f", ""}, {repoID, `a\b`, ""}, {repoID, "", ""}, {repoID, "f", "../main"}, {repoID, "f", "/"},
+	} {
+		if _, err := c.Download(t.Context(), v[0], v[1], v[2], nil); err == nil {
+			t.Errorf("%q accepted", v)
+		}
+	}
+	if len(f.asked) > 0 {
+		t.Errorf("asked %v", f.asked)
+	}
+}
