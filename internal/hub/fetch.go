@@ -1,0 +1,62 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Fetch downloads all files of a model and returns their paths, in order. All
+// are of the list's commit. The disk is asked for room for all before the
+// first comes; progress counts the bytes of all.
+func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, progress func(done, total int64)) ([]string, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	need := int64(0)
+	for _, f := range m.Files {
+		if _, ok := c.Find(r.ID, f.Path, r.Commit); !ok {
+			need += f.Size
+		}
+	}
+	if err := os.MkdirAll(c.Cache, 0o777); err != nil && need > 0 {
+		return nil, fmt.Errorf("hub: the cache: %w; set HF_HOME to a folder that can be written", err)
+	}
+	if room, err := c.free(c.Cache); err == nil && len(m.Files) > 1 && room < need-c.partial(r.ID) {
+		return nil, fmt.Errorf("hub: %s: %w: %d MB to come, %d MB free in %s; free some, or set HF_HOME to a larger disk",
+			r.ID, ErrNoSpace, need/1e6, room/1e6, c.Cache)
+	}
+	var paths []string
+	before := int64(0)
+	for _, f := range m.Files {
+		path, err := c.Download(ctx, r.ID, f.Path, r.Commit, func(done, _ int64) { progress(before+done, m.Size) })
+		if err != nil {
+			return paths, err
+		}
+		paths = append(paths, path)
+		before += f.Size
+		progress(before, m.Size)
+	}
+	if revision == "" {
+		revision = "main"
+	}
+	// So that huggingface_hub finds the files by the branch's name, offline.
+	if err := checkNames(r.ID, "", revision); err == nil && !c.Offline {
+		if err := c.setRef(r.ID, revision, r.Commit); err != nil {
+			return paths, fmt.Errorf("hub: %s: %w", r.ID, err)
+		}
+	}
+	return paths, nil
+}
+
+// partial counts the bytes of a repository that came and wait to be resumed.
+func (c *Client) partial(repo string) (bytes int64) {
+	left, _ := os.ReadDir(filepath.Join(c.folder(repo), "blobs"))
+	for _, e := range left {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".incomplete" {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
