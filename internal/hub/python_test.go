@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// python returns the interpreter that LLCUDA_PYTHON names, else the one of
+// .venv at the module's root, else python3, if it has huggingface_hub.
+func python(t *testing.T) string {
+	for _, name := range []string{os.Getenv("LLCUDA_PYTHON"), "../../.venv/bin/python", "python3"} {
+		if name != "" && exec.Command(name, "-c", "import huggingface_hub").Run() == nil {
+			return name
+		}
+	}
+	t.Skip("no Python with huggingface_hub: pip install huggingface_hub, and name the interpreter in LLCUDA_PYTHON")
+	return ""
+}
+
+// run runs a script with the cache as its own, and returns what it prints.
+func runPython(t *testing.T, name, script string, c *Client, env ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, "-c", script)
+	cmd.Env = append(os.Environ(), append(env, "HF_HUB_CACHE="+c.Cache, "HF_HOME="+t.TempDir(), "HF_TOKEN=",
+		"HF_HUB_DISABLE_XET=1", "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1")...)
+	out, err := cmd.Output()
+	if err != nil {
+		if e, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("%v\n%s", err, e.Stderr)
+		}
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestPythonReadsOurs: huggingface_hub, offline, finds what we fetched, and
+// its scan of the cache has nothing to say against it.
+func TestPythonReadsOurs(t *testing.T) {
+	name := python(t)
+	f, c := newFake(t)
+	for _, file := range []string{large, "dir/config.json"} {
+		path, err := c.Download(t.Context(), repoID, file, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := runPython(t, name, `from huggingface_hub import hf_hub_download, scan_cache_dir
+s = scan_cache_dir()
+assert not s.warnings, s.warnings
+assert [r.repo_id for r in s.repos] == ["`+repoID+`"], s.repos
+print(hf_hub_download("`+repoID+`", "`+file+`"))`, c, "HF_HUB_OFFLINE=1")
+		if got != path {
+			t.Errorf("%s: huggingface_hub finds %s, want %s", file, got, path)
+		}
+		wantFile(t, got, f.files[file])
+	}
+}
+
+// TestWeReadPythons: we find, offline, what huggingface_hub fetched, and the two
+// caches have the same folders, links and blobs.
+func TestWeReadPythons(t *testing.T) {
+	name := python(t)
+	f, theirs := newFake(t)
+	ours, err := New(f.hub.URL, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{large, "dir/config.json"} {
+		want := runPython(t, name, `from huggingface_hub import hf_hub_download
+print(hf_hub_download("`+repoID+`", "`+file+`"))`, theirs, "HF_ENDPOINT="+f.hub.URL)
+		theirs.Offline = true
+		got, err := theirs.Download(t.Context(), repoID, file, "", nil)
+		if err != nil || got != want {
+			t.Errorf("%s: we find %s, %v; want %s", file, got, err, want)
+		}
+		wantFile(t, got, f.files[file])
+		if _, err := ours.Download(t.Context(), repoID, file, "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := tree(t, ours.Cache), tree(t, theirs.Cache); a != b {
+		t.Errorf("our cache:\n%s\nhuggingface_hub's:\n%s", a, b)
+	}
+}
+
+// tree lists a folder: its files, and where its links lead.
+func tree(t *testing.T, root string) string {
+	var s strings.Builder
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(root, path)
+		to, _ := os.Readlink(path)
+		s.WriteString(strings.TrimSpace(name+" "+to) + "\n")
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return s.String()
+}
