@@ -152,13 +152,3 @@ func copyFile(from, to string) error {
 	}
 	return os.Rename(to+".incomplete", to)
 }
-
-// tag marks the cache for backup programs: https://bford.info/cachedir/
-func (c *Client) tag() {
-	path := filepath.Join(c.Cache, "CACHEDIR.TAG")
-	if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666); err == nil {
-		f.WriteString("Signature: 8a477f597d28d172789f06886806bc55\n" +
-			"# This file is a cache directory tag.\n# See https://bford.info/cachedir/\n")
-		f.Close()
-	}
-}

@@ -76,7 +76,6 @@ func (c *Client) place(ctx context.Context, repo, file, path string, m meta, pro
 	if err := os.MkdirAll(filepath.Dir(blob), 0o777); err != nil {
 		return err
 	}
-	c.tag()
 	unlock, err := lock(ctx, filepath.Join(c.Cache, ".locks", folderName(repo), m.etag+".lock"))
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@
 //
 // An etag is the sha256 of a large file and git's sha1 of a small one: no blob
 // gets its name before its bytes have that sum.
+//
+// CACHEDIR.TAG, which new versions of huggingface_hub add, is left to them:
+// 0.36 calls a cache with it corrupted.
 package hub
 
 import (
