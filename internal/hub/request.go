@@ -80,6 +80,7 @@ func (c *Client) sendOnce(ctx context.Context, method string, u *url.URL, ranges
 		var asked *url.Error
 		if errors.As(err, &asked) {
 			asked.URL = u.Scheme + "://" + u.Host
+			return nil, fmt.Errorf("hub: %w; check the connection, HF_ENDPOINT and the proxy", err)
 		}
 		return nil, fmt.Errorf("hub: %w", err)
 	}
