@@ -30,6 +30,7 @@ type fake struct {
 	fault  func(w http.ResponseWriter, r *http.Request, cdn bool) bool // true: it answered
 	asked  []string                                                    // "hub GET /path bytes=0-9"
 	tokens []string                                                    // who got a token
+	other  string                                                      // the other host's address
 	etag   string                                                      // of the bytes on the other host
 	linked string                                                      // X-Linked-Etag, if it lies
 	size   int                                                         // X-Linked-Size, if it lies
@@ -44,6 +45,7 @@ func newFake(t *testing.T) (*fake, *Client) {
 	}, etag: "cdn-1"}
 	f.hub = httptest.NewServer(http.HandlerFunc(f.serveHub))
 	f.cdn = httptest.NewServer(http.HandlerFunc(f.serveCDN))
+	f.other = f.cdn.URL // differs by the port alone, the hardest case for the token
 	t.Cleanup(f.hub.Close)
 	t.Cleanup(f.cdn.Close)
 	c, err := New(f.hub.URL, t.TempDir())
@@ -147,7 +149,7 @@ func (f *fake) serveHub(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Linked-Etag", `"`+etag+`"`)
 	w.Header().Set("X-Linked-Size", strconv.Itoa(size))
 	w.Header().Set("ETag", `"of-the-redirect"`)
-	http.Redirect(w, r, f.cdn.URL+"/"+name+"?signature=secret", http.StatusFound)
+	http.Redirect(w, r, f.other+"/"+name+"?signature=secret", http.StatusFound)
 }
 
 func (f *fake) serveCDN(w http.ResponseWriter, r *http.Request) {
