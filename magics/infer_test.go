@@ -317,6 +317,8 @@ func TestInferMistakes(t *testing.T) {
 		{"%unload nope", "no loaded model is called nope; loaded: demo"},
 		{"%unload --all demo", "--all takes no names"},
 		{"%load demo --ctx -1", "--ctx -1: want at least 1"},
+		{"%load demo --batch 0", "--batch 0: want at least 1"},
+		{"%load demo --cache-type q4_k", "--cache-type q4_k: want f16, bf16, q8_0 or f32"},
 		{"%load demo --gpu-layers 3", "leave --gpu-layers out to use the CPU"},
 	} {
 		if got := run(in, c.code); !strings.Contains(got, c.want) || !strings.Contains(got, "error: ") {

@@ -28,6 +28,8 @@ func init() {
 			f.Int("gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
 			f.String("device", "auto", "auto, cpu, cuda:0, or cuda:0,cuda:1")
 			f.Int("ctx", 0, "how many `tokens` a text may have (default: the model's, at most 4096)")
+			f.String("cache-type", "f16", "type of the key-value cache: f16, bf16, q8_0 or f32")
+			f.Int("batch", 512, "how many `tokens` of a prompt are computed together")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
 			f.Bool("silent", false, "show nothing")
 		},
@@ -61,6 +63,16 @@ func load(ctx context.Context, c *Call) error {
 	}
 	if o.GPULayers < -1 {
 		return c.usage("--gpu-layers %d: want 0 or more, or -1 for as many as fit", o.GPULayers)
+	}
+	if o.Batch, _ = c.Flags.GetInt("batch"); o.Batch < 1 {
+		return c.usage("--batch %d: want at least 1", o.Batch)
+	}
+	cache, _ := c.Flags.GetString("cache-type")
+	switch t, err := tensor.ParseDType(cache); {
+	case err != nil || t != tensor.F16 && t != tensor.BF16 && t != tensor.Q8_0 && t != tensor.F32:
+		return c.usage("--cache-type %s: want f16, bf16, q8_0 or f32", cache)
+	default:
+		o.CacheType, o.ExactCache = t, t == tensor.F32
 	}
 	if o.GPULayers != 0 {
 		var err error
