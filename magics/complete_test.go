@@ -44,7 +44,7 @@ func TestComplete(t *testing.T) {
 		{"%load d|emo", "d", []string{"demo"}, false},
 		{"%load web/|", "web/", []string{"web/deep/"}, false},
 		{"%load é|", "é", []string{"é", "é.gguf"}, false},
-		{"%load demo --c|", "--c", []string{"--ctx"}, false},
+		{"%load demo --c|", "--c", []string{"--cache-type", "--ctx"}, false},
 		{"%load demo \\\n --gpu|", "--gpu", []string{"--gpu-layers"}, false},
 		{"%infer --m|", "--m", []string{"--max-tokens", "--min-p", "--model"}, false},
 		{"%infer --model |", "", []string{"chatty"}, false},
