@@ -95,7 +95,7 @@ print(hf_hub_download("`+repoID+`", "`+file+`"))`, theirs, "HF_ENDPOINT="+f.hub.
 }
 
 // TestPythonGoesOn: after our transfer was stopped midway, huggingface_hub
-// fetches the right file. (Before version 2 it goes on from our .incomplete, and
+// fetches the right file. (Version 0.36 goes on from our .incomplete, and
 // checks no sum.)
 func TestPythonGoesOn(t *testing.T) {
 	name := python(t)
