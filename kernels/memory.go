@@ -95,7 +95,7 @@ func (d *Device) Memory() (free, total int64) {
 
 // New allocates a tensor of zeros.
 func (d *Device) New(dt tensor.DType, shape ...int) (*tensor.Tensor, error) {
-	n, err := size(dt, shape)
+	n, err := dt.Size(shape)
 	if err != nil {
 		return nil, fmt.Errorf("%s: new: %w", d.name, err)
 	}
@@ -193,24 +193,6 @@ func (d *Device) Placed(dt tensor.DType, shape []int) int64 {
 		n = ceil(n, piece) * piece
 	}
 	return int64(n)
-}
-
-// size checks a shape and returns its bytes.
-func size(dt tensor.DType, shape []int) (int, error) {
-	if !dt.Known() {
-		return 0, fmt.Errorf("unknown data type %s", dt)
-	}
-	n := 1
-	for _, s := range shape {
-		if s < 0 || s > 0 && n > (1<<46)/s {
-			return 0, fmt.Errorf("shape %v", shape)
-		}
-		n *= s
-	}
-	if b := dt.BlockLen(); b > 1 && (len(shape) == 0 || shape[len(shape)-1]%b != 0) {
-		return 0, fmt.Errorf("shape %v: rows of %s are multiples of %d", shape, dt, b)
-	}
-	return dt.Bytes(n), nil
 }
 
 // Write copies host bytes into t.

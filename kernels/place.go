@@ -40,7 +40,7 @@ type slot struct {
 // Place copies constant numbers to the card. Types that have planes are packed
 // into them. data is not used after it returns.
 func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
-	n, err := size(dt, shape)
+	n, err := dt.Size(shape)
 	if err != nil {
 		return nil, fmt.Errorf("%s: place %q: %w", d.name, name, err)
 	}

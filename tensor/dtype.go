@@ -146,6 +146,25 @@ func (d DType) Bytes(n int) int {
 	return n / f.BlockLen * f.BlockBytes
 }
 
+// Size checks a shape that a user asks for and returns the bytes of its
+// numbers: Bytes for what is not known to be right.
+func (d DType) Size(shape []int) (int, error) {
+	if !d.Known() {
+		return 0, fmt.Errorf("unknown data type %s", d)
+	}
+	n := 1
+	for _, s := range shape {
+		if s < 0 || s > 0 && n > (1<<46)/s {
+			return 0, fmt.Errorf("shape %v", shape)
+		}
+		n *= s
+	}
+	if b := d.BlockLen(); b > 1 && (len(shape) == 0 || shape[len(shape)-1]%b != 0) {
+		return 0, fmt.Errorf("shape %v: rows of %s are multiples of %d", shape, d, b)
+	}
+	return d.Bytes(n), nil
+}
+
 // Decode converts whole blocks to float32. It panics when the lengths differ.
 func (d DType) Decode(dst []float32, src []byte) {
 	f := d.format()

@@ -70,7 +70,7 @@ const align = 64
 
 // New allocates a tensor of zeros.
 func (d *Device) New(dt tensor.DType, shape ...int) (*tensor.Tensor, error) {
-	n, err := size(dt, shape)
+	n, err := dt.Size(shape)
 	if err != nil {
 		return nil, fmt.Errorf("cpu: new: %w", err)
 	}
@@ -85,7 +85,7 @@ func (d *Device) New(dt tensor.DType, shape ...int) (*tensor.Tensor, error) {
 // Place returns a view of data, which must outlive the tensor and not change.
 // Plain numbers that do not lie where such numbers may lie are copied.
 func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (*tensor.Tensor, error) {
-	n, err := size(dt, shape)
+	n, err := dt.Size(shape)
 	if err != nil {
 		return nil, fmt.Errorf("cpu: place %q: %w", name, err)
 	}
@@ -100,24 +100,6 @@ func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (
 		data = own
 	}
 	return &tensor.Tensor{Name: name, DType: dt, Shape: shape, Device: d, Data: data}, nil
-}
-
-// size checks a shape and returns its bytes.
-func size(dt tensor.DType, shape []int) (int, error) {
-	if !dt.Known() {
-		return 0, fmt.Errorf("unknown data type %s", dt)
-	}
-	n := 1
-	for _, s := range shape {
-		if s < 0 || s > 0 && n > (1<<46)/s {
-			return 0, fmt.Errorf("shape %v", shape)
-		}
-		n *= s
-	}
-	if b := dt.BlockLen(); b > 1 && (len(shape) == 0 || shape[len(shape)-1]%b != 0) {
-		return 0, fmt.Errorf("shape %v: rows of %s are multiples of %d", shape, dt, b)
-	}
-	return dt.Bytes(n), nil
 }
 
 // aligned returns n zeroed bytes that start at a multiple of align.
