@@ -120,7 +120,6 @@ const (
 	streamDestroy
 	streamSynchronize
 	streamQuery
-	streamWaitEvent
 	eventCreate
 	eventDestroy
 	eventRecord
@@ -176,7 +175,6 @@ var functions = [lastFunction]string{
 	streamDestroy:           "cuStreamDestroy_v2",
 	streamSynchronize:       "cuStreamSynchronize",
 	streamQuery:             "cuStreamQuery",
-	streamWaitEvent:         "cuStreamWaitEvent",
 	eventCreate:             "cuEventCreate",
 	eventDestroy:            "cuEventDestroy_v2",
 	eventRecord:             "cuEventRecord",

@@ -22,32 +22,30 @@ const noDriverAdvice = "; install NVIDIA's driver (in a container: run it with -
 
 // Codes of CUresult (cuda.h) that callers tell apart.
 const (
-	InvalidValue     = 1
-	OutOfMemory      = 2
-	invalidDevice    = 101
-	noDevice         = 100
-	stubLibrary      = 34
-	InvalidImage     = 200
-	NoBinaryForGPU   = 209
-	InvalidPTX       = 218
-	NewerPTX         = 222
-	NotFound         = 500
-	NotReady         = 600
-	IllegalAddress   = 700
-	LaunchResources  = 701
-	LaunchTimeout    = 702
-	Assert           = 710
-	HardwareStack    = 714
-	IllegalOp        = 715
-	Misaligned       = 716
-	InvalidSpace     = 717
-	InvalidPC        = 718
-	LaunchFailed     = 719
-	CooperativeLarge = 720
-	notPermitted     = 800
-	driverMismatch   = 803
-	noCompat         = 804
-	UnknownFailure   = 999
+	InvalidValue   = 1
+	OutOfMemory    = 2
+	invalidDevice  = 101
+	noDevice       = 100
+	stubLibrary    = 34
+	InvalidImage   = 200
+	NoBinaryForGPU = 209
+	InvalidPTX     = 218
+	NewerPTX       = 222
+	NotFound       = 500
+	NotReady       = 600
+	IllegalAddress = 700
+	LaunchTimeout  = 702
+	Assert         = 710
+	HardwareStack  = 714
+	IllegalOp      = 715
+	Misaligned     = 716
+	InvalidSpace   = 717
+	InvalidPC      = 718
+	LaunchFailed   = 719
+	notPermitted   = 800
+	driverMismatch = 803
+	noCompat       = 804
+	UnknownFailure = 999
 )
 
 // An Error is what a call of the library returned.

@@ -56,12 +56,10 @@ func (d *Driver) ModuleGetFunction(m Module, name string) (Function, error) {
 
 // Attributes of a kernel, CUfunction_attribute.
 const (
-	MaxThreadsPerBlock = 0
-	StaticShared       = 1
-	LocalBytes         = 3 // of a thread: stack and spills
-	Registers          = 4
-	MaxDynamicShared   = 8 // may be set
-	SharedCarveout     = 9 // percent of the L1 cache; may be set
+	StaticShared     = 1
+	LocalBytes       = 3 // of a thread: stack and spills
+	Registers        = 4
+	MaxDynamicShared = 8 // may be set
 )
 
 func (d *Driver) FuncGetAttribute(f Function, attribute int) (int, error) {

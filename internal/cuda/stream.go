@@ -24,11 +24,6 @@ func (d *Driver) StreamSynchronize(s Stream) error { return d.call(streamSynchro
 // StreamQuery is nil when all is done, an error of code NotReady before.
 func (d *Driver) StreamQuery(s Stream) error { return d.call(streamQuery, uintptr(s)) }
 
-// StreamWaitEvent lets what is issued next wait for an event.
-func (d *Driver) StreamWaitEvent(s Stream, e Event) error {
-	return d.call(streamWaitEvent, uintptr(s), uintptr(e), 0)
-}
-
 // An Event is a mark in a stream.
 type Event uintptr
 
