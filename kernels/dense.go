@@ -48,10 +48,13 @@ func (t dense) shared() int {
 // the shared memory for. LLCUDA_F16_TILE names one to compare ("w"), or none
 // ("0").
 func (d *Device) denseFor(w tensor.DType, a *matmulArgs) (dense, bool) {
+	if w != tensor.F16 {
+		return dense{}, false
+	}
 	only := os.Getenv("LLCUDA_F16_TILE")
 	for _, t := range denses {
 		fits := int(a.steps)*tileK%t.k == 0 && t.shared() <= d.info.SharedPerBlock && t.major <= d.info.Major
-		if w == tensor.F16 && fits && t.tiles(int(a.n), int(a.m)) >= 2*d.sms() && (only == "" || t.kernel == "dense_"+only) {
+		if fits && t.tiles(int(a.n), int(a.m)) >= 2*d.sms() && (only == "" || t.kernel == "dense_"+only) {
 			return t, true
 		}
 	}
