@@ -63,11 +63,15 @@ func Serve(ctx context.Context, connectionFile string, in Interpreter) error {
 	if k.session, err = newSession(c.Key); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Before the sockets: who sees the kernel may be gone the next moment.
+	orphaned := watchParent(ctx)
 	if err := k.open(&c); err != nil {
 		return err
 	}
 	defer k.close()
-	return k.run(ctx)
+	return k.run(ctx, orphaned)
 }
 
 func (k *kernel) open(c *connection) (err error) {
@@ -110,7 +114,7 @@ func (k *kernel) close() {
 	wg.Wait()
 }
 
-func (k *kernel) run(ctx context.Context) error {
+func (k *kernel) run(ctx context.Context, orphaned <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	signals := make(chan os.Signal, 4)
@@ -119,7 +123,6 @@ func (k *kernel) run(ctx context.Context) error {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	defer signal.Stop(signals)
-	orphaned := watchParent(ctx)
 
 	k.iopub.publish("status", nil, map[string]any{"execution_state": "starting"}, nil, false)
 	work, questions := make(chan *message, lane), make(chan *message, lane)
