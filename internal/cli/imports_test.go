@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"install":         {},
 	"jupyter":         {},
 	"magics":          {"jupyter", "engine", "gguf", "tensor", "internal"},
-	"engine":          {"gguf", "tensor"},
+	"engine":          {"gguf", "tensor", "internal/openai"},
 	"gguf":            {"tensor"},
 	"kernels":         {"tensor", "internal/cuda"},
 	"tensor":          {},
@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"notebooks":       {},
 	"internal/hub":    {},
 	"internal/jinja":  {},
+	"internal/openai": {},
 	"internal/sysmem": {},
 }
 
