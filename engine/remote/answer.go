@@ -1,0 +1,218 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// errLeft is that the caller of an iterator has broken off.
+var errLeft = errors.New("left")
+
+// errNotAPI is an answer that no server of this API gives.
+var errNotAPI = errors.New("not what the API has; its address usually ends in /v1")
+
+// An answer is one try of one request at one server.
+type answer struct {
+	c     *Client
+	stats *Stats
+	yield func(Piece, error) bool
+
+	start, last time.Time
+	pieces      int
+	bytes       int
+	finish      string
+	usage       *usage
+}
+
+// ask sends the request and delivers the pieces of the answer. Nothing was
+// delivered when the error is none of errLeft and *CutError.
+func (a *answer) ask(ctx context.Context, q *Request) error {
+	chat, fell := q.Messages != nil, false
+	for {
+		asChat := chat || a.c.noCompletions.Load()
+		body, err := a.c.body(q, asChat)
+		if err != nil {
+			return err
+		}
+		a.stats.Tries++
+		a.stats.AsChat = asChat && !chat
+		a.start = time.Now()
+		path := "/completions"
+		if asChat {
+			path = "/chat/completions"
+		}
+		r, err := a.c.send(ctx, path, body)
+		if err == nil {
+			defer r.Body.Close()
+			return a.read(ctx, r)
+		}
+		if !a.c.adapt(err, asChat, q) {
+			if fell && missing(err) { // nor has it chats: the address is wrong
+				a.c.noCompletions.Store(false)
+			}
+			return err
+		}
+		fell = fell || !asChat && a.c.noCompletions.Load()
+	}
+}
+
+// adapt remembers what the server lacks, and says whether to ask again without.
+func (c *Client) adapt(err error, chat bool, q *Request) bool {
+	var e *APIError
+	if !errors.As(err, &e) {
+		return false
+	}
+	said := strings.ToLower(e.Message)
+	refused := e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity
+	switch {
+	case refused && strings.Contains(said, "stream_options"):
+		return c.noStreamOptions.CompareAndSwap(false, true)
+	case refused && chat && q.MaxTokens > 0 && strings.Contains(said, "max_completion_tokens"):
+		return c.noMaxTokens.CompareAndSwap(false, true)
+	case !chat && (missing(e) && !strings.Contains(said, "model") || strings.Contains(said, "chat model")):
+		return c.noCompletions.CompareAndSwap(false, true)
+	}
+	return false
+}
+
+// missing reports whether a server does not have what it was asked for: a path
+// or a model.
+func missing(err error) bool {
+	var e *APIError
+	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
+}
+
+func (a *answer) read(ctx context.Context, r *http.Response) error {
+	a.stats.Server = a.c.base.Host
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	var err error
+	switch kind {
+	case "text/event-stream":
+		err = a.stream(newEvents(r.Body))
+	case "application/json":
+		err = a.whole(r.Body)
+	default:
+		return fmt.Errorf("remote: %s: an answer of type %q is %w", a.c.base, kind, errNotAPI)
+	}
+	a.count()
+	switch {
+	case err == nil || err == errLeft:
+		return err
+	case ctx.Err() != nil:
+		return a.cut(ctx.Err())
+	}
+	return a.cut(err)
+}
+
+// cut is err as the error of an answer that has begun, where it has.
+func (a *answer) cut(err error) error {
+	if a.pieces > 0 {
+		return &CutError{Server: a.c.base.Host, Pieces: a.pieces, Bytes: a.bytes, Err: err}
+	}
+	var e *APIError
+	var late *TimeoutError
+	switch {
+	case errors.As(err, &e) || errors.As(err, &late) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case err == io.ErrUnexpectedEOF:
+		err = errors.New("the connection ended before the answer")
+	}
+	return fmt.Errorf("remote: %s: %w", a.c.base.Host, err)
+}
+
+// stream reads events up to [DONE], or to the end of a stream that said why
+// the answer ends.
+func (a *answer) stream(es *events) error {
+	for {
+		name, data, err := es.next()
+		switch {
+		case err == io.EOF && a.finish != "":
+			return nil
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case strings.TrimSpace(string(data)) == "[DONE]":
+			return nil
+		}
+		var k chunk
+		if err := json.Unmarshal(data, &k); err != nil {
+			if es.ended {
+				return io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("an event is %w: %v", errNotAPI, err)
+		}
+		if name == "error" || len(k.Error) > 0 && string(k.Error) != "null" {
+			return a.c.parseError(data)
+		}
+		if err := a.deliver(&k); err != nil {
+			return err
+		}
+	}
+}
+
+// whole reads the answer of a server that does not stream.
+func (a *answer) whole(body io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(body, maxEvent+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxEvent {
+		return errHugeEvent
+	}
+	var k chunk
+	if err := json.Unmarshal(data, &k); err != nil {
+		return fmt.Errorf("the answer is %w: %v", errNotAPI, err)
+	}
+	switch {
+	case len(k.Error) > 0 && string(k.Error) != "null":
+		return a.c.parseError(data)
+	case len(k.Choices) == 0:
+		return fmt.Errorf("the answer is %w: it has no choices", errNotAPI)
+	}
+	return a.deliver(&k)
+}
+
+func (a *answer) deliver(k *chunk) error {
+	p, finish := k.piece()
+	if finish != "" {
+		a.finish = finish
+	}
+	if k.Usage != nil && k.Usage.CompletionTokens > 0 {
+		a.usage = k.Usage
+	}
+	if p.empty() {
+		return nil
+	}
+	a.last = time.Now()
+	if a.pieces == 0 {
+		a.stats.FirstToken = a.last.Sub(a.start)
+	}
+	a.pieces++
+	a.bytes += p.bytes()
+	a.count()
+	if !a.yield(p, nil) {
+		return errLeft
+	}
+	return nil
+}
+
+// count sets the numbers of the answer so far.
+func (a *answer) count() {
+	s := a.stats
+	s.NewTokens, s.Counted = a.pieces, false
+	if a.usage != nil {
+		s.NewTokens, s.PromptTokens, s.Counted = a.usage.CompletionTokens, a.usage.PromptTokens, true
+	}
+	if a.pieces > 0 {
+		s.DecodeTime = a.last.Sub(a.start) - s.FirstToken
+	}
+	s.StopReason = a.finish
+}
