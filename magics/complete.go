@@ -146,6 +146,9 @@ func (in *Interpreter) completeFlag(m *Magic, c Completing) (matches []string, o
 	}
 	switch f.Name {
 	case "model":
+		if m.Name == "load" { // what a server calls it
+			return nil, true
+		}
 		return in.models.names(), true
 	case "var", "as":
 		return in.vars.Names(), true

@@ -38,6 +38,7 @@ func inferFlags(f *pflag.FlagSet) {
 	f.Bool("json", false, "print one JSON object instead of the text")
 	f.String("var", "", "also store the text in the variable of this `name`")
 	f.String("model", "", "the loaded model of this `name` (default: the last one)")
+	f.String("extra", "", "of an endpoint: further `fields` of the request, as a JSON object")
 }
 
 // inference is what %infer was asked for.
@@ -47,6 +48,13 @@ type inference struct {
 	fresh  bool // the seed was chosen here, and matters
 	json   bool
 	toVar  string
+
+	promptTokens int
+
+	// Of an endpoint.
+	reasoning string
+	pieces    bool     // the server does not count: Stats.NewTokens are pieces
+	notes     []string // for the line of figures
 }
 
 func infer(ctx context.Context, c *Call) error {
@@ -55,37 +63,68 @@ func infer(ctx context.Context, c *Call) error {
 		return err
 	}
 	name, _ := c.Flags.GetString("model")
-	l, err := c.models.find(name)
+	l, err := c.models.findAny(name)
 	if err != nil {
 		return err
 	}
-	ids := l.model.Tokenizer().Encode(q.prompt, tokenizer.Options{NoEOS: true})
-	if len(ids) == 0 {
-		return c.usage("the prompt has no tokens")
+	q.o.Stats = new(engine.Stats)
+	var text string
+	if l.endpoint != nil {
+		text, err = l.endpoint.answer(ctx, c, l, &q)
+	} else {
+		text, err = l.answer(ctx, c, &q)
 	}
-	if l.session == nil {
-		if l.session, err = l.model.NewSession(); err != nil {
-			return modelError("%s: %v", l.name, err)
-		}
+	var u *jupyter.Error
+	if errors.As(err, &u) { // says what to do itself
+		return err
 	}
-	l.session.Reset()
-	var stats engine.Stats
-	q.o.Stats = &stats
-	text, err := generate(ctx, c, l, ids, q)
-	if errors.Is(err, engine.ErrContextFull) && stats.NewTokens > 0 {
-		stats.StopReason, err = "context full", nil
-	}
-	stopped := ctx.Err() != nil
-	if err != nil && !stopped {
-		return modelError("%s: %v", l.name, err)
-	}
-	if q.toVar != "" {
+	if q.toVar != "" && (err == nil || text != "") {
 		c.vars.Set(q.toVar, text)
 	}
-	if err := q.report(c, l, len(ids), text); err != nil {
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	if err := q.report(c, l, text); err != nil {
 		return err
 	}
 	return ctx.Err()
+}
+
+// answer streams what a model of this process continues the prompt with into
+// the cell, or only collects it for --json.
+func (l *loaded) answer(ctx context.Context, c *Call, q *inference) (_ string, err error) {
+	if c.Flags.Changed("extra") {
+		return "", c.usage("--extra is for endpoints; %s is on this machine", l.name)
+	}
+	ids := l.model.Tokenizer().Encode(q.prompt, tokenizer.Options{NoEOS: true})
+	if len(ids) == 0 {
+		return "", c.usage("the prompt has no tokens")
+	}
+	q.promptTokens = len(ids)
+	if l.session == nil {
+		if l.session, err = l.model.NewSession(); err != nil {
+			return "", modelError("%s: %v", l.name, err)
+		}
+	}
+	l.session.Reset()
+	var text strings.Builder
+	out := c.Display.Stdout()
+	for t, err := range l.session.Generate(ctx, ids, q.o) {
+		switch {
+		case errors.Is(err, engine.ErrContextFull) && q.o.Stats.NewTokens > 0:
+			q.o.Stats.StopReason = "context full"
+			return text.String(), nil
+		case ctx.Err() != nil && err != nil:
+			return text.String(), err
+		case err != nil:
+			return text.String(), modelError("%s: %v", l.name, err)
+		}
+		text.WriteString(t.Text)
+		if !q.json {
+			fmt.Fprint(out, t.Text)
+		}
+	}
+	return text.String(), nil
 }
 
 func readInference(c *Call) (inference, error) {
@@ -136,49 +175,40 @@ func readInference(c *Call) (inference, error) {
 	return q, nil
 }
 
-// generate streams the text into the cell, or only collects it for --json.
-func generate(ctx context.Context, c *Call, l *loaded, ids []int32, q inference) (string, error) {
-	var text strings.Builder
-	out := c.Display.Stdout()
-	for t, err := range l.session.Generate(ctx, ids, q.o) {
-		if err != nil {
-			return text.String(), err
-		}
-		text.WriteString(t.Text)
-		if !q.json {
-			fmt.Fprint(out, t.Text)
-		}
-	}
-	return text.String(), nil
-}
-
 // report shows the figures below the text, or everything as JSON.
-func (q *inference) report(c *Call, l *loaded, promptTokens int, text string) error {
+func (q *inference) report(c *Call, l *loaded, text string) error {
 	s := q.o.Stats
 	if q.json {
 		enc := json.NewEncoder(c.Display.Stdout())
 		enc.SetEscapeHTML(false)
-		return enc.Encode(map[string]any{
+		v := map[string]any{
 			"model": l.name, "prompt": q.prompt, "text": text, "stop_reason": s.StopReason, "seed": q.o.Sampler.Seed,
-			"prompt_tokens": promptTokens, "new_tokens": s.NewTokens, "tokens_per_second": s.TokensPerSecond(),
+			"prompt_tokens": q.promptTokens, "new_tokens": s.NewTokens, "tokens_per_second": s.TokensPerSecond(),
 			"prompt_tokens_per_second": s.PromptTokensPerSecond(), "first_token_seconds": s.FirstToken.Seconds(),
 			"seconds": (s.FirstToken + s.DecodeTime).Seconds(),
-		})
+		}
+		if l.endpoint != nil {
+			q.endpointJSON(c, v)
+		}
+		return enc.Encode(v)
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(c.Display.Stdout())
 	}
-	line := q.summary(promptTokens)
+	line := q.summary()
 	c.Display.Show(jupyter.Bundle{"text/plain": line, "text/html": renderHTML(noteHTML, line)})
 	return nil
 }
 
 // summary is the one line of figures below a text.
-func (q *inference) summary(promptTokens int) string {
-	s := q.o.Stats
-	parts := []string{count(promptTokens, "prompt token"), count(s.NewTokens, "new token")}
+func (q *inference) summary() string {
+	s, unit := q.o.Stats, "token"
+	parts := []string{count(q.promptTokens, "prompt token"), count(s.NewTokens, "new token")}
+	if q.pieces {
+		unit, parts = "piece", []string{count(s.NewTokens, "piece") + " (the server counts no tokens)"}
+	}
 	if s.NewTokens > 1 {
-		parts = append([]string{fmt.Sprintf("%.1f tokens/s", s.TokensPerSecond())}, parts...)
+		parts = append([]string{fmt.Sprintf("%.1f %ss/s", s.TokensPerSecond(), unit)}, parts...)
 	}
 	if s.NewTokens > 0 {
 		parts = append(parts, "first token after "+secondsText(s.FirstToken.Round(time.Millisecond/10)))
@@ -186,6 +216,7 @@ func (q *inference) summary(promptTokens int) string {
 	if q.fresh {
 		parts = append(parts, fmt.Sprintf("seed %d", q.o.Sampler.Seed))
 	}
+	parts = append(parts, q.notes...)
 	return strings.Join(append(parts, "stop: "+stopText(s.StopReason)), " · ")
 }
 

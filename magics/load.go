@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ func init() {
 %load gemma-3-1b-Q4_K_M --ctx 8192
 %load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
+%load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
+%load http://a:8000/v1 http://b:8000/v1    the same model on several: calls go to the one with the fewest
 %models lists what a short name finds. The model that was loaded last is the one that %infer asks.`,
 		Flags: func(f *pflag.FlagSet) {
 			f.Int("gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
@@ -32,6 +35,8 @@ func init() {
 			f.Int("batch", 512, "how many `tokens` of a prompt are computed together")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
 			f.Bool("silent", false, "show nothing")
+			f.String("model", "", "of an endpoint: the `name` that it calls the model by (default: its only one)")
+			f.String("key-env", "", "of an endpoint: the environment `variable` that holds the key (default: OPENAI_API_KEY)")
 		},
 		Run: load,
 		Complete: func(in *Interpreter, c Completing) []string {
@@ -48,6 +53,10 @@ func init() {
 
 func load(ctx context.Context, c *Call) error {
 	switch {
+	case slices.ContainsFunc(c.Args, isAddress):
+		return loadEndpoint(ctx, c)
+	case c.Flags.Changed("model") || c.Flags.Changed("key-env"):
+		return c.usage("--model and --key-env go with an address, http://host:8000/v1")
 	case len(c.Args) > 1:
 		return c.usage("want one model, got %d; a path with blanks stands in quotes", len(c.Args))
 	case len(c.Args) == 0 || c.Args[0] == "":
@@ -87,7 +96,7 @@ func load(ctx context.Context, c *Call) error {
 		return err
 	}
 	freed := ""
-	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.model.Info().Device != "cpu" {
+	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.onCard() {
 		// A card rarely holds both.
 		if err := c.models.remove(l.name); err != nil {
 			return modelError("the former %s could not be freed: %v", l.name, err)

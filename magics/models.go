@@ -27,16 +27,23 @@ func init() {
 }
 
 // A loaded model has a name of the user's, and one session that %infer uses
-// again and again.
+// again and again. It is a model of this process, or one behind an endpoint.
 type loaded struct {
-	name    string
-	path    string
-	model   *engine.Model
-	session *engine.Session // nil until the first %infer
-	file    *gguf.File      // of the embedded model, else nil
+	name     string
+	path     string
+	model    *engine.Model   // nil: behind endpoint
+	session  *engine.Session // nil until the first %infer
+	file     *gguf.File      // of the embedded model, else nil
+	endpoint *endpoint       // nil: of this process
 }
 
+// onCard reports whether it has layers on a card of this machine.
+func (l *loaded) onCard() bool { return l.model != nil && l.model.Info().Device != "cpu" }
+
 func (l *loaded) close() error {
+	if l.endpoint != nil {
+		return l.endpoint.pool.Close()
+	}
 	var errs []error
 	if l.session != nil {
 		errs = append(errs, l.session.Close())
@@ -70,15 +77,25 @@ func (ms *models) onCards() (names []string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for _, l := range ms.all {
-		if l.model.Info().Device != "cpu" {
+		if l.onCard() {
 			names = append(names, l.name)
 		}
 	}
 	return names
 }
 
-// find returns the model of that name, or the current one for "".
+// find returns the model of that name, or the current one for "". It has to be
+// one of this process.
 func (ms *models) find(name string) (*loaded, error) {
+	l, err := ms.findAny(name)
+	if err == nil && l.endpoint != nil {
+		return nil, modelError("%s is not on this machine but at %s; this needs a model that is: %%load demo", l.name, l.endpoint.hosts())
+	}
+	return l, err
+}
+
+// findAny is find, endpoints included.
+func (ms *models) findAny(name string) (*loaded, error) {
 	names := ms.names()
 	if len(names) == 0 {
 		return nil, modelError("no model loaded; try %%load demo")
@@ -136,14 +153,19 @@ func listModels(_ context.Context, c *Call) error {
 	t := table{Head: []string{"model", "architecture", "parameters", "type", "size", "context", "device", ""}}
 	names := c.models.names()
 	for i, name := range names {
-		l, err := c.models.find(name)
+		l, err := c.models.findAny(name)
 		if err != nil {
 			return err
 		}
-		info, state := l.model.Info(), "loaded"
+		state := "loaded"
 		if i == len(names)-1 {
 			state = "loaded, current"
 		}
+		if l.endpoint != nil {
+			t.Rows = append(t.Rows, append(l.endpoint.row(name), state))
+			continue
+		}
+		info := l.model.Info()
 		t.Rows = append(t.Rows, []string{name, info.Arch, countText(info.Params), info.FileType, bytesText(info.WeightBytes),
 			fmt.Sprint(info.Context), info.Device, state})
 	}
@@ -173,7 +195,7 @@ func unload(_ context.Context, c *Call) error {
 		names = []string{""}
 	}
 	for _, name := range names {
-		l, err := c.models.find(name)
+		l, err := c.models.findAny(name)
 		if err != nil {
 			return err
 		}
