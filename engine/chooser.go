@@ -15,6 +15,9 @@ type chooser struct {
 	cand   []candidate // what is drawn from
 	border []candidate // of nucleus
 	seen   map[int32]int
+
+	u    float64 // drawn already for the next token
+	held bool
 }
 
 type candidate struct {
@@ -202,12 +205,12 @@ func (c *chooser) nucleus(logits []float32, top, floor float32) []candidate {
 
 // best returns the k largest logits, largest first, the lower id first among
 // equals. A heap of k, smallest on top, sees each logit once: nearly all fail
-// against its top. Logits that are not numbers are left out.
+// against its top. Logits that are not numbers or -Inf are left out.
 func (c *chooser) best(logits []float32, k int) []candidate {
 	h := c.cand[:0]
 	for i, v := range logits {
 		switch {
-		case v != v:
+		case !(v >= -math.MaxFloat32):
 		case len(h) < k:
 			h = append(h, candidate{id: int32(i), logit: v})
 			if len(h) == k {
@@ -262,16 +265,30 @@ func (c *chooser) above(logits []float32, floor float32) []candidate {
 
 // draw takes a candidate with the probability that it has at Temperature.
 func (c *chooser) draw(all []candidate, top float32) int32 {
+	return all[c.at(all, top, c.uniform())].id
+}
+
+// uniform is the random number of this token, in [0, 1).
+func (c *chooser) uniform() float64 {
+	if c.held {
+		c.held = false
+		return c.u
+	}
+	return c.random.Float64()
+}
+
+// at is which candidate the random number u takes.
+func (c *chooser) at(all []candidate, top float32, u float64) int {
 	sum := 0.0
 	for i := range all {
 		all[i].p = math.Exp(float64(all[i].logit-top) / float64(c.Temperature))
 		sum += all[i].p
 	}
-	at := c.random.Float64() * sum
-	for _, v := range all {
-		if at -= v.p; at < 0 {
-			return v.id
+	left := u * sum
+	for i, v := range all {
+		if left -= v.p; left < 0 {
+			return i
 		}
 	}
-	return all[len(all)-1].id // rounding
+	return len(all) - 1 // rounding
 }

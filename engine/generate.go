@@ -17,6 +17,10 @@ type GenerateOptions struct {
 	Logprobs  int      // how many alternatives Token.Top lists; 0 is no probabilities at all
 	IgnoreEOG bool     // go on after a token that ends a generation
 	Stats     *Stats   // filled while generating, complete at the end
+
+	// Constraint allows tokens, of this generation alone; nil allows all. It
+	// excludes IgnoreEOG.
+	Constraint Constraint
 }
 
 // A Token is one step of a generation.
@@ -31,7 +35,7 @@ type Token struct {
 // after MaxTokens, before a token that ends a generation, with a stop text, or
 // with one error: of the options, of the prompt, of the device, or that the
 // context is full (*ContextError) or ctx cancelled, within one token of which
-// it stops. Probabilities are the model's, before the sampler.
+// it stops. Probabilities are the model's, before constraint and sampler.
 //
 // All tokens but one that ends the generation become part of the session's
 // text, also those of a stop text.
@@ -92,6 +96,11 @@ func (g *generation) run(ctx context.Context, prompt []int32, yield func(Token, 
 			stats.StopReason = "eog"
 			return nil
 		}
+		if c := g.o.Constraint; c != nil {
+			if err := c.Accept(t.ID); err != nil {
+				return fmt.Errorf("engine: generate: %w", err)
+			}
+		}
 		s.tokens = append(s.tokens, t.ID)
 		done := g.deliver(&t)
 		stats.DecodeTime += time.Since(begin)
@@ -118,13 +127,16 @@ func (g *generation) prepare() (err error) {
 	if slices.Contains(o.Stop, "") {
 		return fmt.Errorf("engine: generate: a stop text is empty")
 	}
+	if o.Constraint != nil && o.IgnoreEOG {
+		return fmt.Errorf("engine: generate: a constraint says where the text ends; leave IgnoreEOG out")
+	}
 	if o.Logprobs < 0 || o.Logprobs > g.s.m.net.vocab {
 		return fmt.Errorf("engine: generate: %d alternatives: want 0 to %d", o.Logprobs, g.s.m.net.vocab)
 	}
 	if err := o.Sampler.Check(g.s.m.net.vocab); err != nil {
 		return err
 	}
-	if o.Logprobs > 0 || !o.Sampler.plain() {
+	if o.Logprobs > 0 || o.Constraint != nil || !o.Sampler.plain() {
 		g.chooser = newChooser(o.Sampler)
 	}
 	return nil
@@ -158,6 +170,11 @@ func (g *generation) choose() (t Token, err error) {
 	case end == likeliest:
 		t.ID = s.chosen
 		return t, nil
+	case end > 0 && g.o.Constraint != nil:
+		t.ID, err = g.chooser.chooseAllowed(g.o.Constraint, s.values[:end], s.which[:end], s.tokens, func() ([]float32, error) {
+			return s.logits, s.fetch(allLogits)
+		})
+		return t, err
 	case end > 0:
 		t.ID, err = g.chooser.chooseFrom(s.values[:end], s.which[:end], s.tokens)
 		return t, err
@@ -165,7 +182,7 @@ func (g *generation) choose() (t Token, err error) {
 		t.ID, err = likeliestOf(s.logits)
 		return t, err
 	case g.o.Logprobs == 0:
-		t.ID, err = g.chooser.choose(s.logits, s.tokens)
+		t.ID, err = g.take(s.logits)
 		return t, err
 	}
 	sum := logSumExp(s.logits)
@@ -174,9 +191,17 @@ func (g *generation) choose() (t Token, err error) {
 		t.Top[i].Text = s.text(t.Top[i].ID)
 	}
 	raw := slices.Clone(s.logits) // choose changes them
-	t.ID, err = g.chooser.choose(s.logits, s.tokens)
+	t.ID, err = g.take(s.logits)
 	t.Logprob = float32(float64(raw[t.ID]) - sum)
 	return t, err
+}
+
+// take chooses from all logits, which change.
+func (g *generation) take(logits []float32) (int32, error) {
+	if g.o.Constraint == nil {
+		return g.chooser.choose(logits, g.s.tokens)
+	}
+	return g.chooser.chooseAllowed(g.o.Constraint, nil, nil, g.s.tokens, func() ([]float32, error) { return logits, nil })
 }
 
 // deliver counts t, sets its text and says whether it is the last one.
@@ -185,6 +210,11 @@ func (g *generation) deliver(t *Token) (done bool) {
 	stats.NewTokens++
 	t.Text, done = g.text.push(g.s.m.tokenizer.Piece(t.ID))
 	if done {
+		return true
+	}
+	if o.Constraint != nil && o.Constraint.Done() {
+		stats.StopReason = "eog"
+		t.Text += g.text.flush()
 		return true
 	}
 	full := o.MaxTokens <= 0 && len(g.s.tokens) == g.s.m.net.context
