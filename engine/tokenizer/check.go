@@ -20,7 +20,7 @@ func checkLists(v *Vocab) error {
 		return fmt.Errorf("tokenizer: %d scores for %d tokens; convert the model again", len(v.Scores), n)
 	case len(v.Types) > 0 && len(v.Types) < n:
 		return fmt.Errorf("tokenizer: %d token types for %d tokens; convert the model again", len(v.Types), n)
-	case v.Model != "llama" && v.Merges == nil && v.Pre != "kimi-k2":
+	case v.Model != "llama" && v.Model != "bert" && v.Merges == nil && v.Pre != "kimi-k2":
 		return fmt.Errorf("tokenizer: a BPE vocabulary without merges (tokenizer.ggml.merges); convert the model again")
 	}
 	total := 0
@@ -49,6 +49,14 @@ func (t *Tokenizer) setSpecialIDs() {
 	if t.spm {
 		defaults = map[*int32]int32{&v.UNK: 0, &v.BOS: 1, &v.EOS: 2}
 	}
+	if t.wpm {
+		byText := t.find([]string{"[CLS]", "[SEP]", "[UNK]", "[PAD]"})
+		for text, field := range map[string]*int32{"[CLS]": &v.BOS, "[SEP]": &v.SEP, "[UNK]": &v.UNK, "[PAD]": &v.PAD} {
+			if id, ok := byText[text]; ok {
+				defaults[field] = id
+			}
+		}
+	}
 	for _, f := range []struct {
 		name string
 		id   *int32
@@ -63,6 +71,9 @@ func (t *Tokenizer) setSpecialIDs() {
 		if !t.has(*f.id) {
 			*f.id = id
 		}
+	}
+	if t.wpm {
+		v.EOS = v.SEP // what ends a text
 	}
 	if t.addBOS && v.BOS < 0 {
 		t.addBOS = false

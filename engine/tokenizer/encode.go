@@ -49,6 +49,8 @@ type encoder struct {
 	syms  []sym
 	heap  []uint64
 	cache [1 << 12]cached
+
+	clean, letters, marked []byte // WordPiece: the cleaned text, a word, and that with its mark
 }
 
 // A cached word: most words of a text are a few, and short. The key is the word itself, padded with zeros.
@@ -72,6 +74,9 @@ func (e *encoder) release() {
 	if cap(e.syms) > keep {
 		e.syms = nil
 	}
+	if cap(e.clean) > keep {
+		e.clean, e.letters, e.marked = nil, nil, nil
+	}
 	if cap(e.heap) > keep {
 		e.heap = nil
 	}
@@ -79,6 +84,10 @@ func (e *encoder) release() {
 
 // text encodes a text between two tokens. first: it begins the whole text or follows a token.
 func (e *encoder) text(s string, first bool) {
+	if e.t.wpm {
+		e.wordPieces(s)
+		return
+	}
 	if e.t.spm {
 		if first && e.t.addSpace {
 			s = " " + s
@@ -114,7 +123,7 @@ func (e *encoder) spmWords(s string) {
 // word appends the ids of one word.
 func (e *encoder) word(s string) {
 	if len(s) > 16 {
-		e.merge(s)
+		e.tokens(s)
 		return
 	}
 	var key [16]byte
@@ -127,9 +136,18 @@ func (e *encoder) word(s string) {
 		return
 	}
 	start := len(e.out)
-	e.merge(s)
+	e.tokens(s)
 	if ids := e.out[start:]; len(ids) <= len(c.ids) {
 		*c = cached{a: a, b: b, len: uint8(len(s)), n: uint8(len(ids))}
 		copy(c.ids[:], ids)
 	}
+}
+
+// tokens appends the ids of one word that is not in the cache.
+func (e *encoder) tokens(s string) {
+	if e.t.wpm {
+		e.pieces(s)
+		return
+	}
+	e.merge(s)
 }

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -100,4 +101,37 @@ func FuzzNew(f *testing.F) {
 			tok.DecodeWith(ids, DecodeOptions{Special: special, Clean: true})
 		}
 	})
+}
+
+// FuzzWordPiece: blanks cut a text for good, so the tokens of two texts with a blank between them are those of each; text
+// makes no control token, and each word one token at least.
+func FuzzWordPiece(f *testing.F) {
+	tok := load(f, "testdata/bert-uncased.gguf.gz")
+	f.Add("Hello, wörld!", "한국어 ▁x\u0301")
+	f.Add("\xff\u0301", "\u0301a\u0308\u0323")
+	none := Options{NoBOS: true, NoEOS: true}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		both, first, second := tok.Encode(a+" "+b, none), tok.Encode(a, none), tok.Encode(b, none)
+		if got := append(first, second...); !slices.Equal(both, got) {
+			t.Errorf("%q and %q: %v together, %v alone", a, b, both, got)
+		}
+		for _, id := range both {
+			if tok.IsControl(id) {
+				t.Errorf("text gave the control token %q", tok.Text(id))
+			}
+		}
+		if ascii := strings.Fields(lettersOf(a)); len(tok.Encode(lettersOf(a), none)) < len(ascii) {
+			t.Errorf("%q has fewer tokens than words", lettersOf(a))
+		}
+	})
+}
+
+// lettersOf is the text without what cleaning may drop.
+func lettersOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || r == ' ' {
+			return r
+		}
+		return -1
+	}, s)
 }

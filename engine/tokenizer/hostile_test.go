@@ -31,7 +31,7 @@ func TestRefused(t *testing.T) {
 		{"no tokens", bare("gpt2"), "no tokens"},
 		{"no tokens spm", bare("llama"), "no tokens"},
 		{"unknown model", bare("gpt5", "a"), `unknown model "gpt5"`},
-		{"wordpiece", bare("bert", "a"), `model "bert" is not supported yet`},
+		{"wordpiece without unknown", bare("bert", "[CLS]", "a"), "without [UNK]"},
 		{"unigram", bare("t5", "a"), `model "t5" is not supported yet`},
 		{"unknown pre-tokenizer", with(bare("gpt2", "a"), func(v *Vocab) { v.Pre = "zorp" }), `pre-tokenizer "zorp" is not known`},
 		{"short scores", with(bare("llama", "a", "b"), func(v *Vocab) { v.Scores = []float32{1} }), "1 scores for 2 tokens"},

@@ -16,7 +16,7 @@ import (
 var prose string // from "War and Peace", in the public domain
 
 var (
-	writeMixed = flag.String("mixed", "", "write the mixed text to this file, for other tokenizers to encode")
+	writeMixed = flag.String("mixed", "", "write the mixed text to this file, for other tokenizers to encode, and what oldRunes makes of it to this name with .old")
 	mixedSize  = flag.Int("mixedsize", 1<<20, "its size")
 )
 
@@ -24,8 +24,11 @@ func TestWriteMixed(t *testing.T) {
 	if *writeMixed == "" {
 		t.Skip("only with -mixed FILE")
 	}
-	if err := os.WriteFile(*writeMixed, []byte(mixed(*mixedSize)), 0o644); err != nil {
-		t.Fatal(err)
+	text := mixed(*mixedSize)
+	for path, text := range map[string]string{*writeMixed: text, *writeMixed + ".old": oldRunes(text)} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

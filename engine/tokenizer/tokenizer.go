@@ -1,9 +1,11 @@
 // Package tokenizer turns text into token ids and back, by the vocabulary that a GGUF file carries: SentencePiece BPE
-// ("llama") and byte-level BPE ("gpt2"), with every pre-tokenizer that llama.cpp knows by name. Ids equal llama.cpp's,
-// with one intended difference: text never becomes a control token unless Options.Special says so.
+// ("llama"), byte-level BPE ("gpt2") with every pre-tokenizer that llama.cpp knows by name, and WordPiece ("bert"). Ids equal
+// llama.cpp's, or transformers' where wordpiece.go says so, with one intended difference: text never becomes a control token
+// unless Options.Special says so.
 package tokenizer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,7 +15,8 @@ import (
 type Tokenizer struct {
 	v    Vocab
 	pre  pre
-	spm  bool   // SentencePiece BPE; otherwise byte-level or, with pre.plain, character BPE
+	spm  bool   // SentencePiece BPE; otherwise, and if not wpm, byte-level or, with pre.plain, character BPE
+	wpm  bool   // WordPiece
 	attr []attr // one a token
 
 	pieces []byte   // the bytes of all tokens, one after the other
@@ -29,6 +32,8 @@ type Tokenizer struct {
 
 	user, special *trie           // user-defined tokens; those and control tokens
 	before        map[string]bool // SPM: the characters before a ▁ inside a token
+	normal        normaliser      // WordPiece
+	longest       int             // WordPiece: bytes of the longest key of ids
 	eog           map[int32]bool  // ids that end a generation
 
 	addBOS, addEOS, addSpace, clean bool
@@ -57,14 +62,27 @@ func New(v Vocab) (*Tokenizer, error) {
 	}
 	t.setAttributes()
 	t.setSpecialIDs()
+	if t.wpm {
+		if t.v.UNK < 0 {
+			return nil, errors.New("tokenizer: a WordPiece vocabulary without [UNK]; convert the model again")
+		}
+		t.markSpecials()
+	}
 	t.setEOG()
 	t.setStrip()
 	t.buildPieces()
 	t.buildIDs()
-	if t.spm {
+	switch {
+	case t.spm:
 		t.buildBefore()
-	} else if err := t.buildPairs(); err != nil {
-		return nil, err
+	case t.wpm:
+		for text := range t.ids {
+			t.longest = max(t.longest, len(text))
+		}
+	default:
+		if err := t.buildPairs(); err != nil {
+			return nil, err
+		}
 	}
 	t.buildBytes()
 	t.buildTries()
@@ -92,10 +110,16 @@ func (t *Tokenizer) checkModel() (err error) {
 		if t.pre, err = preTokenizer("gemma4"); err != nil {
 			return err
 		}
-	case "bert", "t5", "rwkv", "plamo2", "hybriddna", "whitespace":
-		return fmt.Errorf("tokenizer: a vocabulary of model %q is not supported yet, only \"llama\" (SPM) and \"gpt2\" (BPE); try another model", v.Model)
+	case "bert":
+		t.wpm = true
+		t.pre = pre{escape: true}
+		t.clean = true
+		t.setWordPiece()
+		return nil
+	case "t5", "rwkv", "plamo2", "hybriddna", "whitespace":
+		return fmt.Errorf("tokenizer: a vocabulary of model %q is not supported yet, only \"llama\" (SPM), \"gpt2\" (BPE) and \"bert\" (WordPiece); try another model", v.Model)
 	default:
-		return fmt.Errorf("tokenizer: unknown model %q (tokenizer.ggml.model), want \"llama\" (SPM) or \"gpt2\" (BPE)", v.Model)
+		return fmt.Errorf("tokenizer: unknown model %q (tokenizer.ggml.model), want \"llama\" (SPM), \"gpt2\" (BPE) or \"bert\" (WordPiece)", v.Model)
 	}
 	t.clean = !t.pre.keepSpaces
 	t.addBOS = t.pre.addBOS
@@ -112,7 +136,7 @@ func (t *Tokenizer) checkModel() (err error) {
 }
 
 // bytewise says whether merging begins with bytes instead of characters.
-func (t *Tokenizer) bytewise() bool { return !t.spm && !t.pre.plain }
+func (t *Tokenizer) bytewise() bool { return !t.spm && !t.wpm && !t.pre.plain }
 
 func (t *Tokenizer) warn(format string, args ...any) {
 	t.warnings = append(t.warnings, fmt.Sprintf(format, args...))

@@ -8,7 +8,7 @@ import (
 
 // A Vocab is a vocabulary as a model file states it. New checks it; until then nothing in it is trusted.
 type Vocab struct {
-	Model string // tokenizer.ggml.model: "llama" (SPM), "gpt2" (byte-level BPE) or "gemma4" (BPE on characters)
+	Model string // tokenizer.ggml.model: "llama" (SPM), "gpt2" (byte-level BPE), "gemma4" (BPE on characters) or "bert" (WordPiece)
 	Pre   string // tokenizer.ggml.pre: the name of the pre-tokenizer (BPE only)
 	Name  string // general.name: a few models need quirks that no other key states (Phi-3)
 
@@ -20,7 +20,8 @@ type Vocab struct {
 	BOS, EOS, EOT, EOM, UNK, PAD, SEP int32   // -1: not stated
 	EOGs                              []int32 // further ids that end a generation (the fim_pad, fim_rep and fim_sep keys)
 
-	AddBOS, AddEOS, AddSpacePrefix *bool // nil: the default of the model and pre-tokenizer
+	AddBOS, AddEOS, AddSpacePrefix  *bool // nil: the default of the model and pre-tokenizer
+	AddSEP, Lowercase, StripAccents *bool // WordPiece: a [SEP] at the end; what is done with a text first. nil: as BERT does
 	// RemoveExtraWhitespaces is kept for unigram models; SPM and BPE files are encoded as llama.cpp does, which ignores it.
 	RemoveExtraWhitespaces bool
 }
@@ -56,7 +57,14 @@ func ReadVocab(src Source) (Vocab, error) {
 		AddEOS:         r.flag(p + "add_eos_token"),
 		AddSpacePrefix: r.flag(p + "add_space_prefix"),
 
+		AddSEP:       r.flag(p + "add_sep_token"),
+		Lowercase:    r.flag(p + "normalizer.lowercase"),
+		StripAccents: r.flag(p + "normalizer.strip_accents"),
+
 		RemoveExtraWhitespaces: get[bool](&r, p+"remove_extra_whitespaces"),
+	}
+	if v.Model == "bert" && v.BOS < 0 {
+		v.BOS = r.id(p + "cls_token_id")
 	}
 	for _, key := range []string{"fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"} {
 		if id := r.id(p + key); id >= 0 {
