@@ -104,7 +104,7 @@ func (f *cardFetch) Wait(dst []byte) error        { copy(dst, f.b); return nil }
 func (f *cardFetch) Free()                        {}
 
 func (c *card) mine(op *tensor.Op) error {
-	for _, t := range []*tensor.Tensor{op.Dst, op.A, op.B, op.C, op.Pos} {
+	for _, t := range []*tensor.Tensor{op.Dst, op.A, op.B, op.C, op.Pos, op.Seq} {
 		if t != nil && t.Device != c {
 			return fmt.Errorf("%s: %s has %s of another device", c.name, op.Kind, t)
 		}

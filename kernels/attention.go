@@ -50,6 +50,8 @@ func (d *Device) attention(op *tensor.Op) error {
 	switch t := op.B.DType; {
 	case n == 0 || dim == 0:
 		return nil
+	case op.Seq != nil:
+		return d.refuse(op, "several sequences")
 	case !isCache(t) || t == tensor.Q8_0 && dim%32 != 0 || dim > anyDim || op.B.Rows() == 0:
 		return d.refuse(op, "%s and %s with heads of %d numbers", op.B, op.C, dim)
 	case !flashable(dim, t):

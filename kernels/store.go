@@ -19,6 +19,9 @@ func (d *Device) store(op *tensor.Op) error {
 	if !isCache(op.Dst.DType) {
 		return d.refuse(op, "a cache of %s; have f32, f16, bf16 and q8_0", op.Dst.DType)
 	}
+	if op.Seq != nil {
+		return d.refuse(op, "several sequences")
+	}
 	n, cols, rows := op.A.Rows(), op.A.Cols(), op.Dst.Rows()
 	if n == 0 || cols == 0 {
 		return nil

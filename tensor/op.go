@@ -12,6 +12,10 @@ type Op struct {
 	B    *Tensor // second operand, or nil; TopK: the indices, which it writes too
 	C    *Tensor // third operand, or nil
 	Pos  *Tensor // (n) i32: positions of the n rows, for RoPE, Store, Attention
+	Seq  *Tensor // (n) i32: sequences of the n rows, for Store and Attention; nil: all of one
+	Seqs int     // Store, Attention: sequences that the caches hold; 0 without Seq
+
+	Alike Alike // MatMul, Attention, norms: what a row's result may depend on
 
 	Fn    Fn      // which function: Unary, Binary, Reduce, GLU
 	Eps   float32 // RMSNorm, LayerNorm
@@ -24,6 +28,20 @@ type Op struct {
 	KVHeads int     // Attention: key and value heads
 	Seed    uint64  // Random
 }
+
+// Alike says what the result of a row may depend on besides that row, in its
+// last bits: sums have an order, and a fast order depends on how many rows
+// there are.
+type Alike uint8
+
+const (
+	Apart Alike = iota // whatever is fast for so many rows
+
+	// Nothing else. The two orders are for few rows (tokens of so many texts)
+	// and for many (prompts), and each is right for any number of rows.
+	AlikeFew
+	AlikeMany
+)
 
 // An OpKind names an operation.
 type OpKind uint8

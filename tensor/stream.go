@@ -11,10 +11,15 @@ import (
 // issued any more, and Err and Sync return it. One goroutine uses a Stream.
 //
 // Shapes in the methods' comments: n rows (tokens), k inner, m outer.
+//
+// A cache may hold several sequences: see Sequences.
 type Stream struct {
-	dev    Device
-	err    error
-	record *[]Op
+	dev      Device
+	err      error
+	record   *[]Op
+	seq      *Tensor
+	seqs     int
+	likeness Alike
 }
 
 // NewStream returns a stream that issues to dev.
@@ -32,6 +37,25 @@ func (s *Stream) Sync() error {
 	s.err = nil
 	return err
 }
+
+// Sequences says to which sequence each row of the next Stores and Attentions
+// belongs: seq (n) i32, each 0 to seqs-1. Their caches are then (seqs·ctx, k):
+// sequence s has the rows from s·ctx on, its position p lies at s·ctx + p mod
+// ctx, and a query sees its own sequence only. A row of sequence -1 is none: it
+// is not stored, and its attention is zeros. Rows of a sequence may be in any
+// place and order. A nil seq ends this: all rows are of one sequence.
+func (s *Stream) Sequences(seq *Tensor, seqs int) {
+	if seq != nil {
+		s.check("sequences", seq)
+		s.want(s.err != nil || seq.DType == I32 && seqs > 0, "sequences: %s of %d", seq, seqs)
+	} else {
+		seqs = 0
+	}
+	s.seq, s.seqs = seq, seqs
+}
+
+// Alike says what the results of the next operations' rows may depend on.
+func (s *Stream) Alike(a Alike) { s.likeness = a }
 
 // Record collects the operations that step issues, without executing them, and
 // lets the device compile them.
@@ -68,7 +92,7 @@ func (s *Stream) MatMul(dst, w, x *Tensor) {
 		"matmul: %s = %s · (%s)ᵀ", dst, x, w)
 	s.want(s.err != nil || float(x) && (dst.DType == F32 || dst.DType == x.DType),
 		"matmul: %s from %s: want floats", dst, x)
-	s.issue(Op{Kind: OpMatMul, Dst: dst, A: w, B: x})
+	s.issue(Op{Kind: OpMatMul, Dst: dst, A: w, B: x, Alike: s.likeness})
 }
 
 // Rows: dst (n, k) f32 = table (v, k) of any type, at the rows ids (n) i32.
@@ -86,7 +110,7 @@ func (s *Stream) RMSNorm(dst, x, w *Tensor, eps float32) {
 	s.check("rms_norm", dst, x)
 	s.same("rms_norm", dst, x)
 	s.vector("rms_norm", w, x)
-	s.issue(Op{Kind: OpRMSNorm, Dst: dst, A: x, B: w, Eps: eps})
+	s.issue(Op{Kind: OpRMSNorm, Dst: dst, A: x, B: w, Eps: eps, Alike: s.likeness})
 }
 
 // LayerNorm: dst = (x-mean)/√(var+eps)·w + b along the last dimension, all
@@ -96,7 +120,7 @@ func (s *Stream) LayerNorm(dst, x, w, b *Tensor, eps float32) {
 	s.same("layer_norm", dst, x)
 	s.vector("layer_norm", w, x)
 	s.vector("layer_norm", b, x)
-	s.issue(Op{Kind: OpLayerNorm, Dst: dst, A: x, B: w, C: b, Eps: eps})
+	s.issue(Op{Kind: OpLayerNorm, Dst: dst, A: x, B: w, C: b, Eps: eps, Alike: s.likeness})
 }
 
 // RoPE turns x (n, heads, dim) f32 by its positions pos (n) i32 into dst of
@@ -119,7 +143,8 @@ func (s *Stream) Store(cache, x, pos *Tensor) {
 	s.check("store", cache, x, pos)
 	s.want(s.err != nil || x.DType == F32 && pos.DType == I32 && cache.Cols() == x.Cols() && pos.Len() == x.Rows(),
 		"store: %s into %s at %s", x, cache, pos)
-	s.issue(Op{Kind: OpStore, Dst: cache, A: x, Pos: pos})
+	s.sequenced("store", cache, pos)
+	s.issue(Op{Kind: OpStore, Dst: cache, A: x, Pos: pos, Seq: s.seq, Seqs: s.seqs})
 }
 
 // Attend holds the parameters of Attention.
@@ -141,8 +166,9 @@ func (s *Stream) Attention(dst, q, k, v, pos *Tensor, a Attend) {
 		k.Cols() == q.Cols()/a.Heads*a.KVHeads && v.Cols() == k.Cols() && k.Rows() == v.Rows() &&
 		k.DType == v.DType && pos.DType == I32 && pos.Len() == q.Rows()
 	s.want(ok, "attention: %d heads (%d kv) of %s over %s and %s at %s", a.Heads, a.KVHeads, q, k, v, pos)
-	s.issue(Op{Kind: OpAttention, Dst: dst, A: q, B: k, C: v, Pos: pos, Scale: a.Scale,
-		Window: a.Window, Softcap: a.Softcap, Heads: a.Heads, KVHeads: a.KVHeads})
+	s.sequenced("attention", k, pos)
+	s.issue(Op{Kind: OpAttention, Dst: dst, A: q, B: k, C: v, Pos: pos, Seq: s.seq, Seqs: s.seqs, Alike: s.likeness,
+		Scale: a.Scale, Window: a.Window, Softcap: a.Softcap, Heads: a.Heads, KVHeads: a.KVHeads})
 }
 
 // GLU: dst = fn(gate)·up, all f32 of one shape (Shazeer 2020). dst may be
@@ -284,6 +310,12 @@ func (s *Stream) check(op string, operands ...*Tensor) {
 			s.err = fmt.Errorf("tensor: %s: %s is on another device than %s", op, t, s.dev.Name())
 		}
 	}
+}
+
+// sequenced wants a cache of whole sequences, and one of them for each row.
+func (s *Stream) sequenced(op string, cache, pos *Tensor) {
+	s.want(s.err != nil || s.seq == nil || s.seq.Len() == pos.Len() && cache.Rows()%s.seqs == 0,
+		"%s: sequences %s of rows at %s, %d of them in %s", op, s.seq, pos, s.seqs, cache)
 }
 
 func (s *Stream) want(ok bool, format string, args ...any) {

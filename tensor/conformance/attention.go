@@ -100,37 +100,49 @@ func (s scene) run(e *env) (got, want []float64) {
 		e.s.Store(vc, v.Slice(lo, hi), pos)
 		lo = hi
 	}
-	scale := float32(1 / math.Sqrt(float64(s.dim)))
-	e.s.Attention(out, q.Tensor, kc, vc, e.ids(count(s.past, s.n)...),
-		tensor.Attend{Heads: s.heads, KVHeads: s.kvs, Scale: scale, Window: s.window, Softcap: s.softcap})
+	e.s.Attention(out, q.Tensor, kc, vc, e.ids(count(s.past, s.n)...), s.attend())
 	kx, vx := rounded(s.d, k.x), rounded(s.d, v.x)
 	for i := range s.n {
-		for h := range s.heads {
-			kv := h / (s.heads / s.kvs)
-			first := 0
-			if s.window > 0 {
-				first = max(0, s.past+i-s.window+1)
-			}
-			var scores []float64
-			for j := first; j <= s.past+i; j++ {
-				sum := 0.0
-				for d := range s.dim {
-					sum += q.x[(i*s.heads+h)*s.dim+d] * kx[(j*s.kvs+kv)*s.dim+d]
-				}
-				sum *= float64(scale)
-				if c := float64(s.softcap); c != 0 {
-					sum = c * math.Tanh(sum/c)
-				}
-				scores = append(scores, sum)
-			}
-			head := make([]float64, s.dim)
-			for j, p := range softmaxOf(scores) {
-				for d := range head {
-					head[d] += p * vx[((first+j)*s.kvs+kv)*s.dim+d]
-				}
-			}
-			want = append(want, head...)
-		}
+		want = append(want, s.query(q.x[i*s.heads*s.dim:], kx, vx, s.past+i)...)
 	}
 	return e.read(out), want
+}
+
+// query is what the heads of a query at a position get of keys and values that
+// lie in the order of positions.
+func (s scene) query(q, k, v []float64, pos int) (want []float64) {
+	scale := float64(s.scale())
+	for h := range s.heads {
+		kv := h / (s.heads / s.kvs)
+		first := 0
+		if s.window > 0 {
+			first = max(0, pos-s.window+1)
+		}
+		var scores []float64
+		for j := first; j <= pos; j++ {
+			sum := 0.0
+			for d := range s.dim {
+				sum += q[h*s.dim+d] * k[(j*s.kvs+kv)*s.dim+d]
+			}
+			sum *= scale
+			if c := float64(s.softcap); c != 0 {
+				sum = c * math.Tanh(sum/c)
+			}
+			scores = append(scores, sum)
+		}
+		head := make([]float64, s.dim)
+		for j, p := range softmaxOf(scores) {
+			for d := range head {
+				head[d] += p * v[((first+j)*s.kvs+kv)*s.dim+d]
+			}
+		}
+		want = append(want, head...)
+	}
+	return want
+}
+
+func (s scene) scale() float32 { return float32(1 / math.Sqrt(float64(s.dim))) }
+
+func (s scene) attend() tensor.Attend {
+	return tensor.Attend{Heads: s.heads, KVHeads: s.kvs, Scale: s.scale(), Window: s.window, Softcap: s.softcap}
 }

@@ -82,6 +82,21 @@ func refusals() []Case {
 		x, c := e.empty(tensor.F32, 2, 64), e.empty(tensor.F16, 8, 64)
 		e.s.Attention(x, x, c, c, e.ids(0, -1), tensor.Attend{Heads: 1, KVHeads: 1, Scale: 1})
 	})
+	for _, seq := range []int{-2, 3} {
+		add(fmt.Sprintf("store into sequence %d of 3", seq), func(e *env) {
+			e.s.Sequences(e.ids(0, seq), 3)
+			e.s.Store(e.empty(tensor.F16, 24, 64), e.empty(tensor.F32, 2, 64), e.ids(0, 1))
+			e.s.Sequences(nil, 0)
+		})
+		for _, dim := range []int{64, 40} {
+			add(fmt.Sprintf("attention in sequence %d of 3, heads of %d", seq, dim), func(e *env) {
+				x, c := e.empty(tensor.F32, 2, dim), e.empty(tensor.F16, 24, dim)
+				e.s.Sequences(e.ids(0, seq), 3)
+				e.s.Attention(x, x, c, c, e.ids(0, 1), tensor.Attend{Heads: 1, KVHeads: 1, Scale: 1})
+				e.s.Sequences(nil, 0)
+			})
+		}
+	}
 	return all
 }
 

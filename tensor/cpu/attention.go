@@ -23,6 +23,10 @@ import (
 // Where there are too few heads and queries for all workers, the keys are
 // split as well (flash decoding); the last worker to finish a row's parts
 // joins them, always in the same order.
+//
+// Rows that have to be alike (tensor.Alike) are cut in ways that other rows
+// have no part in: few rows stand alone, and are split as one is; many are not
+// split, and tiles of keys end at the same positions for all.
 
 const (
 	tileRows = 64  // rows of a tile of queries: queries times the heads of a group
@@ -36,9 +40,10 @@ type attend struct {
 	op         *tensor.Op
 	dst, q     []float32
 	pos        []int32
+	seqs       sequences
 	k, v       cache
 	dim, group int // numbers of a head; query heads that share one of keys
-	ctx        int
+	ctx        int // rows of a cache that a sequence has
 	queries    int // in a tile
 	rows       int // in a tile: queries·group
 	wide       int // rows rounded up to whole vectors
@@ -51,14 +56,23 @@ type attend struct {
 // attention: softmax(q·kᵀ·scale)·v over the positions that each query sees.
 func (p *program) attention(op *tensor.Op) error {
 	n := op.A.Rows()
-	a := &attend{op: op, dst: f32s(op.Dst), q: f32s(op.A), pos: i32s(op.Pos), ctx: op.B.Rows(),
+	a := &attend{op: op, dst: f32s(op.Dst), q: f32s(op.A), pos: i32s(op.Pos), seqs: newSequences(op),
 		dim: op.A.Cols() / op.Heads, group: op.Heads / op.KVHeads, queries: 1, splits: 1}
+	a.ctx = a.seqs.rows(op.B)
 	if n == 0 || a.dim == 0 {
 		return nil
 	}
-	if n*a.group >= fewRows {
+	threads := p.dev.Threads()
+	switch op.Alike {
+	case tensor.AlikeFew:
+		a.many = a.group >= fewRows
+	case tensor.AlikeMany:
 		a.many = true
-		a.queries = min(n, max(1, tileRows/a.group))
+		a.queries = min(max(1, tileRows/a.group), max(1, n*op.KVHeads/(4*threads)))
+	default:
+		if a.many = n*a.group >= fewRows; a.many {
+			a.queries = min(n, max(1, tileRows/a.group))
+		}
 	}
 	var err1, err2 error
 	a.k, err1 = newCache(op.B, a.dim)
@@ -70,15 +84,22 @@ func (p *program) attention(op *tensor.Op) error {
 	a.wide = (a.rows + 15) &^ 15
 	a.tiles = (n + a.queries - 1) / a.queries
 	pieces := a.tiles * op.KVHeads
-	if threads := p.dev.Threads(); threads > 1 && pieces < 4*threads {
-		a.splits = (4*threads + pieces - 1) / pieces
+	parallel := pieces // what decides into how many parts keys are split
+	switch {
+	case op.Alike == tensor.AlikeFew:
+		parallel = op.KVHeads
+	case op.Alike == tensor.AlikeMany, op.Seq != nil && a.queries > 1: // a tile may be several pieces
+		parallel = math.MaxInt
+	}
+	if threads > 1 && parallel < 4*threads {
+		a.splits = (4*threads + parallel - 1) / parallel
 		a.done = make([]atomic.Int32, pieces)
 		p.dev.growBuffer(partialBuffer, 4*pieces*a.splits*a.partial())
 	}
 	p.attends = append(p.attends, a)
 	p.dev.growScratch(4 * (2*a.dim*a.wide + 2*max(tileKeys, runKeys)*a.dim + a.wide*max(tileKeys, runKeys) + 3*a.wide + 64))
 	p.emit("attention", pieces*a.splits, 1, a.run,
-		writes(op.Dst.Data), writesBuffer(partialBuffer), reads(op.A.Data), reads(op.B.Data), reads(op.C.Data), reads(op.Pos.Data))
+		writes(op.Dst.Data), writesBuffer(partialBuffer), reads(op.A.Data), reads(op.B.Data), reads(op.C.Data), reads(op.Pos.Data), reads(a.seqs.data()))
 	return nil
 }
 
@@ -93,26 +114,58 @@ func (a *attend) reset() {
 func (a *attend) partial() int { return a.wide*2 + a.rows*a.dim }
 
 // run computes pieces: the last queries first, because they see the most keys.
+// A tile of queries of several sequences is a piece for each run of one.
 func (a *attend) run(w *worker, lo, hi int) error {
-	latest := int32(0)
 	for _, p := range a.pos {
 		if p < 0 {
 			return fmt.Errorf("position %d is negative", p)
 		}
-		latest = max(latest, p)
 	}
 	for i := lo; i < hi; i++ {
 		split, rest := i%a.splits, i/a.splits
 		kv, tile := rest%a.op.KVHeads, a.tiles-1-rest/a.op.KVHeads
-		a.piece(w, int(latest), tile, kv, split)
+		first := tile * a.queries
+		end := min(first+a.queries, len(a.pos))
+		for first < end {
+			seq, err := a.seqs.of(first)
+			if err != nil {
+				return err
+			}
+			n := 1
+			for ; first+n < end; n++ {
+				if next, err := a.seqs.of(first + n); err != nil || next != seq {
+					break
+				}
+			}
+			latest, err := a.latest(seq)
+			if err != nil {
+				return err
+			}
+			a.piece(w, seq, latest, first, n, kv, split)
+			first += n
+		}
 	}
 	return nil
+}
+
+// latest is the largest position of a sequence's rows.
+func (a *attend) latest(seq int) (latest int, err error) {
+	for i, p := range a.pos {
+		switch s, err := a.seqs.of(i); {
+		case err != nil:
+			return 0, err
+		case s == seq:
+			latest = max(latest, int(p))
+		}
+	}
+	return latest, nil
 }
 
 // A rowBlock is a piece at work, in the worker's scratch.
 type rowBlock struct {
 	*attend
 	kv, first, n    int       // key head; first query; queries
+	base            int       // first row of the sequence in the cache; -1: there is none
 	oldest          int       // first position that is still in the cache
 	q               []float32 // (dim, wide) or (rows, dim): scaled queries
 	acc             []float32 // (rows, dim)
@@ -121,15 +174,14 @@ type rowBlock struct {
 	keys, values    []float32 // (tileKeys or runKeys, dim)
 }
 
-func (a *attend) piece(w *worker, latest, tile, kv, split int) {
+func (a *attend) piece(w *worker, seq, latest, first, n, kv, split int) {
 	s := view[float32](w.scratch())
 	take := func(n int) []float32 {
 		part := s[:n:n]
 		s = s[(n+15)&^15:]
 		return part
 	}
-	b := rowBlock{attend: a, kv: kv, first: tile * a.queries, oldest: max(0, latest-a.ctx+1)}
-	b.n = min(a.queries, len(a.pos)-b.first)
+	b := rowBlock{attend: a, kv: kv, first: first, n: n, base: seq * a.ctx, oldest: max(0, latest-a.ctx+1)}
 	tall := runKeys
 	if a.many {
 		tall = tileKeys
@@ -149,6 +201,9 @@ func (a *attend) piece(w *worker, latest, tile, kv, split int) {
 		from, to := b.sees(i)
 		lo, hi = min(lo, from), max(hi, to)
 	}
+	if seq < 0 {
+		lo = hi
+	}
 	if a.splits > 1 && lo < hi {
 		each := ((hi-lo+a.splits-1)/a.splits + 31) &^ 31
 		lo = min(lo+split*each, hi)
@@ -162,10 +217,13 @@ func (a *attend) piece(w *worker, latest, tile, kv, split int) {
 	for lo < hi {
 		slot := lo % a.ctx
 		n := min(hi-lo, tall, a.ctx-slot) // up to where the ring turns
+		if a.op.Alike == tensor.AlikeMany {
+			n = min(n, tall-lo%tall)
+		}
 		if a.many {
-			b.tile(lo, slot, n)
+			b.tile(lo, b.base+slot, n)
 		} else {
-			b.keysOfOne(slot, n)
+			b.keysOfOne(b.base+slot, n)
 		}
 		lo += n
 	}
@@ -173,6 +231,7 @@ func (a *attend) piece(w *worker, latest, tile, kv, split int) {
 		b.finish()
 		return
 	}
+	tile := first / a.queries
 	at := (tile*a.op.KVHeads + kv) * a.splits * a.partial()
 	b.save(view[float32](w.dev.buffers[partialBuffer])[at+split*a.partial():][:a.partial()])
 	if done := &a.done[tile*a.op.KVHeads+kv]; int(done.Add(1)) == a.splits {

@@ -20,7 +20,7 @@ func (p *program) matMul(op *tensor.Op) error {
 	if n*m == 0 {
 		return nil
 	}
-	kernel := simd.For(w.DType)
+	kernel := simd.For(w.DType, op.Alike)
 	role := preparedBuffer + int(kernel.Form(n))
 	p.prepare(op, kernel, role)
 	out, result := func() []float32 { return f32s(op.Dst) }, writes(op.Dst.Data)

@@ -11,8 +11,8 @@ import (
 
 // store writes rows into the cache at their positions.
 func (p *program) store(op *tensor.Op) error {
-	cache, x, pos := op.Dst, f32s(op.A), i32s(op.Pos)
-	cols, size, ctx := cache.Cols(), cache.RowBytes(), cache.Rows()
+	cache, x, pos, seqs := op.Dst, f32s(op.A), i32s(op.Pos), newSequences(op)
+	cols, size, ctx := cache.Cols(), cache.RowBytes(), seqs.rows(cache)
 	encode, ok := storers[cache.DType]
 	if !ok {
 		return refuse(op, "a cache of %s; have f32, f16, bf16 and q8_0", cache.DType)
@@ -25,10 +25,16 @@ func (p *program) store(op *tensor.Op) error {
 			if pos[i] < 0 {
 				return fmt.Errorf("position %d is negative", pos[i])
 			}
-			encode(cache.Data[int(pos[i])%ctx*size:][:size], x[i*cols:][:cols])
+			seq, err := seqs.of(i)
+			if err != nil {
+				return err
+			}
+			if seq >= 0 {
+				encode(cache.Data[(seq*ctx+int(pos[i])%ctx)*size:][:size], x[i*cols:][:cols])
+			}
 		}
 		return nil
-	}, writes(cache.Data), reads(op.A.Data), reads(op.Pos.Data))
+	}, writes(cache.Data), reads(op.A.Data), reads(op.Pos.Data), reads(seqs.data()))
 	return nil
 }
 

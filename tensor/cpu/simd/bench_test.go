@@ -22,7 +22,7 @@ func BenchmarkVector(b *testing.B) {
 		for _, d := range benchmarked {
 			for _, threads := range []int{1, runtime.NumCPU()} {
 				b.Run(fmt.Sprintf("%s/%s/t%d", s.name, d, threads), func(b *testing.B) {
-					benchmarkMul(b, s.kernel(d), 1, 2048, 128<<20, threads)
+					benchmarkMul(b, s.kernel(d, tensor.Apart), 1, 2048, 128<<20, threads)
 				})
 			}
 		}
@@ -35,7 +35,7 @@ func BenchmarkMatrix(b *testing.B) {
 		for _, d := range benchmarked {
 			for _, n := range []int{2, 4, 8, 128} {
 				b.Run(fmt.Sprintf("%s/%s/n%d", s.name, d, n), func(b *testing.B) {
-					benchmarkMul(b, s.kernel(d), n, 2048, 4<<20, 1)
+					benchmarkMul(b, s.kernel(d, tensor.Apart), n, 2048, 4<<20, 1)
 				})
 			}
 		}
@@ -82,7 +82,7 @@ func BenchmarkPrepare(b *testing.B) {
 		for _, d := range []tensor.DType{tensor.Q4_K, tensor.F16} {
 			b.Run(s.name+"/"+d.String(), func(b *testing.B) {
 				const cols = 2048
-				k := s.kernel(d)
+				k := s.kernel(d, tensor.Apart)
 				x := activations(rand.New(rand.NewPCG(1, 2)), 1, cols)
 				dst := make([]byte, k.PreparedBytes(1, cols))
 				b.SetBytes(4 * cols)

@@ -26,7 +26,7 @@ func TestNothingOutside(t *testing.T) {
 	inside := m[page : (size+1)*page]
 	for _, s := range sets {
 		for _, d := range tensor.DTypes() {
-			k := s.kernel(d)
+			k := s.kernel(d, tensor.Apart)
 			cols := max(256, d.BlockLen())
 			const rows = 17
 			w, _ := weights(rand.New(rand.NewPCG(3, 4)), d, rows, cols)

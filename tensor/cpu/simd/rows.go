@@ -1,5 +1,7 @@
 package simd
 
+import "github.com/llcuda/llcuda/tensor"
+
 // rowsBytes is how much of the weights stays in the first cache while a few
 // rows of activations pass by.
 const rowsBytes = 12 << 10
@@ -21,12 +23,41 @@ func (k *Kernel) mulRows(a *args) {
 	}
 	for j := 0; j < a.rows; j += span {
 		rows := min(span, a.rows-j)
-		i := 0
-		for _, f := range k.dot {
-			for ; i+f.n <= a.n; i += f.n {
-				f.do(&a.dst[i*a.ldd+j], 4*a.ldd, &a.w[j*a.row], rows, &a.x[i*xrow], xrow, blocks)
+		k.visit(k.dot, a.n, func(do dotFunc, i, step int) {
+			do(&a.dst[i*a.ldd+j], 4*a.ldd*step, &a.w[j*a.row], rows, &a.x[i*xrow], xrow*step, blocks)
+		})
+	}
+}
+
+// visit hands all n rows of activations to routines for several at once, from
+// row i on, with step 1. Step 0 is row i alone, several times.
+//
+// Routines differ in the order of their sums. Of rows that are alike all go
+// through one; those for two and four integers have one order, too.
+func (k *Kernel) visit(c columns[dotFunc], n int, visit func(do dotFunc, i, step int)) {
+	i := 0
+	if k.alike != tensor.AlikeFew {
+		for _, f := range c {
+			for ; i+f.n <= n; i += f.n {
+				visit(f.do, i, 1)
 			}
 		}
+		return
+	}
+	four, rest := c[0], c[0]
+	for ; i+four.n <= n; i += four.n {
+		visit(four.do, i, 1)
+	}
+	if k.form == FormInt {
+		for rest = c[1]; i+rest.n <= n; i += rest.n {
+			visit(rest.do, i, 1)
+		}
+	} else if i < n && n > four.n {
+		visit(four.do, n-four.n, 1) // some rows again
+		return
+	}
+	for ; i < n; i++ {
+		visit(rest.do, i, 0)
 	}
 }
 
@@ -42,12 +73,9 @@ func (k *Kernel) mulDecoded(a *args) {
 			}
 			continue
 		}
-		i := 0
-		for _, f := range k.set.dot {
-			for ; i+f.n <= a.n; i += f.n {
-				f.do(&a.dst[i*a.ldd+j], 4*a.ldd, &a.scratch[0], 1, &a.x[i*xrow], xrow, a.cols)
-			}
-		}
+		k.visit(k.set.dot, a.n, func(do dotFunc, i, step int) {
+			do(&a.dst[i*a.ldd+j], 4*a.ldd*step, &a.scratch[0], 1, &a.x[i*xrow], xrow*step, a.cols)
+		})
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 // any number of goroutines.
 type Kernel struct {
 	dtype   tensor.DType
+	alike   tensor.Alike
 	form    Form
 	set     *set
 	tile    tileKind
@@ -40,30 +41,37 @@ type Kernel struct {
 }
 
 // For is the best kernel of this machine for weights of type d, which must be
-// registered.
-func For(d tensor.DType) *Kernel {
+// registered, and for rows of activations whose results are alike.
+func For(d tensor.DType, alike tensor.Alike) *Kernel {
 	if int(d) < len(best) && best[d] != nil {
-		return best[d]
+		return &best[d][alike]
 	}
-	return sets[0].kernel(d)
+	return sets[0].kernel(d, alike)
 }
 
-// best holds a kernel for each type number: For is called for each operation.
-var best = func() (all [64]*Kernel) {
+// best holds the kernels for each type number: For is called for each
+// operation.
+var best = func() (all [64]*[tensor.AlikeMany + 1]Kernel) {
 	for _, d := range tensor.DTypes() {
-		all[d] = sets[0].kernel(d)
+		all[d] = new([tensor.AlikeMany + 1]Kernel)
+		for alike := range all[d] {
+			all[d][alike] = *sets[0].kernel(d, tensor.Alike(alike))
+		}
 	}
 	return all
 }()
 
 // kernel makes the set's kernel for d.
-func (s *set) kernel(d tensor.DType) *Kernel {
+func (s *set) kernel(d tensor.DType, alike tensor.Alike) *Kernel {
 	if !d.Known() {
 		panic(fmt.Sprintf("simd: %s is not registered", d))
 	}
-	k := &Kernel{dtype: d, set: s}
+	k := &Kernel{dtype: d, alike: alike, set: s}
 	if f := s.ints[d]; f != nil {
 		k.form, k.tile, k.dot, k.unpack, k.bytes = FormInt, f.kind, f.dot, f.unpack, f.bytes
+	}
+	if alike != tensor.Apart {
+		k.bytes = nil
 	}
 	if f := s.plain[d]; f != nil {
 		k.dot, k.convert = f.dot, f.convert

@@ -15,7 +15,7 @@ import (
 func TestMul(t *testing.T) {
 	for _, s := range sets {
 		for _, d := range tensor.DTypes() {
-			k := s.kernel(d)
+			k := s.kernel(d, tensor.Apart)
 			t.Run(s.name+"/"+d.String(), func(t *testing.T) {
 				for _, cols := range someCols(d) {
 					for _, n := range []int{1, 2, 3, 5, 6, 13, 33} {
@@ -39,6 +39,37 @@ func someCols(d tensor.DType) []int {
 		return []int{b, 5 * b, 19 * b, 40 * b}
 	}
 	return []int{256, 1280}
+}
+
+// TestAlike: a row has the same product, to the last bit, whatever rows there
+// are beside it, and it is a right one.
+func TestAlike(t *testing.T) {
+	const rows = 19
+	for _, s := range sets {
+		for _, d := range tensor.DTypes() {
+			for _, alike := range []tensor.Alike{tensor.AlikeFew, tensor.AlikeMany} {
+				k := s.kernel(d, alike)
+				cols := someCols(d)[1]
+				testMul(t, k, 5, cols)
+				r := rand.New(rand.NewPCG(uint64(d), 5))
+				w, _ := weights(r, d, rows, cols)
+				x := activations(r, 37, cols)
+				mul := func(first, n int) []float32 {
+					prepared, got := make([]byte, k.PreparedBytes(n, cols)), make([]float32, n*rows)
+					k.Prepare(prepared, x[first*cols:], cols, n, 0, n)
+					k.Mul(got, rows, w, prepared, cols, n, 0, rows, make([]byte, k.ScratchBytes(n, cols)))
+					return got
+				}
+				all := mul(0, 37)
+				for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 12, 13, 25} {
+					first := 37 - n - n%3
+					if got, want := mul(first, n), all[first*rows:][:n*rows]; !slices.Equal(got, want) {
+						t.Errorf("%s/%s, alike %d: %d rows from row %d on are not as among 37", s.name, d, alike, n, first)
+					}
+				}
+			}
+		}
+	}
 }
 
 func testMul(t *testing.T, k *Kernel, n, cols int) {
@@ -137,7 +168,7 @@ func random(r *rand.Rand, d tensor.DType, b []byte) {
 func TestExtremes(t *testing.T) {
 	for _, s := range sets {
 		for _, d := range tensor.DTypes() {
-			k := s.kernel(d)
+			k := s.kernel(d, tensor.Apart)
 			if k.form != FormInt {
 				continue
 			}
@@ -194,7 +225,7 @@ func TestNotFinite(t *testing.T) {
 		for _, d := range []tensor.DType{tensor.Q4_1, tensor.Q8_0, tensor.Q6_K, tensor.F16} {
 			for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 				for _, n := range []int{1, 12, 24} {
-					k := s.kernel(d)
+					k := s.kernel(d, tensor.Apart)
 					const cols, rows = 512, 16
 					w, _ := weights(rand.New(rand.NewPCG(5, 6)), d, rows, cols)
 					x := activations(rand.New(rand.NewPCG(7, 8)), n, cols)
@@ -218,7 +249,7 @@ func TestNotFinite(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	for _, s := range sets {
 		for _, n := range []int{1, 7} {
-			k := s.kernel(tensor.Q8_0)
+			k := s.kernel(tensor.Q8_0, tensor.Apart)
 			prepared := make([]byte, k.PreparedBytes(n, 0))
 			k.Prepare(prepared, nil, 0, n, 0, n)
 			got := slices.Repeat([]float32{1}, 2*n)
@@ -236,7 +267,7 @@ func TestEmpty(t *testing.T) {
 func TestZeros(t *testing.T) {
 	for _, s := range sets {
 		for _, v := range []float32{0, 1e-38, 1e-45} {
-			k := s.kernel(tensor.Q8_0)
+			k := s.kernel(tensor.Q8_0, tensor.Apart)
 			const cols, n = 64, 7
 			w, _ := weights(rand.New(rand.NewPCG(1, 1)), k.dtype, 16, cols)
 			x := make([]float32, n*cols)

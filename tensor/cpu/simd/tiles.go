@@ -1,5 +1,7 @@
 package simd
 
+import "github.com/llcuda/llcuda/tensor"
+
 // A tile is 16 rows of weights made ready for products with many rows of
 // activations: the bound is arithmetic, so a tile is unpacked once and used by
 // all of them. It consists of records, one for each group of columns that 64
@@ -38,6 +40,9 @@ func (t tileKind) recordBytes() int {
 
 // tiled says whether products with n rows of activations use tiles.
 func (k *Kernel) tiled(n int) bool {
+	if k.alike != tensor.Apart {
+		return k.alike == tensor.AlikeMany && k.set.gemm[k.tile] != nil
+	}
 	if k.convert != nil {
 		return n >= tileFromPlain
 	}
