@@ -275,6 +275,9 @@ func (d *Device) do(op *tensor.Op) error {
 }
 
 func (d *Device) dispatch(op *tensor.Op) error {
+	if op.Alike != tensor.Apart {
+		return d.refuse(op, "rows that are alike")
+	}
 	switch op.Kind {
 	case tensor.OpMatMul:
 		return d.matMul(op)

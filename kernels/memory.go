@@ -59,7 +59,7 @@ func (a *allocation) chunks(bytes int) int64 {
 // usable refuses what a kernel would read wrongly: memory that is no longer
 // there, and weights in planes where an operation does not know them.
 func (d *Device) usable(op *tensor.Op) error {
-	for i, t := range [...]*tensor.Tensor{op.A, op.Dst, op.B, op.C, op.Pos} {
+	for i, t := range [...]*tensor.Tensor{op.A, op.Dst, op.B, op.C, op.Pos, op.Seq} {
 		if t == nil || t.Len() == 0 {
 			continue
 		}

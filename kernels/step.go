@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -55,7 +56,7 @@ type step struct {
 // or where the user wants none (LLCUDA_FUSE=0), g stays as it is.
 func (g *graph) fuse() error {
 	d := g.dev
-	if !fusing() || !d.info.Cooperative {
+	if !fusing() || !d.info.Cooperative || slices.ContainsFunc(g.ops, func(op tensor.Op) bool { return op.Seq != nil || op.Alike != tensor.Apart }) {
 		return nil
 	}
 	f := &fusion{d: d, ops: g.ops}
