@@ -41,31 +41,25 @@ type Token struct {
 // text, also those of a stop text.
 func (s *Session) Generate(ctx context.Context, prompt []int32, o GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		if o.Stats == nil {
-			o.Stats = new(Stats)
-		}
-		*o.Stats = Stats{StopReason: "stop"} // also when the caller breaks off
-		g := &generation{s: s, o: o, text: pieces{stops: o.Stop}, start: time.Now()}
-		err := g.run(ctx, prompt, yield)
+		g := newGeneration(s.m, s.m.net.context, o)
+		err := g.run(ctx, s, prompt, yield)
 		if g.left {
 			return
 		}
-		if rest := g.text.flush(); rest != "" && !yield(Token{ID: -1, Text: rest}, nil) {
+		if rest := g.end(ctx, err); rest != "" && !yield(Token{ID: -1, Text: rest}, nil) {
 			return
 		}
 		if err != nil {
-			o.Stats.StopReason = "error"
-			if ctx.Err() != nil {
-				o.Stats.StopReason = "cancelled"
-			}
 			yield(Token{}, err)
 		}
 	}
 }
 
-// A generation is one call of Generate.
+// A generation is one call of Generate: what is done with the results of a
+// text's steps, wherever they come from.
 type generation struct {
-	s       *Session
+	m       *Model
+	context int // tokens that the text may have
 	o       GenerateOptions
 	chooser *chooser // nil: the device takes the likeliest
 	text    pieces
@@ -73,48 +67,54 @@ type generation struct {
 	left    bool // the caller broke off
 }
 
-func (g *generation) run(ctx context.Context, prompt []int32, yield func(Token, error) bool) error {
-	s, stats := g.s, g.o.Stats
+// results are what a step has left for the choice of a token. Which of them
+// are there is what ending says.
+type results struct {
+	logits []float32 // of all tokens; choosing changes them
+	chosen int32     // the likeliest token
+	values []float32 // logits of the likeliest tokens, best first
+	which  []int32   // these tokens
+
+	readLogits func() error // fills logits, where ending did not ask for them
+}
+
+func newGeneration(m *Model, context int, o GenerateOptions) *generation {
+	if o.Stats == nil {
+		o.Stats = new(Stats)
+	}
+	*o.Stats = Stats{StopReason: "stop"} // also when the caller breaks off
+	return &generation{m: m, context: context, o: o, text: pieces{stops: o.Stop}, start: time.Now()}
+}
+
+func (g *generation) run(ctx context.Context, s *Session, prompt []int32, yield func(Token, error) bool) error {
+	stats := g.o.Stats
 	if err := g.prepare(); err != nil {
 		return err
 	}
 	missing := len(s.tokens) - s.cached
-	if err := g.advance(ctx, prompt); err != nil {
+	if err := g.advance(ctx, s, prompt); err != nil {
 		return err
 	}
 	stats.PromptTokens, stats.PromptTime, stats.WaitTime = missing+len(prompt), time.Since(g.start), 0
 	for {
-		if len(s.tokens) == s.m.net.context {
-			return &ContextError{Position: len(s.tokens), New: 1, Context: s.m.net.context}
-		}
 		begin := time.Now()
-		t, err := g.choose()
-		if err != nil {
+		t, more, err := g.next(&s.results, s.tokens)
+		if err != nil || t.ID < 0 {
 			return err
 		}
-		if !g.o.IgnoreEOG && s.m.tokenizer.IsEOG(t.ID) {
-			stats.StopReason = "eog"
-			return nil
-		}
-		if c := g.o.Constraint; c != nil {
-			if err := c.Accept(t.ID); err != nil {
-				return fmt.Errorf("engine: generate: %w", err)
-			}
-		}
 		s.tokens = append(s.tokens, t.ID)
-		done := g.deliver(&t)
 		stats.DecodeTime += time.Since(begin)
 		if stats.NewTokens == 1 {
 			stats.FirstToken, stats.DecodeTime = time.Since(g.start), 0
 		}
-		if g.left = !yield(t, nil); g.left || done {
+		if g.left = !yield(t, nil); g.left || !more {
 			return nil
 		}
-		if len(s.tokens) == s.m.net.context {
+		if len(s.tokens) == g.context {
 			continue
 		}
 		begin = time.Now()
-		if err := g.advance(ctx, nil); err != nil {
+		if err := g.advance(ctx, s, nil); err != nil {
 			return err
 		}
 		stats.DecodeTime += time.Since(begin)
@@ -123,17 +123,17 @@ func (g *generation) run(ctx context.Context, prompt []int32, yield func(Token, 
 
 // prepare checks the options.
 func (g *generation) prepare() (err error) {
-	o := &g.o
+	o, vocab := &g.o, g.m.net.vocab
 	if slices.Contains(o.Stop, "") {
 		return fmt.Errorf("engine: generate: a stop text is empty")
 	}
 	if o.Constraint != nil && o.IgnoreEOG {
 		return fmt.Errorf("engine: generate: a constraint says where the text ends; leave IgnoreEOG out")
 	}
-	if o.Logprobs < 0 || o.Logprobs > g.s.m.net.vocab {
-		return fmt.Errorf("engine: generate: %d alternatives: want 0 to %d", o.Logprobs, g.s.m.net.vocab)
+	if o.Logprobs < 0 || o.Logprobs > vocab {
+		return fmt.Errorf("engine: generate: %d alternatives: want 0 to %d", o.Logprobs, vocab)
 	}
-	if err := o.Sampler.Check(g.s.m.net.vocab); err != nil {
+	if err := o.Sampler.Check(vocab); err != nil {
 		return err
 	}
 	if o.Logprobs > 0 || o.Constraint != nil || !o.Sampler.plain() {
@@ -142,8 +142,7 @@ func (g *generation) prepare() (err error) {
 	return nil
 }
 
-func (g *generation) advance(ctx context.Context, ids []int32) error {
-	s := g.s
+func (g *generation) advance(ctx context.Context, s *Session, ids []int32) error {
 	defer func(before time.Duration) { g.o.Stats.WaitTime += s.waited - before }(s.waited)
 	n := g.o.Stats.NewTokens + 2 // tokens with that of this step and the next
 	s.ahead = g.o.MaxTokens <= 0 || n <= g.o.MaxTokens
@@ -156,59 +155,82 @@ func (g *generation) advance(ctx context.Context, ids []int32) error {
 func (g *generation) ending() ending {
 	switch {
 	case g.chooser != nil && g.o.Logprobs == 0:
-		return ending(g.o.Sampler.reach(g.s.m.net.vocab))
+		return ending(g.o.Sampler.reach(g.m.net.vocab))
 	case g.chooser != nil || g.o.Stats.NewTokens == 0:
 		return allLogits
 	}
 	return likeliest
 }
 
-// choose takes the next token from what advance has read.
-func (g *generation) choose() (t Token, err error) {
-	s, end := g.s, g.ending()
+// next takes the token that follows text, and counts it. Without more it is
+// the last one; a token -1 is none: the text has ended before it.
+func (g *generation) next(r *results, text []int32) (t Token, more bool, err error) {
+	if len(text) == g.context {
+		return t, false, &ContextError{Position: len(text), New: 1, Context: g.context}
+	}
+	if t, err = g.choose(r, text); err != nil {
+		return Token{}, false, err
+	}
+	if !g.o.IgnoreEOG && g.m.tokenizer.IsEOG(t.ID) {
+		g.o.Stats.StopReason = "eog"
+		return Token{ID: -1}, false, nil
+	}
+	if c := g.o.Constraint; c != nil {
+		if err := c.Accept(t.ID); err != nil {
+			return Token{}, false, fmt.Errorf("engine: generate: %w", err)
+		}
+	}
+	done := g.deliver(&t, len(text)+1)
+	return t, !done, nil
+}
+
+// choose takes the next token from what the ending has left.
+func (g *generation) choose(r *results, text []int32) (t Token, err error) {
+	end := g.ending()
 	switch {
 	case end == likeliest:
-		t.ID = s.chosen
+		t.ID = r.chosen
 		return t, nil
 	case end > 0 && g.o.Constraint != nil:
-		t.ID, err = g.chooser.chooseAllowed(g.o.Constraint, s.values[:end], s.which[:end], s.tokens, func() ([]float32, error) {
-			return s.logits, s.fetch(allLogits)
+		t.ID, err = g.chooser.chooseAllowed(g.o.Constraint, r.values[:end], r.which[:end], text, func() ([]float32, error) {
+			return r.logits, r.readLogits()
 		})
 		return t, err
 	case end > 0:
-		t.ID, err = g.chooser.chooseFrom(s.values[:end], s.which[:end], s.tokens)
+		t.ID, err = g.chooser.chooseFrom(r.values[:end], r.which[:end], text)
 		return t, err
 	case g.chooser == nil:
-		t.ID, err = likeliestOf(s.logits)
+		t.ID, err = likeliestOf(r.logits)
 		return t, err
 	case g.o.Logprobs == 0:
-		t.ID, err = g.take(s.logits)
+		t.ID, err = g.take(r.logits, text)
 		return t, err
 	}
-	sum := logSumExp(s.logits)
-	t.Top = g.chooser.top(s.logits, g.o.Logprobs, sum)
+	sum := logSumExp(r.logits)
+	t.Top = g.chooser.top(r.logits, g.o.Logprobs, sum)
 	for i := range t.Top {
-		t.Top[i].Text = s.text(t.Top[i].ID)
+		t.Top[i].Text = g.m.text(t.Top[i].ID)
 	}
-	raw := slices.Clone(s.logits) // choose changes them
-	t.ID, err = g.take(s.logits)
+	raw := slices.Clone(r.logits) // choose changes them
+	t.ID, err = g.take(r.logits, text)
 	t.Logprob = float32(float64(raw[t.ID]) - sum)
 	return t, err
 }
 
 // take chooses from all logits, which change.
-func (g *generation) take(logits []float32) (int32, error) {
+func (g *generation) take(logits []float32, text []int32) (int32, error) {
 	if g.o.Constraint == nil {
-		return g.chooser.choose(logits, g.s.tokens)
+		return g.chooser.choose(logits, text)
 	}
-	return g.chooser.chooseAllowed(g.o.Constraint, nil, nil, g.s.tokens, func() ([]float32, error) { return logits, nil })
+	return g.chooser.chooseAllowed(g.o.Constraint, nil, nil, text, func() ([]float32, error) { return logits, nil })
 }
 
-// deliver counts t, sets its text and says whether it is the last one.
-func (g *generation) deliver(t *Token) (done bool) {
+// deliver counts t, which makes the text so long, sets its text and says
+// whether it is the last one.
+func (g *generation) deliver(t *Token, length int) (done bool) {
 	o, stats := &g.o, g.o.Stats
 	stats.NewTokens++
-	t.Text, done = g.text.push(g.s.m.tokenizer.Piece(t.ID))
+	t.Text, done = g.text.push(g.m.tokenizer.Piece(t.ID))
 	if done {
 		return true
 	}
@@ -217,11 +239,23 @@ func (g *generation) deliver(t *Token) (done bool) {
 		t.Text += g.text.flush()
 		return true
 	}
-	full := o.MaxTokens <= 0 && len(g.s.tokens) == g.s.m.net.context
+	full := o.MaxTokens <= 0 && length == g.context
 	if full || stats.NewTokens == o.MaxTokens {
 		stats.StopReason = "length"
 		t.Text += g.text.flush()
 		return true
 	}
 	return false
+}
+
+// end completes the stats of a generation that ended with err, and returns the
+// text that was held back.
+func (g *generation) end(ctx context.Context, err error) (rest string) {
+	if err != nil {
+		g.o.Stats.StopReason = "error"
+		if ctx.Err() != nil {
+			g.o.Stats.StopReason = "cancelled"
+		}
+	}
+	return g.text.flush()
 }

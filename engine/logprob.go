@@ -46,6 +46,6 @@ func (c *chooser) top(logits []float32, k int, sum float64) []TokenProb {
 }
 
 // text shows a token by itself.
-func (s *Session) text(id int32) string {
-	return strings.ToValidUTF8(string(s.m.tokenizer.Piece(id)), "\uFFFD")
+func (m *Model) text(id int32) string {
+	return strings.ToValidUTF8(string(m.tokenizer.Piece(id)), "\uFFFD")
 }

@@ -40,11 +40,9 @@ type Session struct {
 	ahead    bool            // another greedy step is likely to follow the next one
 	flying   int             // the position of the step that was issued ahead; -1: none
 
-	// What fetch reads, and what is on the way to a device.
-	logits []float32
-	chosen int32
-	values []float32
-	which  []int32
+	results // what fetch reads
+
+	// What is on the way to a device.
 	word   []byte    // of chosen
 	host   []byte    // token ids and positions
 	border []float32 // the residual stream of a batch
@@ -58,8 +56,9 @@ func (m *Model) NewSession() (*Session, error) {
 	if m.closed {
 		return nil, errors.New("engine: new session: the model is closed")
 	}
-	s := &Session{m: m, slack: math.MaxInt, fed: -1, flying: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4),
-		logits: make([]float32, m.net.vocab)}
+	s := &Session{m: m, slack: math.MaxInt, fed: -1, flying: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4)}
+	s.logits = make([]float32, m.net.vocab)
+	s.readLogits = func() error { return s.fetch(allLogits) }
 	if err := s.allocate(); err != nil {
 		s.free()
 		return nil, fmt.Errorf("engine: new session of %s: %w; take a smaller context", m.info.Name, err)
