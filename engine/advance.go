@@ -14,12 +14,7 @@ import (
 // logits are handed over instead. A cancelled context ends it between two
 // layers.
 func (s *Session) advance(ctx context.Context, end ending, each func(int, []float32)) error {
-	stop := func() error {
-		if ctx.Err() != nil {
-			return fmt.Errorf("engine: eval: %w", context.Cause(ctx))
-		}
-		return nil
-	}
+	stop := stopper(ctx)
 	rows, err := s.allRows(each)
 	if err != nil {
 		return err
@@ -103,6 +98,31 @@ func (s *Session) single(end ending) error {
 
 // many runs a batch of n tokens.
 func (s *Session) many(n int, end ending, rows *tensor.Tensor, each func(int, []float32), stop func() error) error {
+	if err := s.through(n, stop); err != nil {
+		return err
+	}
+	st := s.last()
+	switch {
+	case each != nil:
+		return s.handOver(st.b.first(n), n, rows, each)
+	case s.cached+n == len(s.tokens):
+		s.head(&batch{x: st.b.x.Slice(n-1, n), h: st.b.h.Slice(n-1, n)}, end)
+	}
+	return st.s.Err()
+}
+
+// stopper says between two layers whether to go on.
+func stopper(ctx context.Context) func() error {
+	return func() error {
+		if ctx.Err() != nil {
+			return fmt.Errorf("engine: eval: %w", context.Cause(ctx))
+		}
+		return nil
+	}
+}
+
+// through takes a batch of n tokens, which were loaded, through all layers.
+func (s *Session) through(n int, stop func() error) error {
 	for i, st := range s.stages {
 		if i > 0 {
 			if err := s.cross(i, n); err != nil {
@@ -116,14 +136,7 @@ func (s *Session) many(n int, end ending, rows *tensor.Tensor, each func(int, []
 			return err
 		}
 	}
-	st := s.last()
-	switch {
-	case each != nil:
-		return s.handOver(st.b.first(n), n, rows, each)
-	case s.cached+n == len(s.tokens):
-		s.head(&batch{x: st.b.x.Slice(n-1, n), h: st.b.h.Slice(n-1, n)}, end)
-	}
-	return st.s.Err()
+	return nil
 }
 
 // fetch waits for what advance computed, and reads it: s.logits, s.chosen, or

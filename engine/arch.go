@@ -41,11 +41,18 @@ func findArchitecture(name string) (architecture, error) {
 type network struct {
 	hyper
 	embed      *tensor.Tensor // (vocab, dim)
-	outputNorm *tensor.Tensor // (dim)
+	outputNorm *tensor.Tensor // (dim); an encoder has no output
 	output     *tensor.Tensor // (vocab, dim); embed when the file has none
 	embedScale float32        // of the embedded tokens
 	softcap    float32        // of the logits; 0 is off
 	layers     []layer
+
+	// An encoder reads a whole text at once and continues none.
+	encoder                  bool
+	pooling                  Pooling        // never 0
+	positions                *tensor.Tensor // (trained, dim), or nil
+	segment                  *tensor.Tensor // (dim), or nil
+	embedNorm, embedNormBias *tensor.Tensor // (dim)
 }
 
 // A layer has the weights that its architecture uses; others are nil. q stands
@@ -60,11 +67,14 @@ type layer struct {
 	wo           *tensor.Tensor // (dim, q)
 	bo           *tensor.Tensor // (dim)
 	attnPostNorm *tensor.Tensor // (dim)
+	bup, bdown   *tensor.Tensor // (ffn), (dim)
 
 	ffnNorm     *tensor.Tensor // (dim)
 	gate, up    *tensor.Tensor // (ffn, dim)
 	down        *tensor.Tensor // (dim, ffn)
 	ffnPostNorm *tensor.Tensor // (dim)
+
+	attnPostNormBias, ffnPostNormBias *tensor.Tensor // (dim)
 
 	rope    tensor.Rope
 	factors *tensor.Tensor // (rope.Dims/2), or nil
@@ -79,6 +89,9 @@ func (n *network) forward(a architecture, s *tensor.Stream, b *batch, lo, hi int
 		s.Rows(b.x, n.embed, b.ids)
 		if n.embedScale != 1 {
 			s.Scale(b.x, b.x, n.embedScale)
+		}
+		if n.encoder {
+			n.embedTexts(s, b)
 		}
 	}
 	for i := lo; i < hi; i++ {

@@ -15,6 +15,11 @@ type batch struct {
 	qHeads   *tensor.Tensor // q as (n, heads, headDim)
 	kHeads   *tensor.Tensor // k as (n, kvHeads, headDim)
 	cache    []cache        // one a layer; of layers on another device empty
+
+	// Of an encoder: where the texts in the batch end, and the position of
+	// each token's last one.
+	ends []int
+	last *tensor.Tensor // (n) i32
 }
 
 // A cache holds the keys and values of one layer, each (rows, kvHeads*headDim).
@@ -40,6 +45,9 @@ func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType
 		k: a.new(tensor.F32, rows, n.kvDim()), v: a.new(tensor.F32, rows, n.kvDim()),
 		gate: a.new(tensor.F32, rows, n.ffn), up: a.new(tensor.F32, rows, n.ffn),
 	}
+	if n.encoder {
+		b.last = a.new(tensor.I32, rows)
+	}
 	for i := lo; i < hi; i++ {
 		c := cacheRows(&n.layers[i], n.context, rows)
 		b.cache[i] = cache{a.new(cacheType, c, n.kvDim()), a.new(cacheType, c, n.kvDim())}
@@ -54,11 +62,15 @@ func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType
 
 // first is the view of the first n tokens.
 func (b *batch) first(n int) *batch {
-	return &batch{eps: b.eps, cache: b.cache,
+	v := &batch{eps: b.eps, cache: b.cache, ends: b.ends,
 		ids: b.ids.Slice(0, n), pos: b.pos.Slice(0, n), x: b.x.Slice(0, n), h: b.h.Slice(0, n),
 		q: b.q.Slice(0, n), att: b.att.Slice(0, n), k: b.k.Slice(0, n), v: b.v.Slice(0, n),
 		gate: b.gate.Slice(0, n), up: b.up.Slice(0, n), qHeads: b.qHeads.Slice(0, n), kHeads: b.kHeads.Slice(0, n),
 	}
+	if b.last != nil {
+		v.last = b.last.Slice(0, n)
+	}
+	return v
 }
 
 // An allocator allocates on a device and remembers what, and the first error.

@@ -54,9 +54,11 @@ type Info struct {
 	TokenBytes      int64  // bytes of weights that one token reads: of an embedding that is not the output too, a row
 	Layers          int
 	EmbeddingLength int
-	Vocab           int    // entries of the vocabulary
-	ContextLength   int    // tokens in training
-	Context         int    // tokens in a session
+	Vocab           int  // entries of the vocabulary
+	ContextLength   int  // tokens in training
+	Context         int  // tokens in a session
+	Encoder         bool // makes vectors of texts and continues none
+	Pooling         Pooling
 	CacheType       string // "f16"
 	CacheBytes      int64  // key-value cache of one session
 	ScratchBytes    int64  // other memory of one session

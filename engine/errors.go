@@ -19,6 +19,9 @@ var (
 	// ErrNoGPU: layers were asked for on a GPU, and the device is none.
 	ErrNoGPU = errors.New("no GPU")
 
+	// ErrEncoder: the model makes vectors of texts and continues none.
+	ErrEncoder = errors.New("an encoder makes vectors of texts and continues none")
+
 	// ErrArch: the file's architecture is not one that engine has.
 	ErrArch = errors.New("unknown architecture")
 

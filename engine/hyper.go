@@ -30,19 +30,19 @@ func (h *hyper) attention() tensor.Attend {
 	return tensor.Attend{Heads: h.heads, KVHeads: h.kvHeads, Scale: float32(1 / math.Sqrt(float64(h.headDim)))}
 }
 
-// network reads the hyper-parameters and the weights outside the layers, and
-// makes the layers. After an error it has none.
+// network reads the hyper-parameters and the weights outside the layers of a
+// model that continues texts, and makes the layers. After an error it has none.
 func (r *reader) network() *network {
-	layers := r.int("block_count", must, 1, maxLayers)
-	if have := r.blocks(); r.err == nil && have != layers {
-		r.fail("key %q is %d, but the file has the tensors of %d layers", r.arch+".block_count", layers, have)
+	n := r.body("attention.layer_norm_rms_epsilon")
+	if !r.causal(true) && r.err == nil {
+		r.err = fmt.Errorf("engine: a model of architecture %s whose tokens see the whole text (%s.attention.causal) is not supported; take another model", r.arch, r.arch)
 	}
-	n := &network{hyper: r.hyper(layers), embedScale: 1}
 	if r.err != nil {
 		return n
 	}
-	n.layers = make([]layer, layers)
-	r.matrix(&n.embed, "token_embd.weight", n.vocab, n.dim)
+	if n.pooling == 0 {
+		n.pooling = LastPooling
+	}
 	if r.f.Tensor("output.weight") == nil {
 		r.share(&n.output)
 	} else {
@@ -52,14 +52,31 @@ func (r *reader) network() *network {
 	return n
 }
 
-func (r *reader) hyper(layers int) hyper {
+// body reads the hyper-parameters and the embedding, and makes the layers.
+// epsilon is the key of the norms' smallest variance. After an error it has no
+// layers.
+func (r *reader) body(epsilon string) *network {
+	layers := r.int("block_count", must, 1, maxLayers)
+	if have := r.blocks(); r.err == nil && have != layers {
+		r.fail("key %q is %d, but the file has the tensors of %d layers", r.arch+".block_count", layers, have)
+	}
+	n := &network{hyper: r.hyper(layers, epsilon), embedScale: 1, pooling: r.pooling()}
+	if r.err != nil {
+		return n
+	}
+	n.layers = make([]layer, layers)
+	r.matrix(&n.embed, "token_embd.weight", n.vocab, n.dim)
+	return n
+}
+
+func (r *reader) hyper(layers int, epsilon string) hyper {
 	h := hyper{vocab: r.vocab}
 	h.dim = r.int("embedding_length", must, 1, maxDim)
 	h.ffn = r.perLayer("feed_forward_length", layers, must, 1, maxDim)
 	h.heads = r.perLayer("attention.head_count", layers, must, 1, maxDim)
 	h.kvHeads = r.perLayer("attention.head_count_kv", layers, h.heads, 1, maxDim)
 	h.trained = r.int("context_length", must, 1, math.MaxUint32)
-	h.eps = float32(r.float("attention.layer_norm_rms_epsilon", must))
+	h.eps = float32(r.float(epsilon, must))
 	if v := r.int("vocab_size", r.vocab, 0, maxVocab); v != r.vocab {
 		r.fail("key %q is %d, but the vocabulary has %d entries", r.arch+".vocab_size", v, r.vocab)
 	}

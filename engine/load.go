@@ -79,6 +79,9 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if r.nothingLeft(); r.err != nil {
 		return nil, r.err
 	}
+	if net.encoder {
+		o.Batch = net.context // a text goes through at once
+	}
 	template, err := f.StringOr("tokenizer.chat_template", "")
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
@@ -143,7 +146,7 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 	}
 	info := Info{Name: name, Arch: arch, FileType: fileType(f), Params: f.Params(), Layers: len(n.layers),
 		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
-		CacheType: m.cacheType.String()}
+		CacheType: m.cacheType.String(), Encoder: n.encoder, Pooling: n.pooling}
 	for _, w := range weights {
 		bytes := int64(len(w.data))
 		info.WeightBytes += bytes

@@ -153,11 +153,14 @@ func (r *reader) rows(dst **tensor.Tensor, name string, rows, cols, lo, hi int) 
 // vector takes a norm's or a bias's numbers as f32, the type that operations
 // on them want.
 func (r *reader) vector(dst **tensor.Tensor, name string, n int) {
-	t := r.find(name, n)
-	if t == nil {
-		return
+	if t := r.find(name, n); t != nil {
+		r.floats(dst, t)
 	}
-	data := t.Data
+}
+
+// floats takes the numbers of t as one row of f32.
+func (r *reader) floats(dst **tensor.Tensor, t *gguf.Tensor) {
+	n, data := tensor.Count(t.Shape), t.Data
 	if t.DType != tensor.F32 {
 		f := make([]float32, n)
 		t.DType.Decode(f, t.Data)

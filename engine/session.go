@@ -49,8 +49,24 @@ type Session struct {
 	closed bool
 }
 
-// NewSession allocates the cache and the working memory of a text.
+// NewSession allocates the cache and the working memory of a text. An encoder,
+// which continues no text, is an ErrEncoder.
 func (m *Model) NewSession() (*Session, error) {
+	if err := m.generates(); err != nil {
+		return nil, err
+	}
+	return m.newSession()
+}
+
+// generates says why a model continues no texts.
+func (m *Model) generates() error {
+	if m.net.encoder {
+		return fmt.Errorf("engine: %s: %w; use %%embed, or load another model to continue a text", m.info.Name, ErrEncoder)
+	}
+	return nil
+}
+
+func (m *Model) newSession() (*Session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {

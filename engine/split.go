@@ -91,7 +91,7 @@ func (w *weight) size(cards []room) size {
 // the output to the last.
 func (n *network) home(dst **tensor.Tensor) int {
 	switch dst {
-	case &n.embed:
+	case &n.embed, &n.positions, &n.segment, &n.embedNorm, &n.embedNormBias:
 		return 0
 	case &n.output, &n.outputNorm:
 		return len(n.layers) - 1
