@@ -25,10 +25,15 @@ func (t *Tokenizer) Encode(text string, o Options) []int32 {
 	}
 	afterToken := true
 	for _, p := range parts {
-		if p.id >= 0 {
+		s := text[p.from:p.to]
+		if o.Mark != "" {
+			s = strings.ReplaceAll(s, o.Mark, "")
+		}
+		switch {
+		case p.id >= 0:
 			e.out = append(e.out, p.id)
-		} else {
-			e.text(text[p.from:p.to], afterToken)
+		case s != "":
+			e.text(s, afterToken)
 		}
 		afterToken = p.id >= 0
 	}

@@ -45,8 +45,11 @@ type Tokenizer struct {
 // Options say what Encode adds and parses. The zero value is right for a plain text at the start of a context.
 type Options struct {
 	Special bool // take control tokens written in the text ("<|im_end|>") for themselves; never for text of a user
-	NoBOS   bool // leave the begin-of-text token out even when the model wants it
-	NoEOS   bool // likewise the end-of-text token
+	// Mark keeps special tokens from being found: none is looked for across it, and it is not part of the text. Whoever
+	// wants Special in some parts of a text only puts it into the others, behind what could begin a token.
+	Mark  string
+	NoBOS bool // leave the begin-of-text token out even when the model wants it
+	NoEOS bool // likewise the end-of-text token
 }
 
 // New checks a vocabulary and builds a tokenizer from it. The error names what is wrong with the vocabulary.
@@ -205,3 +208,6 @@ func (t *Tokenizer) IsEOG(id int32) bool { return t.eog[id] }
 
 // IsControl says whether id is a control token, which text never produces and Decode never shows.
 func (t *Tokenizer) IsControl(id int32) bool { return t.has(id) && t.attr[id]&control != 0 }
+
+// IsUserDefined says whether id is a token that is cut out of every text before anything else.
+func (t *Tokenizer) IsUserDefined(id int32) bool { return t.has(id) && t.attr[id]&userDefined != 0 }
