@@ -27,7 +27,7 @@ type Model struct {
 	arch      architecture
 	net       *network
 	tokenizer *tokenizer.Tokenizer
-	template  string
+	templates map[string]string // of conversations, by name; the default one is ""
 	batch     int
 	cacheType tensor.DType
 	placed    []*tensor.Tensor
@@ -82,11 +82,11 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if net.encoder {
 		o.Batch = net.context // a text goes through at once
 	}
-	template, err := f.StringOr("tokenizer.chat_template", "")
+	templates, err := readTemplates(f)
 	if err != nil {
-		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
+		return nil, err
 	}
-	m := &Model{arch: arch, net: net, tokenizer: tok, template: template,
+	m := &Model{arch: arch, net: net, tokenizer: tok, templates: templates,
 		batch: min(o.Batch, net.context), cacheType: o.CacheType, uses: 1}
 	if m.info, err = m.describe(f, name, r.pending); err != nil {
 		return nil, err
@@ -177,7 +177,11 @@ func (m *Model) Info() Info { return m.info }
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
 
 // ChatTemplate is the Jinja template of conversations, "" if there is none.
-func (m *Model) ChatTemplate() string { return m.template }
+func (m *Model) ChatTemplate() string { return m.templates[""] }
+
+// ChatTemplates are all of them by name ("tool_use"), the default one under
+// "". It is shared: do not change it.
+func (m *Model) ChatTemplates() map[string]string { return m.templates }
 
 // Close gives back the model's memory, once its last session is closed.
 func (m *Model) Close() error {
