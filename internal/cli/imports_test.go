@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"install":         {},
 	"jupyter":         {},
 	"magics":          {"jupyter", "engine", "gguf", "tensor", "internal"},
-	"engine":          {"gguf", "tensor", "internal/openai"},
+	"engine":          {"gguf", "tensor", "internal/jinja", "internal/openai"},
 	"gguf":            {"tensor"},
 	"kernels":         {"tensor", "internal/cuda"},
 	"tensor":          {},

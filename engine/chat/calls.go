@@ -1,0 +1,351 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// readBare reads calls that are a JSON value at the start of the answer, as
+// Llama 3.1 and 3.2 write them and as models without a form of their own do,
+// maybe in a code fence. Only names of known tools make it a call: it could be
+// an answer in JSON as well.
+func readBare(p *Parser) (int, []ToolCall, verdict) {
+	from, fence := 0, false
+	if p.buf[0] == '`' {
+		line := bytes.IndexByte(p.buf, '\n')
+		if line < 0 {
+			return 0, nil, longer(len(p.buf) < 16)
+		}
+		switch string(bytes.TrimSpace(p.buf[3:line])) {
+		case "", "json", "tool_call", "tool_code":
+		default:
+			return 0, nil, wrong
+		}
+		from, fence = line+1, true
+		from += blanks(p.buf[from:])
+	}
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	calls := callsOf(p.buf[from:end], true)
+	if calls == nil || slices.ContainsFunc(calls, func(c ToolCall) bool { return !p.tools[c.Name] }) {
+		return 0, nil, wrong
+	}
+	if fence {
+		end, v = p.closing(end, "```")
+		return end, calls, v
+	}
+	return end, calls, yes
+}
+
+// readHermes reads <tool_call>{"name": …, "arguments": …}</tool_call>, as
+// Hermes and Qwen write it
+// (https://github.com/NousResearch/Hermes-Function-Calling), and the tags
+// inside of Qwen3-Coder.
+func readHermes(p *Parser) (int, []ToolCall, verdict) {
+	from := len(p.form.open)
+	from += blanks(p.buf[from:])
+	if from == len(p.buf) {
+		return 0, nil, unknown
+	}
+	if m := match(p.buf[from:], "<function="); m != not {
+		return readTags(p, from)
+	}
+	if p.buf[from] != '{' && p.buf[from] != '[' {
+		return 0, nil, wrong
+	}
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	calls := callsOf(p.buf[from:end], false)
+	if calls == nil {
+		return 0, nil, wrong
+	}
+	end, v = p.closing(end, "</tool_call>")
+	return end, calls, v
+}
+
+// closing skips blanks and a closing tag, which models forget at times.
+func (p *Parser) closing(at int, tag string) (int, verdict) {
+	n := at + blanks(p.buf[at:])
+	switch match(p.buf[n:], tag) {
+	case whole:
+		return n + len(tag), yes
+	case part:
+		if p.end {
+			return len(p.buf), yes
+		}
+		return 0, unknown
+	}
+	return at, yes
+}
+
+// readTags reads <function=NAME><parameter=KEY>\nVALUE\n</parameter>…
+// </function></tool_call>. Values that are JSON but no strings are taken so.
+func readTags(p *Parser, from int) (int, []ToolCall, verdict) {
+	const last = "</tool_call>"
+	start := max(from, p.scan.at)
+	i := bytes.Index(p.buf[start:], []byte(last))
+	if i < 0 {
+		p.scan.at = max(from, len(p.buf)-len(last))
+		return 0, nil, unknown
+	}
+	end := start + i
+	m := functionTag.FindSubmatch(p.buf[from:end])
+	if m == nil {
+		return 0, nil, wrong
+	}
+	arguments := []byte{'{'}
+	for i, parameter := range parameterTag.FindAllSubmatch(m[2], -1) {
+		if i > 0 {
+			arguments = append(arguments, ", "...)
+		}
+		key, _ := encode(string(parameter[1]))
+		value := bytes.TrimSuffix(bytes.TrimPrefix(parameter[2], []byte("\n")), []byte("\n"))
+		if !json.Valid(value) || bytes.HasPrefix(bytes.TrimSpace(value), []byte(`"`)) {
+			value, _ = encode(string(value))
+		}
+		arguments = slices.Concat(arguments, key, []byte(": "), value)
+	}
+	return end + len(last), []ToolCall{{Name: string(m[1]), Arguments: string(arguments) + "}"}}, yes
+}
+
+var (
+	functionTag  = regexp.MustCompile(`(?s)^<function=([^<>\s]+)>(.*?)(?:</function>)?\s*$`)
+	parameterTag = regexp.MustCompile(`(?s)<parameter=([^<>\s]+)>(.*?)</parameter>`)
+	callName     = regexp.MustCompile(`^[\w./:-]{1,128}$`)
+)
+
+// readMistral reads [TOOL_CALLS] [{"name": …, "arguments": …}, …] and the
+// newer [TOOL_CALLS]name[CALL_ID]id[ARGS]{…}
+// (https://github.com/mistralai/mistral-common).
+func readMistral(p *Parser) (int, []ToolCall, verdict) {
+	from := len(p.form.open)
+	from += blanks(p.buf[from:])
+	if from == len(p.buf) {
+		return 0, nil, unknown
+	}
+	var c ToolCall
+	if p.buf[from] != '[' && p.buf[from] != '{' {
+		head := p.buf[from:min(len(p.buf), from+512)]
+		open := bytes.IndexByte(head, '{')
+		if open < 0 {
+			return 0, nil, longer(len(head) < 512)
+		}
+		name, id := strings.TrimSpace(string(head[:open])), ""
+		name = strings.TrimSpace(strings.TrimSuffix(name, "[ARGS]"))
+		name, id, _ = strings.Cut(name, "[CALL_ID]")
+		if c = (ToolCall{ID: strings.TrimSpace(id), Name: strings.TrimSpace(name)}); !callName.MatchString(c.Name) {
+			return 0, nil, wrong
+		}
+		from += open
+	}
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	if c.Name != "" {
+		if c.Arguments = string(p.buf[from:end]); !json.Valid([]byte(c.Arguments)) {
+			return 0, nil, wrong
+		}
+		return end, []ToolCall{c}, yes
+	}
+	calls := callsOf(p.buf[from:end], false)
+	if calls == nil {
+		return 0, nil, wrong
+	}
+	return end, calls, yes
+}
+
+// readPython reads what Llama 3 writes behind <|python_tag|>: JSON, a call of
+// a built-in tool (name.call(key="value")), or code for the tool that runs
+// Python (https://www.llama.com/docs/model-cards-and-prompt-formats/llama3_1).
+func readPython(p *Parser) (int, []ToolCall, verdict) {
+	from := len(p.form.open)
+	from += blanks(p.buf[from:])
+	if from == len(p.buf) {
+		return 0, nil, unknown
+	}
+	if p.buf[from] == '{' {
+		if end, v := p.scan.value(p.buf, from); v == yes {
+			if calls := callsOf(p.buf[from:end], false); calls != nil {
+				return end, calls, yes
+			}
+		} else if v == unknown && !p.end {
+			return 0, nil, unknown
+		}
+	}
+	if !p.end {
+		return 0, nil, unknown
+	}
+	text := strings.TrimSpace(string(p.buf[from:]))
+	if m := builtinCall.FindStringSubmatch(text); m != nil && p.tools[m[1]] {
+		var arguments []string
+		for _, a := range builtinArgument.FindAllStringSubmatch(m[2], -1) {
+			key, _ := encode(a[1])
+			arguments = append(arguments, string(key)+": "+a[2])
+		}
+		if object := "{" + strings.Join(arguments, ", ") + "}"; json.Valid([]byte(object)) {
+			return len(p.buf), []ToolCall{{Name: m[1], Arguments: object}}, yes
+		}
+	}
+	for _, name := range []string{"python", "ipython", "code_interpreter"} {
+		if p.tools[name] {
+			code, _ := encode(text)
+			return len(p.buf), []ToolCall{{Name: name, Arguments: `{"code": ` + string(code) + "}"}}, yes
+		}
+	}
+	return 0, nil, wrong
+}
+
+var (
+	builtinCall     = regexp.MustCompile(`(?s)^([\w]+)\.call\((.*)\)$`)
+	builtinArgument = regexp.MustCompile(`(\w+)\s*=\s*("(?:[^"\\]|\\.)*")`)
+)
+
+// readDeepSeek reads <｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME, a fence of
+// JSON and <｜tool▁call▁end｜> (DeepSeek R1), or the same without the word and
+// the fence (V3.1).
+func readDeepSeek(p *Parser) (int, []ToolCall, verdict) {
+	const last = "<｜tool▁call▁end｜>"
+	from := len(p.form.open)
+	start := max(from, p.scan.at)
+	i := bytes.Index(p.buf[start:], []byte(last))
+	if i < 0 {
+		p.scan.at = max(from, len(p.buf)-len(last))
+		return 0, nil, unknown
+	}
+	end := start + i
+	name, rest, ok := strings.Cut(string(p.buf[from:end]), "<｜tool▁sep｜>")
+	if ok && strings.TrimSpace(name) == "function" {
+		name, rest, ok = strings.Cut(rest, "\n")
+	}
+	rest = strings.TrimSpace(rest)
+	rest = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(rest, "```"), "json"), "```"))
+	name = strings.TrimSpace(name)
+	if !ok || !callName.MatchString(name) || !json.Valid([]byte(rest)) {
+		return 0, nil, wrong
+	}
+	return end + len(last), []ToolCall{{Name: name, Arguments: rest}}, yes
+}
+
+// readMarker takes a tag that says nothing.
+func readMarker(p *Parser) (int, []ToolCall, verdict) { return len(p.form.open), nil, yes }
+
+func longer(may bool) verdict {
+	if may {
+		return unknown
+	}
+	return wrong
+}
+
+// callsOf reads the calls of a JSON value: one, a list, or {"tool_calls": …}.
+// strict wants arguments to be there. nil: it is not that.
+func callsOf(value []byte, strict bool) []ToolCall {
+	var list struct {
+		ToolCalls []json.RawMessage `json:"tool_calls"`
+	}
+	var items []json.RawMessage
+	if bytes.HasPrefix(value, []byte("[")) {
+		if json.Unmarshal(value, &items) != nil {
+			return nil
+		}
+	} else if json.Unmarshal(value, &list) == nil && len(list.ToolCalls) > 0 {
+		items = list.ToolCalls
+	} else {
+		items = []json.RawMessage{value}
+	}
+	var calls []ToolCall
+	for _, item := range items {
+		c, ok := callOf(item, strict)
+		if !ok {
+			return nil
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// callOf reads one call: its name, or what holds it in OpenAI's form, and its
+// arguments, which are "parameters" to Llama.
+func callOf(value []byte, strict bool) (c ToolCall, ok bool) {
+	type function struct {
+		Name       string          `json:"name"`
+		Arguments  json.RawMessage `json:"arguments"`
+		Parameters json.RawMessage `json:"parameters"`
+	}
+	var w struct {
+		function
+		ID    any      `json:"id"`
+		Inner function `json:"function"`
+	}
+	if json.Unmarshal(value, &w) != nil {
+		return c, false
+	}
+	f := w.function
+	if f.Name == "" {
+		f = w.Inner
+	}
+	if f.Arguments == nil {
+		f.Arguments = f.Parameters
+	}
+	if f.Name == "" || strict && f.Arguments == nil {
+		return c, false
+	}
+	c = ToolCall{Name: f.Name, Arguments: argumentText(f.Arguments)}
+	c.ID, _ = w.ID.(string)
+	switch text := strings.TrimSpace(c.Arguments); {
+	case text == "" || text == "null":
+		c.Arguments = "{}"
+	case text[0] != '{' || !json.Valid([]byte(text)):
+		return c, false
+	}
+	return c, true
+}
+
+// A jsonScan finds the end of a JSON value in a text that grows, looking at
+// every byte once.
+type jsonScan struct {
+	at      int // bytes that were looked at
+	depth   int
+	quoted  bool
+	escaped bool
+}
+
+// value is the end of the object or list that begins at from.
+func (s *jsonScan) value(b []byte, from int) (int, verdict) {
+	if s.at <= from {
+		if from >= len(b) {
+			return 0, unknown
+		}
+		if b[from] != '{' && b[from] != '[' {
+			return 0, wrong
+		}
+		s.at = from
+	}
+	for s.depth > 0 || s.at == from {
+		if s.at == len(b) {
+			return 0, unknown
+		}
+		c := b[s.at]
+		s.at++
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case s.quoted:
+			s.escaped, s.quoted = c == '\\', c != '"'
+		case c == '"':
+			s.quoted = true
+		case c == '{' || c == '[':
+			s.depth++
+		case c == '}' || c == ']':
+			s.depth--
+		}
+	}
+	return s.at, yes
+}
