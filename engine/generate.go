@@ -18,6 +18,11 @@ type GenerateOptions struct {
 	IgnoreEOG bool     // go on after a token that ends a generation
 	Stats     *Stats   // filled while generating, complete at the end
 
+	// Visible are control tokens that are written as their text instead of
+	// nothing: those that open a tool call, say. One that ends the generation
+	// still ends it.
+	Visible []int32
+
 	// Constraint allows tokens, of this generation alone; nil allows all. It
 	// excludes IgnoreEOG.
 	Constraint Constraint
@@ -230,7 +235,11 @@ func (g *generation) take(logits []float32, text []int32) (int32, error) {
 func (g *generation) deliver(t *Token, length int) (done bool) {
 	o, stats := &g.o, g.o.Stats
 	stats.NewTokens++
-	t.Text, done = g.text.push(g.m.tokenizer.Piece(t.ID))
+	piece := g.m.tokenizer.Piece(t.ID)
+	if slices.Contains(o.Visible, t.ID) {
+		piece = []byte(g.m.tokenizer.Text(t.ID))
+	}
+	t.Text, done = g.text.push(piece)
 	if done {
 		return true
 	}
