@@ -85,6 +85,7 @@ type layer struct {
 // b.pos if lo is 0, and else from b.x, to the residual stream b.x after them.
 // It asks stop before each layer.
 func (n *network) forward(a architecture, s *tensor.Stream, b *batch, lo, hi int, stop func() error) error {
+	s.Sequences(b.seq, b.seqs)
 	if lo == 0 {
 		s.Rows(b.x, n.embed, b.ids)
 		if n.embedScale != 1 {

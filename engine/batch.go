@@ -7,6 +7,8 @@ import "github.com/llcuda/llcuda/tensor"
 type batch struct {
 	eps      float32
 	ids, pos *tensor.Tensor // (n) i32: token ids and their positions
+	seq      *tensor.Tensor // (n) i32: whose tokens they are; nil: all of one text
+	seqs     int            // texts that the caches hold
 	x        *tensor.Tensor // (n, dim): the residual stream
 	h        *tensor.Tensor // (n, dim): what goes into and comes out of a half layer
 	q, att   *tensor.Tensor // (n, heads*headDim)
@@ -23,7 +25,8 @@ type batch struct {
 }
 
 // A cache holds the keys and values of one layer, each (rows, kvHeads*headDim).
-// A layer with a window has a ring: position p lies at p mod rows.
+// A layer with a window has a ring: position p lies at p mod rows. Caches of
+// several texts have the rows of one after the other.
 type cache struct{ k, v *tensor.Tensor }
 
 // cacheRows is the length of a layer's cache. A ring holds the window of the
@@ -36,9 +39,10 @@ func cacheRows(l *layer, context, batch int) int {
 }
 
 // newBatch allocates working memory, and the caches of the layers lo to hi,
-// from a, which remembers errors.
-func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType) *batch {
-	b := &batch{eps: n.eps, cache: make([]cache, len(n.layers)),
+// from a, which remembers errors. The caches are those of one text with texts
+// 0, else of so many.
+func newBatch(a *allocator, n *network, lo, hi, rows, context, texts int, cacheType tensor.DType) *batch {
+	b := &batch{eps: n.eps, cache: make([]cache, len(n.layers)), seqs: texts,
 		ids: a.new(tensor.I32, rows), pos: a.new(tensor.I32, rows),
 		x: a.new(tensor.F32, rows, n.dim), h: a.new(tensor.F32, rows, n.dim),
 		q: a.new(tensor.F32, rows, n.qDim()), att: a.new(tensor.F32, rows, n.qDim()),
@@ -48,8 +52,11 @@ func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType
 	if n.encoder {
 		b.last = a.new(tensor.I32, rows)
 	}
+	if texts > 0 {
+		b.seq = a.new(tensor.I32, rows)
+	}
 	for i := lo; i < hi; i++ {
-		c := cacheRows(&n.layers[i], n.context, rows)
+		c := max(1, texts) * cacheRows(&n.layers[i], context, rows)
 		b.cache[i] = cache{a.new(cacheType, c, n.kvDim()), a.new(cacheType, c, n.kvDim())}
 	}
 	if a.err != nil {
@@ -62,13 +69,16 @@ func newBatch(a *allocator, n *network, lo, hi, rows int, cacheType tensor.DType
 
 // first is the view of the first n tokens.
 func (b *batch) first(n int) *batch {
-	v := &batch{eps: b.eps, cache: b.cache, ends: b.ends,
+	v := &batch{eps: b.eps, cache: b.cache, seqs: b.seqs, ends: b.ends,
 		ids: b.ids.Slice(0, n), pos: b.pos.Slice(0, n), x: b.x.Slice(0, n), h: b.h.Slice(0, n),
 		q: b.q.Slice(0, n), att: b.att.Slice(0, n), k: b.k.Slice(0, n), v: b.v.Slice(0, n),
 		gate: b.gate.Slice(0, n), up: b.up.Slice(0, n), qHeads: b.qHeads.Slice(0, n), kHeads: b.kHeads.Slice(0, n),
 	}
 	if b.last != nil {
 		v.last = b.last.Slice(0, n)
+	}
+	if b.seq != nil {
+		v.seq = b.seq.Slice(0, n)
 	}
 	return v
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -23,6 +24,7 @@ type card struct {
 	places     int
 	runs       int // programs
 	writes     int
+	broken     atomic.Bool // nothing works
 }
 
 func newCard(t testing.TB, name string, size int64) *card {
@@ -60,14 +62,22 @@ func (c *card) own(t *tensor.Tensor, err error) (*tensor.Tensor, error) {
 
 func (c *card) Free(t *tensor.Tensor) { c.used -= int64(t.Bytes()); c.Device.Free(t) }
 
+var errBroken = errors.New("the card is on fire")
+
 func (c *card) Write(t *tensor.Tensor, src []byte) error {
 	c.writes++
+	if c.broken.Load() {
+		return errBroken
+	}
 	return c.Device.Write(t, src)
 }
 
 func (c *card) Do(op *tensor.Op) error {
 	if err := c.mine(op); err != nil {
 		return err
+	}
+	if c.broken.Load() {
+		return errBroken
 	}
 	return c.Device.Do(op)
 }

@@ -3,7 +3,8 @@
 // A Model holds the weights and the vocabulary; it does not change after Load
 // and may be shared. A Session is one text: the key-value cache, a position
 // and scratch memory; one goroutine uses it. Sampler, GenerateOptions and
-// Options are plain values whose zero is useful.
+// Options are plain values whose zero is useful. A Batcher continues several
+// texts at once.
 //
 // Each architecture is one file (llama.go, gemma3.go, …): its forward pass is
 // a straight list of tensor.Stream operations.
@@ -36,6 +37,10 @@ type Options struct {
 	CacheType  tensor.DType
 	ExactCache bool
 
+	// Texts is how many texts a Batcher continues at once: room for them is
+	// found before anything is loaded. 0 is room for a session of one.
+	Texts int
+
 	// Batch is how many prompt tokens are computed at a time; 0 is 512.
 	Batch int
 
@@ -60,9 +65,9 @@ type Info struct {
 	Encoder         bool // makes vectors of texts and continues none
 	Pooling         Pooling
 	CacheType       string // "f16"
-	CacheBytes      int64  // key-value cache of one session
-	ScratchBytes    int64  // other memory of one session
+	CacheBytes      int64  // key-value cache of one session, or of Options.Texts texts
+	ScratchBytes    int64  // other memory of the same
 	Device          string // "cpu", "cuda:0", "cpu+cuda:0"
 
-	Devices []DeviceUse // what the model and one session take of each
+	Devices []DeviceUse // what the model and these take of each
 }

@@ -38,8 +38,10 @@ type TooBigError struct {
 
 	Layers  int // most layers on GPUs that fit; less than 1: none
 	Context int // longest context that fits with the layers asked for; 0: none
+	Texts   int // most texts at once that fit; 0: none
 
 	asked int // layers on GPUs
+	texts int // texts at once
 }
 
 func (e *TooBigError) Need() int64 { return e.Weights + e.Cache + e.Scratch }
@@ -52,6 +54,9 @@ func (e *TooBigError) Error() string {
 	if e.Context > 0 {
 		way = append(way, fmt.Sprintf("--ctx %d", e.Context))
 	}
+	if e.Texts > 0 {
+		way = append(way, fmt.Sprintf("%d texts at once", e.Texts))
+	}
 	if e.asked > 0 && e.Layers == 0 {
 		way = append(way, "the CPU (--gpu-layers 0)")
 	}
@@ -61,6 +66,9 @@ func (e *TooBigError) Error() string {
 	what := e.Model
 	if e.asked > 0 {
 		what = fmt.Sprintf("%s with %d layers on GPUs", e.Model, e.asked)
+	}
+	if e.texts > 0 {
+		what += fmt.Sprintf(" for %d texts at once", e.texts)
 	}
 	have := "has"
 	if strings.Contains(e.Device, " and ") {

@@ -29,6 +29,7 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	templates map[string]string // of conversations, by name; the default one is ""
 	batch     int
+	texts     int // of a Batcher; 0: sessions
 	cacheType tensor.DType
 	placed    []*tensor.Tensor
 
@@ -80,14 +81,14 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		return nil, r.err
 	}
 	if net.encoder {
-		o.Batch = net.context // a text goes through at once
+		o.Batch, o.Texts = net.context, 0 // a text goes through at once
 	}
 	templates, err := readTemplates(f)
 	if err != nil {
 		return nil, err
 	}
 	m := &Model{arch: arch, net: net, tokenizer: tok, templates: templates,
-		batch: min(o.Batch, net.context), cacheType: o.CacheType, uses: 1}
+		batch: min(o.Batch, net.context), texts: o.Texts, cacheType: o.CacheType, uses: 1}
 	if m.info, err = m.describe(f, name, r.pending); err != nil {
 		return nil, err
 	}
@@ -120,6 +121,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Context < 0 || o.Context > maxContext {
 		return fmt.Errorf("engine: context %d: want 1 to %d tokens, or 0 for the default", o.Context, maxContext)
+	}
+	if o.Texts < 0 || o.Texts > maxTexts {
+		return fmt.Errorf("engine: %d texts: want 1 to %d, or 0 for sessions of one", o.Texts, maxTexts)
 	}
 	if o.Batch < 0 {
 		return fmt.Errorf("engine: batch %d: want 1 or more tokens, or 0 for %d", o.Batch, defaultBatch)

@@ -15,7 +15,7 @@ import (
 // that does not fit is refused with what would.
 func (m *Model) arrange(o *Options, weights []weight) error {
 	n, host, cards := m.net, rooms(o.Device)[0], rooms(o.GPUs...)
-	at := func(context int) *costs { return newCosts(n, weights, cards, context, o.Batch, m.cacheType) }
+	at := func(context int) *costs { return newCosts(n, weights, cards, context, o.Batch, o.Texts, m.cacheType) }
 	c := at(n.context)
 	asked := min(o.GPULayers, len(n.layers))
 	if len(cards) == 0 {
@@ -34,7 +34,7 @@ func (m *Model) arrange(o *Options, weights []weight) error {
 		return nil
 	}
 	e := c.tooBig(host, cards, asked)
-	e.Model, e.Layers = m.info.Name, most
+	e.Model, e.Layers, e.texts = m.info.Name, most, o.Texts
 	for lo, hi := 0, n.context; hi-lo > max(1, hi/64); {
 		if mid := (lo + hi + 1) / 2; at(mid).split(host, cards, asked) != nil {
 			lo, e.Context = mid, mid

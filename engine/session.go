@@ -228,12 +228,17 @@ func (s *Session) accept(ids []int32) error {
 	if s.closed {
 		return errors.New("engine: eval: the session is closed")
 	}
-	if len(ids) > s.m.net.context-len(s.tokens) {
-		return &ContextError{Position: len(s.tokens), New: len(ids), Context: s.m.net.context}
+	return s.m.accept(ids, len(s.tokens), s.m.net.context)
+}
+
+// accept says whether ids may follow a text of so many tokens.
+func (m *Model) accept(ids []int32, position, context int) error {
+	if len(ids) > context-position {
+		return &ContextError{Position: position, New: len(ids), Context: context}
 	}
 	for _, id := range ids {
-		if id < 0 || int(id) >= s.m.net.vocab {
-			return fmt.Errorf("engine: eval: token %d: the vocabulary has 0 to %d", id, s.m.net.vocab-1)
+		if id < 0 || int(id) >= m.net.vocab {
+			return fmt.Errorf("engine: eval: token %d: the vocabulary has 0 to %d", id, m.net.vocab-1)
 		}
 	}
 	return nil

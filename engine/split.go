@@ -15,7 +15,8 @@ type part struct {
 	use    DeviceUse
 }
 
-// DeviceUse is what a model and one session of it take of a device, in bytes.
+// DeviceUse is what a model and one session of it, or a Batcher of
+// Options.Texts, take of a device, in bytes.
 type DeviceUse struct {
 	Device  string // "cuda:0"
 	Layers  int    // layers that it computes
@@ -56,6 +57,7 @@ func rooms(devices ...tensor.Device) []room {
 type costs struct {
 	n       *network
 	batch   int
+	texts   int      // of a Batcher; 0: one session
 	weights sizes    // of the layers before i, of weights that one layer has alone
 	caches  []int64  // [i]: bytes of the layers before i
 	shared  []sharer // weights that several layers have, or the two ends
@@ -100,8 +102,8 @@ func (n *network) home(dst **tensor.Tensor) int {
 	return int((uintptr(unsafe.Pointer(dst)) - uintptr(unsafe.Pointer(&n.layers[0]))) / unsafe.Sizeof(layer{}))
 }
 
-func newCosts(n *network, weights []weight, cards []room, context, batch int, cacheType tensor.DType) *costs {
-	c := &costs{n: n, batch: min(batch, context), weights: make(sizes, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
+func newCosts(n *network, weights []weight, cards []room, context, batch, texts int, cacheType tensor.DType) *costs {
+	c := &costs{n: n, batch: max(min(batch, context), stepRows(texts)), texts: texts, weights: make(sizes, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
 	for _, w := range weights {
 		var layers []int
 		for _, dst := range w.dst {
@@ -123,7 +125,7 @@ func newCosts(n *network, weights []weight, cards []room, context, batch int, ca
 		for where := range c.weights[i] {
 			c.weights[i+1][where] += c.weights[i][where]
 		}
-		c.caches[i+1] = c.caches[i] + 2*rows*int64(cacheType.Bytes(n.kvDim()))
+		c.caches[i+1] = c.caches[i] + 2*int64(max(1, texts))*rows*int64(cacheType.Bytes(n.kvDim()))
 	}
 	return c
 }
@@ -141,9 +143,14 @@ func (c *costs) of(where, lo, hi int) DeviceUse {
 			u.Weights += s.bytes[where]
 		}
 	}
-	row := 2 + 2*n.dim + 2*n.qDim() + 2*n.kvDim() + 2*n.ffn
-	u.Scratch = 4 * int64(c.batch) * int64(row)
-	if hi == len(n.layers) {
+	u.Scratch = batchBytes(n, c.batch)
+	switch {
+	case c.texts > 0:
+		u.Scratch += 4 * int64(c.batch)
+		if hi == len(n.layers) {
+			u.Scratch += headBytes(n, stepRows(c.texts))
+		}
+	case hi == len(n.layers):
 		u.Scratch += 2 * 4 * int64(n.vocab)
 	}
 	return u

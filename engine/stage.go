@@ -27,7 +27,7 @@ const (
 
 func newStage(m *Model, p part) *stage {
 	st := &stage{part: p, s: tensor.NewStream(p.dev), mem: allocator{dev: p.dev}, steps: map[ending]tensor.Program{}}
-	if st.b = newBatch(&st.mem, m.net, p.lo, p.hi, m.batch, m.cacheType); st.b != nil {
+	if st.b = newBatch(&st.mem, m.net, p.lo, p.hi, m.batch, m.net.context, 0, m.cacheType); st.b != nil {
 		st.one = st.b.first(1)
 	}
 	return st

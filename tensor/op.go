@@ -15,6 +15,8 @@ type Op struct {
 	Seq  *Tensor // (n) i32: sequences of the n rows, for Store and Attention; nil: all of one
 	Seqs int     // Store, Attention: sequences that the caches hold; 0 without Seq
 
+	From, To, N int // Fork: sequences, and positions of them
+
 	Alike Alike // MatMul, Attention, norms: what a row's result may depend on
 
 	Fn    Fn      // which function: Unary, Binary, Reduce, GLU
@@ -67,12 +69,13 @@ const (
 	OpFill
 	OpRandom
 	OpTopK
+	OpFork
 )
 
 var opNames = [...]string{OpMatMul: "matmul", OpRows: "rows", OpRMSNorm: "rms_norm", OpLayerNorm: "layer_norm",
 	OpRoPE: "rope", OpStore: "store", OpAttention: "attention", OpGLU: "glu", OpUnary: "unary", OpBinary: "binary",
 	OpScale: "scale", OpSoftmax: "softmax", OpReduce: "reduce", OpArgMax: "arg_max", OpConvert: "convert",
-	OpTranspose: "transpose", OpFill: "fill", OpRandom: "random", OpTopK: "top_k"}
+	OpTranspose: "transpose", OpFill: "fill", OpRandom: "random", OpTopK: "top_k", OpFork: "fork"}
 
 func (k OpKind) String() string {
 	if int(k) < len(opNames) && opNames[k] != "" {

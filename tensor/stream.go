@@ -147,6 +147,16 @@ func (s *Stream) Store(cache, x, pos *Tensor) {
 	s.issue(Op{Kind: OpStore, Dst: cache, A: x, Pos: pos, Seq: s.seq, Seqs: s.seqs})
 }
 
+// Fork gives the sequence to of a cache of seqs what the sequence from has of
+// the positions before n: the first n rows, or all where the cache is a ring
+// that has turned by then. The rows are copied as they are.
+func (s *Stream) Fork(cache *Tensor, seqs, from, to, n int) {
+	s.check("fork", cache)
+	s.want(s.err != nil || seqs > 0 && cache.Rows()%seqs == 0 && min(from, to) >= 0 && max(from, to) < seqs && from != to && n >= 0,
+		"fork: %d positions of sequence %d for %d, %d of them in %s", n, from, to, seqs, cache)
+	s.issue(Op{Kind: OpFork, Dst: cache, Seqs: seqs, From: from, To: to, N: n})
+}
+
 // Attend holds the parameters of Attention.
 type Attend struct {
 	Heads, KVHeads int     // query heads share key heads in groups of Heads/KVHeads

@@ -35,7 +35,7 @@ type Case struct {
 // Cases lists all cases.
 func Cases() []Case {
 	var all []Case
-	for _, group := range []func() []Case{matMul, rows, norms, ropes, caches, attentions, sequences, alikes, glus, unaries, binaries,
+	for _, group := range []func() []Case{matMul, rows, norms, ropes, caches, attentions, sequences, forks, alikes, glus, unaries, binaries,
 		scales, softmaxes, reductions, argMaxes, topKs, conversions, transposes, fills, randoms, refusals, programs} {
 		all = append(all, group()...)
 	}

@@ -96,6 +96,49 @@ func (c crowd) run(e *env) (got, want []float64) {
 	return e.read(out.Tensor), want
 }
 
+// forks: a sequence that was given another one's beginning goes on from there.
+func forks() []Case {
+	var all []Case
+	for _, c := range cacheTypes {
+		for _, ring := range []bool{false, true} {
+			all = append(all, Case{"fork", fmt.Sprintf("%s, ring %v", c.d, ring), productBound, func(e *env) (got, want []float64) {
+				s := scene{d: c.d, ctx: 40, heads: 2, kvs: 1, dim: 64}
+				n := 23
+				if ring {
+					s.window, n = 9, 100
+				}
+				const seqs, from, to = 3, 2, 0
+				k, v := e.normal(tensor.F32, 1, n, s.dim), e.normal(tensor.F32, 1, n, s.dim)
+				kc, vc := e.empty(s.d, seqs*s.ctx, s.dim), e.empty(s.d, seqs*s.ctx, s.dim)
+				rows := func(seq int) *tensor.Tensor { return e.ids(slices.Repeat([]int{seq}, n)...) }
+				for lo := 0; lo < n; lo += 30 {
+					hi := min(lo+30, n)
+					e.s.Sequences(rows(from).Slice(lo, hi), seqs)
+					e.s.Store(kc, k.Slice(lo, hi), e.ids(count(lo, hi-lo)...))
+					e.s.Store(vc, v.Slice(lo, hi), e.ids(count(lo, hi-lo)...))
+				}
+				e.s.Fork(kc, seqs, from, to, n)
+				e.s.Fork(vc, seqs, from, to, n)
+				kx, vx := rounded(s.d, k.x), rounded(s.d, v.x)
+				q := e.normal(tensor.F32, 1, 3, s.heads*s.dim)
+				out := e.empty(tensor.F32, 3, s.heads*s.dim)
+				at := []int{n - 1, n - 1, n - 1}
+				e.s.Sequences(e.ids(to, 1, from), seqs) // 1 has zeros
+				e.s.Attention(out, q.Tensor, kc, vc, e.ids(at...), s.attend())
+				for i := range at {
+					if i == 1 {
+						want = append(want, make([]float64, s.heads*s.dim)...)
+						continue
+					}
+					want = append(want, s.query(q.x[i*s.heads*s.dim:], kx, vx, n-1)...)
+				}
+				return e.read(out), want
+			}})
+		}
+	}
+	return all
+}
+
 // alikes: what becomes of a row does not change in one bit with the rows that
 // are computed with it.
 func alikes() []Case {

@@ -273,6 +273,8 @@ func (p *program) add(op *tensor.Op) error {
 		return p.fill(op)
 	case tensor.OpRandom:
 		return p.random(op)
+	case tensor.OpFork:
+		return p.fork(op)
 	}
 	return refuse(op, "this device does not know it")
 }

@@ -1,0 +1,77 @@
+package engine
+
+import "github.com/llcuda/llcuda/tensor"
+
+// use is what a batcher takes of the device of a part.
+func (o *BatcherOptions) use(n *network, p *part, cacheType tensor.DType) DeviceUse {
+	u := DeviceUse{Device: p.dev.Name(), Layers: p.hi - p.lo}
+	rows, texts := max(o.Batch, stepRows(o.Texts)), stepRows(o.Texts)
+	for i := p.lo; i < p.hi; i++ {
+		u.Cache += 2 * int64(o.Texts) * int64(cacheRows(&n.layers[i], o.Context, rows)) * int64(cacheType.Bytes(n.kvDim()))
+	}
+	u.Scratch = batchBytes(n, rows) + 4*int64(rows)
+	if p.hi == len(n.layers) {
+		u.Scratch += headBytes(n, texts)
+	}
+	return u
+}
+
+// batchBytes is the working memory of the layers for so many rows.
+func batchBytes(n *network, rows int) int64 {
+	row := 2 + 2*n.dim + 2*n.qDim() + 2*n.kvDim() + 2*n.ffn
+	return 4 * int64(rows) * int64(row)
+}
+
+// headBytes is the memory of what follows the last layer of so many texts.
+func headBytes(n *network, texts int) int64 {
+	return 4 * int64(texts) * int64(2+2*n.dim+n.vocab+2*min(tensor.MaxTopK, n.vocab))
+}
+
+// roomFor refuses a batcher that does not fit, with what would.
+func (m *Model) roomFor(o *BatcherOptions) error {
+	fits := func(o BatcherOptions) (tight DeviceUse, free int64, ok bool) {
+		o.Batch = min(o.Batch, o.Context)
+		for i := range m.parts {
+			u := o.use(m.net, &m.parts[i], m.cacheType)
+			if free, _ := m.parts[i].dev.Memory(); u.Bytes() > free {
+				return u, free, false
+			}
+		}
+		return DeviceUse{}, 0, true
+	}
+	u, free, ok := fits(*o)
+	if ok {
+		return nil
+	}
+	e := &TooBigError{Model: m.info.Name, Device: u.Device, Cache: u.Cache, Scratch: u.Scratch, Free: free, texts: o.Texts}
+	e.Texts = most(o.Texts-1, func(n int) bool {
+		c := *o
+		c.Texts = n
+		_, _, ok := fits(c)
+		return ok
+	})
+	e.Context = most(o.Context-1, func(n int) bool {
+		c := *o
+		c.Context = n
+		_, _, ok := fits(c)
+		return ok
+	})
+	if e.Context > 256 {
+		e.Context -= e.Context % 256
+	}
+	return e
+}
+
+// most is the largest number up to n that fits, 0 if none does; what is
+// smaller fits, too.
+func most(n int, fits func(n int) bool) int {
+	lo := 0
+	for lo < n {
+		if mid := (lo + n + 1) / 2; fits(mid) {
+			lo = mid
+		} else {
+			n = mid - 1
+		}
+	}
+	return lo
+}
