@@ -52,6 +52,9 @@ type EmbedOptions struct {
 	// and Cut told which text it was and how many tokens it had. Without it
 	// they are an error.
 	Cut func(text, tokens int)
+
+	// Progress is called with how many texts are done.
+	Progress func(done int)
 }
 
 // An Embedder turns texts into vectors whose cosines say how alike the texts
@@ -131,7 +134,7 @@ func (e *Embedder) EmbedTokens(ctx context.Context, texts [][]int32) (vectors []
 	}
 	for i, v := range vectors {
 		if err := e.finish(v); err != nil {
-			return nil, 0, fmt.Errorf("engine: embed: text %d: %w", i, err)
+			return nil, 0, fmt.Errorf("engine: embed: text %d of %d: %w", i+1, len(vectors), err)
 		}
 	}
 	return vectors, tokens, nil
@@ -147,10 +150,10 @@ func (e *Embedder) fit(texts [][]int32) ([][]int32, error) {
 	for i, ids := range texts {
 		switch {
 		case len(ids) == 0:
-			return nil, fmt.Errorf("engine: embed: text %d has no tokens; leave it out", i)
+			return nil, fmt.Errorf("engine: embed: text %d of %d has no tokens; leave it out", i+1, len(texts))
 		case len(ids) > n.context && e.o.Cut == nil:
-			return nil, fmt.Errorf("engine: embed: %w: text %d has %d tokens, at most %d allowed; split it, or allow to cut it off",
-				ErrContextFull, i, len(ids), n.context)
+			return nil, fmt.Errorf("engine: embed: %w: text %d of %d has %d tokens, at most %d allowed; split it, or allow to cut it off",
+				ErrContextFull, i+1, len(texts), len(ids), n.context)
 		case len(ids) > n.context:
 			e.o.Cut(i, len(ids))
 			ids = append([]int32(nil), ids[:n.context]...)
@@ -160,7 +163,7 @@ func (e *Embedder) fit(texts [][]int32) ([][]int32, error) {
 		}
 		for _, id := range ids {
 			if id < 0 || int(id) >= n.vocab {
-				return nil, fmt.Errorf("engine: embed: text %d: token %d: the vocabulary has 0 to %d", i, id, n.vocab-1)
+				return nil, fmt.Errorf("engine: embed: text %d of %d: token %d: the vocabulary has 0 to %d", i+1, len(texts), id, n.vocab-1)
 			}
 		}
 		fitting[i] = ids
@@ -228,6 +231,7 @@ func (e *Embedder) encode(ctx context.Context, texts [][]int32) (vectors [][]flo
 			lo = hi
 		}
 		texts = texts[len(ends):]
+		e.progress(len(vectors))
 	}
 	return vectors, nil
 }
@@ -263,6 +267,13 @@ func (e *Embedder) continued(ctx context.Context, texts [][]int32) (vectors [][]
 			s.cached += n
 		}
 		vectors = append(vectors, p.vector())
+		e.progress(len(vectors))
 	}
 	return vectors, nil
+}
+
+func (e *Embedder) progress(done int) {
+	if e.o.Progress != nil {
+		e.o.Progress(done)
+	}
 }

@@ -249,11 +249,11 @@ func TestEmbedTooLong(t *testing.T) {
 	m := g.load(t, Options{Context: 8})
 	e := newEmbedder(t, m, EmbedOptions{})
 	texts := []string{"the cat", "the cat sat on the mat and ate"}
-	if _, _, err := e.Embed(t.Context(), texts); !errors.Is(err, ErrContextFull) || !strings.Contains(err.Error(), "text 1 has 10 tokens, at most 8") {
+	if _, _, err := e.Embed(t.Context(), texts); !errors.Is(err, ErrContextFull) || !strings.Contains(err.Error(), "text 2 of 2 has 10 tokens, at most 8") {
 		t.Errorf("too long: %v", err)
 	}
-	var cut []int
-	e = newEmbedder(t, m, EmbedOptions{Cut: func(text, tokens int) { cut = append(cut, text, tokens) }})
+	var cut, done []int
+	e = newEmbedder(t, m, EmbedOptions{Cut: func(text, tokens int) { cut = append(cut, text, tokens) }, Progress: func(n int) { done = append(done, n) }})
 	got, n, err := e.Embed(t.Context(), texts)
 	if err != nil {
 		t.Fatal(err)
@@ -264,6 +264,9 @@ func TestEmbedTooLong(t *testing.T) {
 	}
 	if !slices.Equal(cut, []int{1, 10}) || n != 12 || !slices.Equal(got[1], want[1]) {
 		t.Errorf("cut %v, %d tokens, equal %v; want text 1 of 10 tokens cut to what fits with [SEP]", cut, n, slices.Equal(got[1], want[1]))
+	}
+	if !slices.Equal(done, []int{1, 2, 1, 2}) {
+		t.Errorf("progress %v, want 1, 2 each time: two texts do not fit into a batch of 8", done)
 	}
 }
 
@@ -277,7 +280,7 @@ func TestEmbedMistakes(t *testing.T) {
 	}
 	e := newEmbedder(t, m, EmbedOptions{})
 	for want, ids := range map[string][]int32{"no tokens": {}, "token -1": {2, -1}, "token 1000": {1000}} {
-		if _, _, err := e.EmbedTokens(t.Context(), [][]int32{{2, 3}, ids}); err == nil || !strings.Contains(err.Error(), "text 1") || !strings.Contains(err.Error(), want) {
+		if _, _, err := e.EmbedTokens(t.Context(), [][]int32{{2, 3}, ids}); err == nil || !strings.Contains(err.Error(), "text 2 of 2") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", ids, err, want)
 		}
 	}

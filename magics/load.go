@@ -227,6 +227,7 @@ func (c *Call) whyCPU(i engine.Info, o engine.Options) (why string) {
 type progressBar struct {
 	d     *jupyter.Display
 	what  string
+	count func(n int64) string // what is done, in words; nil: bytes
 	off   bool
 	id    string
 	start time.Time
@@ -251,7 +252,11 @@ func (p *progressBar) update(done, total int64) {
 	p.last = now
 	const width = 30
 	full := int(width * float64(done) / float64(total))
-	numbers := fmt.Sprintf("%d %%, %s of %s", 100*done/total, bytesText(done), bytesText(total))
+	words := p.count
+	if words == nil {
+		words = bytesText
+	}
+	numbers := fmt.Sprintf("%d %%, %s of %s", 100*done/total, words(done), words(total))
 	p.show(jupyter.Bundle{
 		"text/plain": fmt.Sprintf("%s [%s%s] %s", p.what, strings.Repeat("#", full), strings.Repeat(" ", width-full), numbers),
 		"text/html": renderHTML(progressHTML, struct {
@@ -273,7 +278,11 @@ func (p *progressBar) show(b jupyter.Bundle) {
 
 // done replaces the bar by what came of it.
 func (p *progressBar) done(text string) {
-	b := jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)}
+	p.end(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
+}
+
+// end is done with more than text.
+func (p *progressBar) end(b jupyter.Bundle) {
 	if p.id == "" {
 		p.d.Show(b)
 		return

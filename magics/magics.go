@@ -43,6 +43,8 @@ type Interpreter struct {
 	env     *expr.Env
 	models  models
 
+	embedded map[string]*embedded // by the variable with the vectors
+
 	formerFolder string // of %cd -
 }
 
@@ -55,7 +57,7 @@ func New(o Options) *Interpreter {
 		o.GPU = nvml.Cards
 	}
 	vars := expr.NewVars()
-	in := &Interpreter{o: o, vars: vars, env: expr.NewEnv(vars, o.Devices...)}
+	in := &Interpreter{o: o, vars: vars, env: expr.NewEnv(vars, o.Devices...), embedded: map[string]*embedded{}}
 	in.devices.host, in.devices.open = o.Devices, o.Cards
 	return in
 }
