@@ -1,0 +1,205 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/llcuda/llcuda/engine"
+)
+
+// A Request is a conversation that an assistant is to answer.
+type Request struct {
+	Messages []Message
+	Tools    []Tool
+	Options  Options // AddGenerationPrompt is set
+
+	// Generate says how. Stats and Visible are set.
+	Generate engine.GenerateOptions
+
+	// LeftOut is how many messages behind the system's are known not to fit
+	// any more: Stats.LeftOut of the answer before.
+	LeftOut int
+
+	Stats *Stats // filled while the answer comes, complete at its end; nil: nobody wants them
+}
+
+// Stats are what an answer took.
+type Stats struct {
+	engine.Stats
+	Prompt  int // tokens of the prompt
+	Reused  int // of these, how many the session had read before
+	LeftOut int // messages behind the system's that did not fit into the context
+}
+
+// A Session answers with a model. It keeps what the model has read, so that
+// the next request costs only what is new in it. One goroutine uses it.
+type Session struct {
+	t *Template
+	s *engine.Session
+
+	// What the model has said is kept as the tokens that it chose, which are
+	// not always those that its text is encoded to.
+	marked string  // the last prompt
+	answer string  // what the model wrote then
+	tokens []int32 // of both
+}
+
+// NewSession answers with an engine's session, which others may use between
+// two answers: it is only read again then.
+func (t *Template) NewSession(s *engine.Session) *Session { return &Session{t: t, s: s} }
+
+// Answer yields the answer as it comes. It ends with one error: *Error,
+// *RefusedError and those of engine.Session.Generate; what came before an
+// error is part of the answer. A full context ends an answer as "context full"
+// in Stats.StopReason, without an error.
+//
+// Where the context is too small for the conversation, its oldest turns are
+// left out, each as a whole, and never the system's messages in front.
+func (s *Session) Answer(ctx context.Context, r Request) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		stats := r.Stats
+		if stats == nil {
+			stats = new(Stats)
+		}
+		*stats = Stats{}
+		prompt, err := s.fit(&r, stats)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		ids := s.continued(prompt)
+		stats.Prompt = len(ids)
+		n := common(ids, s.s.Tokens())
+		s.s.Truncate(n)
+		g := r.Generate
+		g.Stats, g.Visible = &stats.Stats, s.t.Visible()
+		parser := s.t.NewParser(prompt.Text, r.Tools)
+		var text strings.Builder
+		defer func() {
+			stats.Reused = max(0, len(ids)-stats.PromptTokens)
+			s.remember(prompt, text.String(), stats)
+		}()
+		for t, err := range s.s.Generate(ctx, ids[n:], g) {
+			if err != nil {
+				if !deliver(parser.Close(), yield) {
+					return
+				}
+				if errors.Is(err, engine.ErrContextFull) && stats.NewTokens > 0 {
+					stats.StopReason = "context full"
+					return
+				}
+				yield(Event{}, err)
+				return
+			}
+			text.WriteString(t.Text)
+			if !deliver(parser.Push(t.Text), yield) {
+				return
+			}
+		}
+		deliver(parser.Close(), yield)
+	}
+}
+
+func deliver(events []Event, yield func(Event, error) bool) bool {
+	for _, e := range events {
+		if !yield(e, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// fit makes the prompt of as many messages as the context holds with room for
+// an answer. Turns go by the quarter of a context, so that the rest need not
+// be read again for each.
+func (s *Session) fit(r *Request, stats *Stats) (*Prompt, error) {
+	o := r.Options
+	o.AddGenerationPrompt = true
+	size := s.s.Model().Info().Context
+	room := size / 4
+	if n := r.Generate.MaxTokens; n > 0 {
+		room = min(n, size/2)
+	}
+	head := 0
+	for head < len(r.Messages) && (r.Messages[head].Role == System || r.Messages[head].Role == Developer) {
+		head++
+	}
+	rest := r.Messages[head:]
+	first := min(max(r.LeftOut, 0), len(rest))
+	for {
+		prompt, err := s.t.Prompt(slices.Concat(r.Messages[:head], rest[first:]), r.Tools, o)
+		if err != nil {
+			return nil, err
+		}
+		stats.LeftOut = first
+		if len(prompt.IDs)+room <= size {
+			return prompt, nil
+		}
+		next := first + 1
+		for next < len(rest) && rest[next].Role != User {
+			next++
+		}
+		if next >= len(rest) { // the last turn stays
+			if len(prompt.IDs) >= size {
+				return nil, &engine.ContextError{New: len(prompt.IDs), Context: size}
+			}
+			return prompt, nil
+		}
+		first, room = next, max(room, size/4)
+	}
+}
+
+// continued are the tokens of a prompt: those of the last prompt and its
+// answer, if it goes on from there.
+func (s *Session) continued(p *Prompt) []int32 {
+	rest, ok := strings.CutPrefix(p.marked, s.marked)
+	if !ok || s.answer == "" {
+		return p.IDs
+	}
+	if rest, ok = cutText(rest, s.answer); !ok || rest == "" {
+		return p.IDs
+	}
+	more := s.t.encode(rest, true)
+	if len(more) == 0 || !s.t.tokenizer.IsControl(more[0]) {
+		return p.IDs // its tokens may reach back into the answer
+	}
+	return slices.Concat(s.tokens, more)
+}
+
+// cutText takes a text off the front of one that has marks in it.
+func cutText(marked, text string) (rest string, ok bool) {
+	for text != "" {
+		if m := strings.TrimPrefix(marked, mark); m != marked {
+			marked = m
+			continue
+		}
+		if marked == "" || marked[0] != text[0] {
+			return "", false
+		}
+		marked, text = marked[1:], text[1:]
+	}
+	return strings.TrimPrefix(marked, mark), true
+}
+
+// remember keeps the tokens of an answer. A stop text is in the tokens and not
+// in the answer, so that these do not belong together.
+func (s *Session) remember(p *Prompt, answer string, stats *Stats) {
+	s.marked, s.answer, s.tokens = p.marked, answer, nil
+	if stats.StopReason == "stop" || stats.NewTokens == 0 {
+		s.answer = ""
+		return
+	}
+	s.tokens = slices.Clone(s.s.Tokens())
+}
+
+// common is the length of the beginning that two texts share.
+func common(a, b []int32) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
