@@ -135,6 +135,12 @@ func readInference(c *Call) (inference, error) {
 	if strings.TrimSpace(q.prompt) == "" {
 		return q, c.usage("the prompt is missing")
 	}
+	err := q.readFlags(c)
+	return q, err
+}
+
+// readFlags reads inferFlags.
+func (q *inference) readFlags(c *Call) error {
 	f := c.Flags
 	q.o.MaxTokens, _ = f.GetInt("max-tokens")
 	s := &q.o.Sampler
@@ -158,21 +164,21 @@ func readInference(c *Call) (inference, error) {
 	q.toVar, _ = f.GetString("var")
 	switch {
 	case q.o.MaxTokens < 0:
-		return q, c.usage("--max-tokens %d: want 0 or more", q.o.MaxTokens)
+		return c.usage("--max-tokens %d: want 0 or more", q.o.MaxTokens)
 	case !(s.Temperature >= 0 && s.Temperature <= 100):
-		return q, c.usage("--temperature %g: want 0 to 100", s.Temperature)
+		return c.usage("--temperature %g: want 0 to 100", s.Temperature)
 	case s.TopK < 0:
-		return q, c.usage("--top-k %d: want 0 or more", s.TopK)
+		return c.usage("--top-k %d: want 0 or more", s.TopK)
 	case !(s.TopP >= 0 && s.TopP <= 1):
-		return q, c.usage("--top-p %g: want 0 to 1", s.TopP)
+		return c.usage("--top-p %g: want 0 to 1", s.TopP)
 	case !(s.MinP >= 0 && s.MinP <= 1):
-		return q, c.usage("--min-p %g: want 0 to 1", s.MinP)
+		return c.usage("--min-p %g: want 0 to 1", s.MinP)
 	case !(s.RepeatPenalty > 0):
-		return q, c.usage("--repeat-penalty %g: want more than 0; 1 is off", s.RepeatPenalty)
+		return c.usage("--repeat-penalty %g: want more than 0; 1 is off", s.RepeatPenalty)
 	case q.toVar != "" && !expr.IsName(q.toVar):
-		return q, c.usage("--var %s: want a name of letters and digits that is no word of %%tensor", q.toVar)
+		return c.usage("--var %s: want a name of letters and digits that is no word of %%tensor", q.toVar)
 	}
-	return q, nil
+	return nil
 }
 
 // report shows the figures below the text, or everything as JSON.

@@ -133,9 +133,8 @@ func (m *Message) text() string {
 	return strings.Join(texts, "\n")
 }
 
-// check says what is wrong with a message, apart from what its template thinks
-// of it.
-func (m *Message) check() error {
+// Check says what is wrong with a message for any template.
+func (m *Message) Check() error {
 	if !slices.Contains(roles, m.Role) {
 		return fmt.Errorf("role %q: want %s", m.Role, strings.Join(roles, ", "))
 	}

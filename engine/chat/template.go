@@ -149,7 +149,7 @@ func (t *Template) render(messages []Message, tools []Tool, o Options) (string, 
 	}
 	calls := false
 	for i, m := range messages {
-		if err := m.check(); err != nil {
+		if err := m.Check(); err != nil {
 			return "", &Error{fmt.Sprintf("message %d", i), err}
 		}
 		calls = calls || len(m.ToolCalls) > 0
