@@ -2,10 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,5 +97,44 @@ func TestEmbedMistakes(t *testing.T) {
 	_, said, err := command(t, "", "embed", tinyEncoder, "--truncate", long)
 	if err != nil || !strings.Contains(said, "text 1 had 62 tokens and was cut to 48") {
 		t.Errorf("--truncate: %q, %v", said, err)
+	}
+}
+
+// TestEmbedOnCards: a card gives the vectors that the CPU gives, also where it
+// has only some of the layers.
+func TestEmbedOnCards(t *testing.T) {
+	run := onCards(t, program(t), "134217728")
+	texts := []string{"The cat sat on the mat.", "king", "war and peace war and peace war and peace war and peace"}
+	vectors := func(args ...string) []float32 {
+		t.Helper()
+		out, err := run(append(append([]string{"embed"}, args...), append(texts, "--json", "--cache-type", "f32")...)...)
+		if err != nil {
+			t.Fatalf("embed %v: %v", args, err)
+		}
+		var r embedResult
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		return slices.Concat(r.Vectors...)
+	}
+	for _, c := range []struct {
+		model  string
+		bound  float64 // of each number; the CPU rounds activations beside q8_0
+		layers []string
+	}{
+		{tinyEncoder, 2e-5, []string{"-1", "1"}},
+		{"../../engine/testdata/encoders/nomic-bert.gguf", 2e-5, []string{"-1"}},
+		{"../../engine/testdata/encoders/bert-q8_0.gguf", 0.01, []string{"-1"}},
+		{"../../engine/testdata/llama.gguf", 2e-5, []string{"-1", "1"}},
+	} {
+		want := vectors(c.model, "--device", "cpu")
+		for _, layers := range c.layers {
+			got := vectors(c.model, "--device", "cuda:0", "--gpu-layers", layers)
+			for i, x := range got {
+				if len(got) != len(want) || math.Abs(float64(x-want[i])) > c.bound {
+					t.Fatalf("%s, --gpu-layers %s: number %d is %g of %d, on the CPU %g of %d", c.model, layers, i, x, len(got), want[i], len(want))
+				}
+			}
+		}
 	}
 }
