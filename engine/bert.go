@@ -100,7 +100,7 @@ func (r *reader) encoder() *network {
 // text, from those of all segments.
 func (r *reader) firstRow(dst **tensor.Tensor, t *gguf.Tensor) {
 	dim := r.int("embedding_length", must, 1, maxDim)
-	if len(t.Shape) == 0 || len(t.Shape) > 2 || t.Shape[len(t.Shape)-1] != dim {
+	if n := len(t.Shape); n == 0 || n > 2 || t.Shape[n-1] != dim || t.Shape[0] == 0 {
 		r.fail("tensor %q has shape %v, want rows of %d", t.Name, t.Shape, dim)
 		return
 	}

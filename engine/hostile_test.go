@@ -324,6 +324,15 @@ func tryModel(t *testing.T, data []byte) {
 		return
 	}
 	defer m.Close()
+	e, err := m.NewEmbedder(EmbedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.EmbedTokens(t.Context(), [][]int32{{0, 1, 2}, {1}})
+	if m.Info().Encoder {
+		return
+	}
 	s, err := m.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +345,13 @@ func tryModel(t *testing.T, data []byte) {
 func FuzzLoad(f *testing.F) {
 	for _, name := range goldenNames(f) {
 		data, err := os.ReadFile("testdata/" + name + ".gguf")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, name := range encoderNames {
+		data, err := os.ReadFile("testdata/encoders/" + name + ".gguf")
 		if err != nil {
 			f.Fatal(err)
 		}
