@@ -42,6 +42,7 @@ type Interpreter struct {
 	vars    *expr.Vars
 	env     *expr.Env
 	models  models
+	talk    conversation // of %chat
 
 	embedded map[string]*embedded // by the variable with the vectors
 

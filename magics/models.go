@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
@@ -35,6 +36,7 @@ type loaded struct {
 	session  *engine.Session // nil until the first %infer
 	file     *gguf.File      // of the embedded model, else nil
 	endpoint *endpoint       // nil: of this process
+	chat     *chat.Session   // nil until the first %chat; it has session
 }
 
 // onCard reports whether it has layers on a card of this machine.

@@ -51,6 +51,9 @@ type Session struct {
 // two answers: it is only read again then.
 func (t *Template) NewSession(s *engine.Session) *Session { return &Session{t: t, s: s} }
 
+// Completion says that the model has no template: see Template.Completion.
+func (s *Session) Completion() bool { return s.t.completion }
+
 // Answer yields the answer as it comes. It ends with one error: *Error,
 // *RefusedError and those of engine.Session.Generate; what came before an
 // error is part of the answer. A full context ends an answer as "context full"
