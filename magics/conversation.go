@@ -191,6 +191,7 @@ func (c *Call) undoTalk() error {
 // firstLine shortens a text to a line.
 func firstLine(s string) string {
 	s, rest, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	s = strings.TrimSpace(s)
 	if r := []rune(s); len(r) > 60 {
 		return string(r[:59]) + "…"
 	}

@@ -114,10 +114,13 @@ func findModel(name string) (string, error) {
 	path, err := magics.FindModel(name)
 	var e *jupyter.Error
 	if errors.As(err, &e) {
-		err = errors.New(strings.NewReplacer("%models", "llcuda models", "%load demo", "demo").Replace(e.Value))
+		err = errors.New(onCommandLine.Replace(e.Value))
 	}
 	return path, err
 }
+
+// onCommandLine says for a shell what errors of magics say for a cell.
+var onCommandLine = strings.NewReplacer("%models", "llcuda models", "%load demo", "demo")
 
 // openGGUF maps a model's file without loading it.
 func openGGUF(name string) (*gguf.File, error) {
