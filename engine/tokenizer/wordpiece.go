@@ -14,8 +14,9 @@ import (
 // the middle with ##; so in the middle of a word no token that begins with ▁ is meant.
 //
 // The rules are those of the models' own tokenizer, BertTokenizerFast of transformers, with today's Unicode instead of
-// version 8. llama.cpp's differ in words of more than 100 characters (which it cuts), in Hangul and other characters that
-// decompose into several (of which it keeps the first one), and in \v, \f and U+0085 (which it takes for white space).
+// version 8. llama.cpp differs in 3 % of the lines of the tests' mixed text: it cuts words of more than 100 characters, drops
+// all combining marks (not only those without a width), keeps the first of the characters that one decomposes into (of
+// Hangul the first letter of each syllable), and takes \v, \f and U+0085 for white space.
 
 const longestWord = 100 // characters; more are unknown
 
