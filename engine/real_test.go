@@ -80,3 +80,48 @@ func TestReal(t *testing.T) {
 		})
 	}
 }
+
+// TestRealEncoder: the vectors of a real encoder are those that transformers
+// gives, in float64 (testdata/make_real_encoder.py).
+func TestRealEncoder(t *testing.T) {
+	data, err := os.ReadFile("testdata/real-encoder.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Text   string
+		IDs    []int32
+		Vector []float64
+	}
+	if err := json.Unmarshal(data, &cases); err != nil || len(cases) != 6 {
+		t.Fatal(err, len(cases))
+	}
+	path := realModel(t, "all-minilm-l6-v2")
+	for _, c := range []struct {
+		o     Options
+		bound float64
+	}{{Options{ExactCache: true}, 2e-6}, {Options{}, 1e-3}} {
+		m, err := Load(t.Context(), path, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		e := newEmbedder(t, m, EmbedOptions{})
+		var texts []string
+		for _, c := range cases {
+			texts = append(texts, c.Text)
+			if ids := e.tokens(c.Text); !slices.Equal(ids, c.IDs) {
+				t.Errorf("%.40q is %v, want %v", c.Text, ids, c.IDs)
+			}
+		}
+		vectors, _, err := e.Embed(t.Context(), texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range vectors {
+			if off := apart(v, cases[i].Vector); !(off <= c.bound) {
+				t.Errorf("%.40q with a %s cache: %.2g off, want at most %g", texts[i], m.Info().CacheType, off, c.bound)
+			}
+		}
+	}
+}
