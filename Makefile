@@ -70,6 +70,9 @@ demo-model: ## train the embedded model anew: an hour on two cores
 fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
 	go test ./gguf -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 	go test ./tensor -run xxx -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
+	go test ./internal/jinja -run xxx -fuzz '^FuzzRender$$' -fuzztime $(FUZZTIME)
+	go test ./engine/chat -run xxx -fuzz '^FuzzParser$$' -fuzztime $(FUZZTIME)
+	go test ./engine/chat -run xxx -fuzz '^FuzzInjection$$' -fuzztime $(FUZZTIME)
 
 lint: ## formatting, vet, and builds without cgo and for other systems
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
