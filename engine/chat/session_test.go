@@ -3,8 +3,6 @@ package chat_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -180,8 +178,7 @@ func TestCancelled(t *testing.T) {
 // BenchmarkSecondTurn measures what the second turn of a chat of 2,000 tokens
 // costs before its first token, beside the first turn. It needs a real model.
 func BenchmarkSecondTurn(b *testing.B) {
-	path := filepath.Join(os.Getenv("LLCUDA_MODELS"), "smollm2-135m-q4_1.gguf")
-	m, err := engine.Load(b.Context(), path, engine.Options{})
+	m, err := engine.Load(b.Context(), realModel("smollm2-135m-q4_1.gguf"), engine.Options{})
 	if err != nil {
 		b.Skip("no real model: ", err)
 	}
