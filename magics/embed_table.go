@@ -61,9 +61,9 @@ func (q *embedding) show() {
 		for j := range shown {
 			x := cosine(q.vectors[i], q.vectors[j])
 			least = min(least, x)
-			row.Cells = append(row.Cells, cosineCell{fmt.Sprintf("%.3f", x), x})
+			row.Cells = append(row.Cells, cosineCell{fmt.Sprintf("%6.3f", x), x})
 		}
-		rows, head = append(rows, row), append(head, fmt.Sprint(i+1))
+		rows, head = append(rows, row), append(head, fmt.Sprintf("%6d", i+1))
 	}
 	text := [][]string{append([]string{""}, head...)}
 	for i := range rows {

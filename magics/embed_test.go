@@ -70,7 +70,7 @@ func TestEmbed(t *testing.T) {
 
 	got := run(in, "%%embed --var E\n"+strings.Join(texts, "\n\n")+"\n")
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
-	if len(lines) != len(texts)+2 || strings.TrimSpace(strings.TrimPrefix(lines[0], "display_data: ")) != "1      2      3      4      5      6      7" {
+	if len(lines) != len(texts)+2 || strings.TrimSpace(strings.TrimPrefix(lines[0], "display_data: ")) != "1       2       3       4       5       6       7" {
 		t.Fatalf("the table is %q", got)
 	}
 	for i, row := range want {

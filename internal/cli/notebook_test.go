@@ -18,14 +18,36 @@ func notebooks(t *testing.T) []string {
 	return all
 }
 
+// needs is the model that a notebook loads besides the embedded one.
+var needs = map[string]string{"embed.ipynb": "all-minilm-l6-v2.gguf"}
+
+// withModel is the environment for a notebook, which is skipped where its model
+// is not.
+func withModel(t *testing.T, path string) []string {
+	t.Helper()
+	dir := os.Getenv("LLCUDA_MODELS")
+	if dir == "" {
+		dir, _ = filepath.Abs("../../.models")
+	}
+	if name := needs[filepath.Base(path)]; name != "" {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Skipf("no model: %v; make testdata fetches it", err)
+		}
+	}
+	return append(os.Environ(), "LLCUDA_MODELS="+dir)
+}
+
 // TestNotebooksHeadless executes every notebook without Jupyter.
 func TestNotebooksHeadless(t *testing.T) {
 	exe := program(t)
 	for _, path := range notebooks(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			env := withModel(t, path)
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out.ipynb")
-			if b, err := exec.Command(exe, "run", path, "--output", out).CombinedOutput(); err != nil {
+			cmd := exec.Command(exe, "run", path, "--output", out)
+			cmd.Env = env
+			if b, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("llcuda run: %v\n%s", err, b)
 			}
 			checkOutputs(t, out)
@@ -56,9 +78,10 @@ nbformat.write(nb, sys.argv[2])
 `
 	for _, path := range notebooks(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			env := withModel(t, path)
 			out := filepath.Join(t.TempDir(), "out.ipynb")
 			cmd := exec.Command(python, "-c", script, path, out)
-			cmd.Env = append(os.Environ(), "JUPYTER_PATH="+filepath.Join(prefix, "share", "jupyter"))
+			cmd.Env = append(env, "JUPYTER_PATH="+filepath.Join(prefix, "share", "jupyter"))
 			if b, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("nbclient: %v\n%s", err, b)
 			}
