@@ -172,6 +172,10 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	if q.toVar != "" {
 		c.vars.Set(q.toVar, m.Content)
 	}
+	q.o.Stats, q.promptTokens = &stats.Stats, stats.Prompt
+	if t, ok := who.(*endpointTalk); ok {
+		t.counted(q)
+	}
 	if err := c.reportChat(l, q, m, stats, left); err != nil {
 		return err
 	}
@@ -186,12 +190,11 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 
 // reportChat shows the figures below an answer, or everything as JSON.
 func (c *Call) reportChat(l *loaded, q *inference, m chat.Message, stats *chat.Stats, left int) error {
-	q.o.Stats, q.promptTokens = &stats.Stats, stats.Prompt
 	if q.json {
 		enc := json.NewEncoder(c.Display.Stdout())
 		enc.SetEscapeHTML(false)
 		o := map[string]any{"model": l.name, "message": m, "stop_reason": stats.StopReason, "seed": q.o.Sampler.Seed,
-			"prompt_tokens": stats.Prompt, "reused_tokens": stats.Reused, "new_tokens": stats.NewTokens, "left_out": stats.LeftOut,
+			"prompt_tokens": q.promptTokens, "reused_tokens": stats.Reused, "new_tokens": stats.NewTokens, "left_out": stats.LeftOut,
 			"tokens_per_second": stats.TokensPerSecond(), "first_token_seconds": stats.FirstToken.Seconds()}
 		if l.endpoint != nil {
 			q.endpointJSON(c, o)

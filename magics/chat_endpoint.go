@@ -15,6 +15,7 @@ type endpointTalk struct {
 	e *endpoint
 	c *Call
 	r remote.Request
+	s remote.Stats
 }
 
 func (e *endpoint) answerer(c *Call) (answerer, error) {
@@ -22,7 +23,7 @@ func (e *endpoint) answerer(c *Call) (answerer, error) {
 	if err != nil {
 		return nil, c.usage("%v", err)
 	}
-	return &endpointTalk{e, c, r}, nil
+	return &endpointTalk{e: e, c: c, r: r}, nil
 }
 
 // Answer asks the server.
@@ -43,10 +44,9 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 			q.Fields["chat_template_kwargs"] = map[string]bool{"enable_thinking": *r.Options.EnableThinking}
 		}
 		defer t.e.watch(t.c.Display)()
-		var s remote.Stats
-		defer func() { takeStats(r.Stats, &s, len(q.Stop) > 0) }()
+		defer func() { r.Stats.StopReason = t.s.StopReason }()
 		var calls remoteCalls
-		for p, err := range t.e.pool.Generate(ctx, q, &s) {
+		for p, err := range t.e.pool.Generate(ctx, q, &t.s) {
 			if err != nil {
 				yield(chat.Event{}, err)
 				return
@@ -65,14 +65,8 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 	}
 }
 
-// takeStats are a server's figures in our words.
-func takeStats(to *chat.Stats, s *remote.Stats, stops bool) {
-	to.Prompt, to.PromptTokens, to.NewTokens = s.PromptTokens, s.PromptTokens, s.NewTokens
-	to.FirstToken, to.DecodeTime, to.StopReason = s.FirstToken, s.DecodeTime, s.StopReason
-	if s.StopReason == "stop" && !stops {
-		to.StopReason = "eog" // the API has one word for both
-	}
-}
+// counted tells the figures of the answer.
+func (t *endpointTalk) counted(q *inference) { q.counted(&t.s, len(t.e.pool.Clients()) > 1) }
 
 // remoteCalls puts the parts of tool calls together.
 type remoteCalls struct{ all []chat.ToolCall }

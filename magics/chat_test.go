@@ -229,8 +229,13 @@ func TestChatTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(in, "%load --silent "+f.URL+"/v1")
-	got := run(in, "%chat --tools "+tools+" --think How is the weather?")
-	for _, want := range []string{"display_data: thought for ", "\n  The weather.", "c1 calls weather {\"at\":\"Köln\"}", "c2 calls time {}",
+	r := &recorder{live: true}
+	got := runWith(context.Background(), in, r, "%chat --tools "+tools+" --think How is the weather?")
+	if n := len(r.html); n != 5 || !strings.HasPrefix(r.html[0], "<details open><summary") || !strings.HasPrefix(r.html[1], "<details><summary") ||
+		!strings.Contains(r.html[1], ">The weather.</div></details>") || !strings.Contains(r.html[2], "{&#34;at&#34;:&#34;Köln&#34;}") {
+		t.Errorf("displays %q", r.html)
+	}
+	for _, want := range []string{"update_display_data: thought for ", "5 pieces (the server counts no tokens)", "\n  The weather.", "c1 calls weather {\"at\":\"Köln\"}", "c2 calls time {}",
 		"the model waits for weather (c1), time (c2): %%chat --tool-result c1 with the result below"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)

@@ -194,6 +194,9 @@ func (t *Template) run(vars map[string]any, tools []Tool, o Options) (string, er
 	if errors.As(err, &refused) {
 		return "", &RefusedError{refused.Message}
 	}
+	if errors.Is(err, jinja.ErrLimit) {
+		return "", &Error{"messages", fmt.Errorf("the model's template takes too much for them: %w", err)}
+	}
 	if err != nil {
 		return "", fmt.Errorf("chat: the model's template: %w", err)
 	}
@@ -358,13 +361,16 @@ func (t *Template) call(c ToolCall, f form) (*jinja.Map, error) {
 // list of parts.
 func (t *Template) wantsParts() bool {
 	const probe = "pr0be"
+	short, base := *t, *t.base
+	base.Limits.Steps = 1e6 // a template without end is found out soon
+	short.base = &base
 	for _, f := range []form{{}, {typed: true}} {
 		vars, err := t.variables(nil, Options{AddGenerationPrompt: true})
 		if err != nil {
 			return false
 		}
 		vars["messages"], _ = t.messages([]Message{{Role: User, Content: probe}}, f)
-		if text, err := t.run(vars, nil, Options{}); err == nil && strings.Contains(text, probe) {
+		if text, err := short.run(vars, nil, Options{}); err == nil && strings.Contains(text, probe) {
 			return f.typed
 		}
 	}

@@ -137,3 +137,85 @@ func TestForms(t *testing.T) {
 		}
 	}
 }
+
+// TestRunaway: templates that do not end are stopped, and say so.
+func TestRunaway(t *testing.T) {
+	for name, source := range map[string]string{
+		"loops":  "{% for i in range(99999) %}{% for j in range(99999) %}{{ messages[0].content }}{% endfor %}{% endfor %}",
+		"nests":  "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+		"prints": "{% set s = 'x' * 10**7 %}{% for i in range(99999) %}{{ s }}{% endfor %}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			tm, err := chat.Parse(map[string]string{"": source}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			_, err = tm.Render([]chat.Message{{Role: chat.User, Content: "hi"}}, nil, chat.Options{})
+			var wrong *chat.Error
+			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "template stopped") {
+				t.Errorf("error %v", err)
+			}
+			t.Logf("after %s", time.Since(start))
+		})
+	}
+}
+
+// TestMistakes: what cannot be rendered is the caller's mistake, and named.
+func TestMistakes(t *testing.T) {
+	user := chat.Message{Role: chat.User, Content: "hi"}
+	for name, c := range map[string]struct {
+		messages []chat.Message
+		tools    []chat.Tool
+		o        chat.Options
+		want     string
+	}{
+		"none":     {nil, nil, chat.Options{}, "chat: messages: there are none"},
+		"role":     {[]chat.Message{user, {Role: "<|im_start|>"}}, nil, chat.Options{}, `chat: message 1: role "<|im_start|>": want system, developer, user`},
+		"image":    {[]chat.Message{{Role: chat.User, Parts: []chat.Part{{Type: "image_url"}}}}, nil, chat.Options{}, `chat: message 0: a content part of type "image_url"`},
+		"tool":     {[]chat.Message{user}, []chat.Tool{{Name: "f", Parameters: json.RawMessage("{")}}, chat.Options{}, "chat: tool 0: "},
+		"variable": {[]chat.Message{user}, nil, chat.Options{Variables: map[string]json.RawMessage{"a": json.RawMessage("{")}}, `chat: variable "a": unexpected end`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var wrong *chat.Error
+			text, err := parse(t, "Qwen-Qwen3-0.6B").Render(c.messages, c.tools, c.o)
+			if !errors.As(err, &wrong) || !strings.HasPrefix(err.Error(), c.want) || text != "" {
+				t.Errorf("got %q, error %v; want %s", text, err, c.want)
+			}
+		})
+	}
+}
+
+// TestNamedTemplates: tool_use is for prompts with tools.
+func TestNamedTemplates(t *testing.T) {
+	both := map[string]string{"": "plain {{ messages[0].content }}", "tool_use": "tools {{ messages[0].content }}"}
+	user, tools := []chat.Message{{Role: chat.User, Content: "hi"}}, []chat.Tool{{Name: "f"}}
+	for name, c := range map[string]struct {
+		sources           map[string]string
+		without, withTool string
+	}{
+		"both":      {both, "plain hi", "tools hi"},
+		"default":   {map[string]string{"default": "d {{ messages[0].content }}"}, "d hi", "d hi"},
+		"tool_use":  {map[string]string{"tool_use": "t {{ messages[0].content }}"}, "t hi", "t hi"},
+		"none":      {nil, "hi", "hi"},
+		"for parts": {map[string]string{"": "{{ messages[0].content[0].text if messages[0].content is not string }}"}, "hi", "hi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tm, err := chat.Parse(c.sources, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for want, tools := range map[string][]chat.Tool{c.without: nil, c.withTool: tools} {
+				if got, err := tm.Render(user, tools, chat.Options{}); got != want || err != nil {
+					t.Errorf("got %q, error %v; want %q", got, err, want)
+				}
+			}
+			if tm.Completion() != (name == "none") {
+				t.Errorf("completion: %v", tm.Completion())
+			}
+		})
+	}
+	if _, err := chat.Parse(map[string]string{"": "{% if %}"}, nil); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a broken template: error %v", err)
+	}
+}

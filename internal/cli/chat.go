@@ -97,6 +97,8 @@ type talker struct {
 	out, err io.Writer
 	flags    string // of %chat, for the first message; those that stay are the conversation's then
 	signals  chan os.Signal
+	live     map[string]string // what displays that change have printed, by id
+	open     bool              // the last of them has not ended its line
 }
 
 func (t *talker) talk(ctx context.Context, stdin io.Reader) error {
@@ -187,6 +189,10 @@ func (t *talker) execute(ctx context.Context, code string) error {
 	d.Flush()
 	close(done)
 	cancel()
+	if t.open {
+		fmt.Fprintln(t.err)
+		t.open = false
+	}
 	var e *jupyter.Error
 	if errors.As(err, &e) {
 		switch e.Name {
@@ -200,8 +206,26 @@ func (t *talker) execute(ctx context.Context, code string) error {
 	return err
 }
 
+// Interactive reports whether somebody sees displays change.
+func (t *talker) Interactive() bool {
+	f, ok := t.err.(*os.File)
+	return ok && isTerminal(f)
+}
+
 // Send prints what a cell shows.
 func (t *talker) Send(msgType string, content map[string]any) {
+	transient, _ := content["transient"].(map[string]any)
+	id, _ := transient["display_id"].(string)
+	data, _ := content["data"].(map[string]any)
+	text, _ := data["text/plain"].(string)
+	if id != "" && t.Interactive() {
+		t.update(id, text)
+		return
+	}
+	if t.open {
+		fmt.Fprintln(t.err)
+		t.open = false
+	}
 	switch msgType {
 	case "stream":
 		w := t.out
@@ -210,13 +234,31 @@ func (t *talker) Send(msgType string, content map[string]any) {
 		}
 		io.WriteString(w, content["text"].(string))
 	case "display_data", "execute_result", "update_display_data":
-		data, _ := content["data"].(map[string]any)
-		text, _ := data["text/plain"].(string)
 		fmt.Fprintln(t.err, text)
 	}
 }
 
-func isTerminal(r io.Reader) bool {
+// update prints what a display that changes has more than before: lines below
+// its first one, or that one again.
+func (t *talker) update(id, text string) {
+	if t.live == nil {
+		t.live = map[string]string{}
+	}
+	_, body, several := strings.Cut(text, "\n")
+	before, again := t.live[id]
+	more, grown := strings.CutPrefix(body, before)
+	switch {
+	case !several:
+		fmt.Fprint(t.err, "\r\033[K"+text)
+	case again && grown:
+		fmt.Fprint(t.err, more)
+	default:
+		fmt.Fprint(t.err, text)
+	}
+	t.live[id], t.open = body, true
+}
+
+func isTerminal(r any) bool {
 	f, ok := r.(*os.File)
 	if !ok {
 		return false
