@@ -139,7 +139,10 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	if err != nil {
 		return err
 	}
-	if l.chat != nil && l.chat.Completion() && !q.json && v.completes != l.name {
+	if l.endpoint == nil && l.chat.Completion() && len(v.tools) > 0 {
+		return modelError("%s has no chat template, so that it cannot be told of tools; %%chat --tools '' takes them away", l.name)
+	}
+	if l.endpoint == nil && l.chat.Completion() && !q.json && v.completes != l.name {
 		v.completes = l.name
 		c.note(l.name + " has no chat template: it goes on with the text of the messages, as %infer does")
 	}

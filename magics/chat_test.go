@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,15 @@ func TestChatCommands(t *testing.T) {
 	dir := t.TempDir()
 	saved := filepath.Join(dir, "talk.json")
 	run(in, "%load demo")
+	if err := os.WriteFile(filepath.Join(dir, "tools.json"), []byte(`{"name": "f"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := in.Complete(t.Context(), "%chat --tools "+dir+"/to", len("%chat --tools "+dir+"/to")).Matches; !slices.Equal(got, []string{dir + "/tools.json"}) {
+		t.Errorf("completion: %q", got)
+	}
+	if got := in.Complete(t.Context(), "%chat s", 7).Matches; !slices.Equal(got, []string{"save", "show"}) {
+		t.Errorf("completion: %q", got)
+	}
 	for _, c := range []struct{ code, want string }{
 		{"%chat show", "display_data: nothing was said yet"},
 		{"%chat undo", "error: UsageError: %chat: nothing was said that could be taken back"},
@@ -137,6 +147,7 @@ func TestChatCommands(t *testing.T) {
 		{"%chat --temperature hot x", "error: UsageError: %chat: --temperature hot: want a number"},
 		{"%chat --model no x", "error: ModelError: no loaded model is called no"},
 		{"%chat --extra {} x", "error: UsageError: %chat: --extra is for endpoints"},
+		{"%chat --tools " + dir + "/tools.json hi", "error: ModelError: demo has no chat template, so that it cannot be told of tools"},
 		{"%chat show me the way --max-tokens 1", "display_data: demo has no chat template: "},
 	} {
 		if got := run(in, c.code); !strings.HasPrefix(got, c.want) {

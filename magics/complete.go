@@ -152,6 +152,8 @@ func (in *Interpreter) completeFlag(m *Magic, c Completing) (matches []string, o
 		return in.models.names(), true
 	case "var", "as":
 		return in.vars.Names(), true
+	case "tools":
+		return c.files(".json"), true
 	}
 	return nil, true
 }

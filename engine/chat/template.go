@@ -147,13 +147,16 @@ func (t *Template) render(messages []Message, tools []Tool, o Options) (string, 
 	if len(messages) == 0 {
 		return "", &Error{"messages", errors.New("there are none; give at least one")}
 	}
-	calls := false
 	for i, m := range messages {
 		if err := m.Check(); err != nil {
 			return "", &Error{fmt.Sprintf("message %d", i), err}
 		}
-		calls = calls || len(m.ToolCalls) > 0
 	}
+	messages, err := t.plainTools(messages, tools)
+	if err != nil {
+		return "", err
+	}
+	calls := slices.ContainsFunc(messages, func(m Message) bool { return len(m.ToolCalls) > 0 })
 	vars, err := t.variables(tools, o)
 	if err != nil {
 		return "", err
