@@ -40,6 +40,14 @@ func (p *program) unary(op *tensor.Op) error {
 		}, uses...)
 		return nil
 	}
+	if x.DType == tensor.F32 && fn == tensor.GELUErf {
+		dst, x := f32s(op.Dst), f32s(x)
+		p.elements(op, len(x), 4, func(lo, hi int) error {
+			vec.GELUErfs(dst[lo:hi], x[lo:hi])
+			return nil
+		}, uses...)
+		return nil
+	}
 	p.elements(op, x.Len(), 40, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
 			putFloat(op.Dst, i, function(fn, getFloat(x, i), limit))
@@ -80,7 +88,7 @@ func function(fn tensor.Fn, x, limit float64) float64 {
 	case tensor.GELU:
 		return vec.GELU(x)
 	case tensor.GELUErf:
-		return 0.5 * x * math.Erfc(-x/math.Sqrt2)
+		return vec.GELUErf(x)
 	case tensor.Tanhcap:
 		return limit * math.Tanh(x/limit)
 	}

@@ -30,6 +30,7 @@ type routines struct {
 	sumSq, max func(x *float32, n int) float32
 	expSum     func(dst, x *float32, n int, sub float32) float32
 	silu, gelu func(dst, x, y *float32, n int)
+	geluErf    func(dst, x *float32, n int)
 	tanhCap    func(dst, x *float32, n int, cap, inverse float32)
 	turn       func(dst, x, cos, sin *float32, n int)
 	turnHalf   func(dst, x, cos, sin *float32, n, half int)
@@ -50,7 +51,7 @@ type tile[T any] struct {
 }
 
 var avx2 = routines{
-	addAVX2, mulAVX2, scaleAVX2, scaleMulAVX2, sumSqAVX2, maxAVX2, expSumAVX2, siluAVX2, geluAVX2, tanhCapAVX2,
+	addAVX2, mulAVX2, scaleAVX2, scaleMulAVX2, sumSqAVX2, maxAVX2, expSumAVX2, siluAVX2, geluAVX2, geluErfAVX2, tanhCapAVX2,
 	turnAVX2, turnHalfAVX2, fromHalfAVX2, toHalfAVX2, fromQ8AVX2, softenAVX2,
 	[5]func(dst *float32, ldd int, q *float32, dim int, k *float32, ldk, keys int){1: scores1AVX2, scores2AVX2, scores3AVX2, scores4AVX2},
 	[5]func(dst *float32, ldd int, q *float32, dim int, k *uint16, ldk, keys int){1: scores1HAVX2, scores2HAVX2, scores3HAVX2, scores4HAVX2},
@@ -61,7 +62,7 @@ var avx2 = routines{
 }
 
 var avx512 = routines{
-	addAVX512, mulAVX512, scaleAVX512, scaleMulAVX512, sumSqAVX512, maxAVX512, expSumAVX512, siluAVX512, geluAVX512, tanhCapAVX512,
+	addAVX512, mulAVX512, scaleAVX512, scaleMulAVX512, sumSqAVX512, maxAVX512, expSumAVX512, siluAVX512, geluAVX512, geluErfAVX512, tanhCapAVX512,
 	turnAVX512, turnHalfAVX512, fromHalfAVX512, toHalfAVX512, fromQ8AVX512, softenAVX512,
 	[5]func(dst *float32, ldd int, q *float32, dim int, k *float32, ldk, keys int){1: scores1AVX512, scores2AVX512, scores3AVX512, scores4AVX512},
 	[5]func(dst *float32, ldd int, q *float32, dim int, k *uint16, ldk, keys int){1: scores1HAVX512, scores2HAVX512, scores3HAVX512, scores4HAVX512},
@@ -104,6 +105,11 @@ func withTails(lanes int, r *routines) loops {
 		expSum: func(dst, x []float32, sub float32) float32 {
 			n := whole(len(x))
 			return r.expSum(first(dst), first(x), n, sub) + plain.expSum(dst[n:], x[n:], sub)
+		},
+		geluErf: func(dst, x []float32) {
+			n := whole(len(x))
+			r.geluErf(first(dst), first(x), n)
+			plain.geluErf(dst[n:], x[n:])
 		},
 		tanhCap: func(dst, x []float32, cap float32) {
 			n := whole(len(x))

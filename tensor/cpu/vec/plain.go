@@ -64,6 +64,11 @@ var plain = loops{
 			dst[i] = float32(GELU(float64(v))) * y[i]
 		}
 	},
+	geluErf: func(dst, x []float32) {
+		for i, v := range x {
+			dst[i] = float32(GELUErf(float64(v)))
+		}
+	},
 	tanhCap: func(dst, x []float32, cap float32) {
 		for i, v := range x {
 			dst[i] = cap * float32(math.Tanh(float64(v/cap)))

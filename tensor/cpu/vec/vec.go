@@ -20,6 +20,7 @@ type loops struct {
 	expSum   func(dst, x []float32, sub float32) float32
 	silu     func(dst, x, y []float32)
 	gelu     func(dst, x, y []float32)
+	geluErf  func(dst, x []float32)
 	tanhCap  func(dst, x []float32, cap float32)
 	turn     func(dst, x, cos, sin []float32)
 	turnHalf func(dst, x, cos, sin []float32)
@@ -67,6 +68,9 @@ func SiLUMul(dst, x, y []float32) { best.silu(dst, x, y) }
 
 // GELUMul: dst = gelu(x) · y with the tanh form of gelu.
 func GELUMul(dst, x, y []float32) { best.gelu(dst, x, y) }
+
+// GELUErfs: dst = gelu(x), the exact one.
+func GELUErfs(dst, x []float32) { best.geluErf(dst, x) }
 
 // TanhCap: dst = cap·tanh(x/cap).
 func TanhCap(dst, x []float32, cap float32) { best.tanhCap(dst, x, cap) }
@@ -124,6 +128,9 @@ func Scores16(dst []float32, ldd int, q []float32, heads, dim int, k []uint16, l
 
 // Sigmoid is 1/(1+exp(-x)).
 func Sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// GELUErf is 0.5x(1+erf(x/√2)), without a difference that cancels.
+func GELUErf(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
 
 // GELU is 0.5x(1+tanh(√(2/π)(x+0.044715x³))), written with a sigmoid:
 // (1+tanh(y))/2 = sigmoid(2y).

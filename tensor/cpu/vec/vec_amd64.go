@@ -44,6 +44,11 @@ func siluAVX2(dst *float32, x *float32, y *float32, n int)
 //go:noescape
 func geluAVX2(dst *float32, x *float32, y *float32, n int)
 
+// geluErfAVX2 sets dst = x·erfc(-x/√2)/2.
+//
+//go:noescape
+func geluErfAVX2(dst *float32, x *float32, n int)
+
 // tanhCapAVX2 sets dst = cap·tanh(x·inverse).
 //
 //go:noescape
@@ -243,6 +248,11 @@ func siluAVX512(dst *float32, x *float32, y *float32, n int)
 //
 //go:noescape
 func geluAVX512(dst *float32, x *float32, y *float32, n int)
+
+// geluErfAVX512 sets dst = x·erfc(-x/√2)/2.
+//
+//go:noescape
+func geluErfAVX512(dst *float32, x *float32, n int)
 
 // tanhCapAVX512 sets dst = cap·tanh(x·inverse).
 //

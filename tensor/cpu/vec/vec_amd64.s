@@ -638,6 +638,291 @@ DATA c3fcc422a<>+56(SB)/4, $0x3fcc422a
 DATA c3fcc422a<>+60(SB)/4, $0x3fcc422a
 GLOBL c3fcc422a<>(SB), RODATA|NOPTR, $64
 
+// func geluErfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluErfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+one:
+	CMPQ         DX, $+8
+	JL           one_end
+	VMOVUPS      (CX), Y0
+	VMOVAPS      Y0, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       c80000000<>+0(SB), Y1, Y1
+	VMAXPS       Y0, Y1, Y1
+	VMAXPS       Y0, Y2, Y2
+	VMOVUPS      c41a00000<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMULPS       c3eb504f3<>+0(SB), Y1, Y4
+	VADDPS       c3f800000<>+0(SB), Y4, Y4
+	VMOVUPS      c3f800000<>+0(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      c3e2ef945<>+0(SB), Y4
+	VFMADD213PS  cbf527892<>+0(SB), Y3, Y4
+	VFMADD213PS  c3fbe87b0<>+0(SB), Y3, Y4
+	VFMADD213PS  cbf914e5d<>+0(SB), Y3, Y4
+	VFMADD213PS  c3e8ec7cc<>+0(SB), Y3, Y4
+	VFMADD213PS  cbe3ec24c<>+0(SB), Y3, Y4
+	VFMADD213PS  c3dc636c9<>+0(SB), Y3, Y4
+	VFMADD213PS  c3ebf88fb<>+0(SB), Y3, Y4
+	VFMADD213PS  c3f8000c7<>+0(SB), Y3, Y4
+	VFMADD213PS  cbfa1fc4e<>+0(SB), Y3, Y4
+	VMULPS       Y1, Y1, Y0
+	VFNMADD231PS c3f000000<>+0(SB), Y0, Y4
+	VMOVUPS      cc2aea8f6<>+0(SB), Y6
+	VCMPPS       $0x1a, Y4, Y6, Y6
+	VMOVUPS      cc2aea8f6<>+0(SB), Y0
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      c42b0bd71<>+0(SB), Y0
+	VMINPS       Y4, Y0, Y4
+	VMULPS       c3fb8aa3b<>+0(SB), Y4, Y0
+	VROUNDPS     $0x08, Y0, Y0
+	VFNMADD231PS c3f318000<>+0(SB), Y0, Y4
+	VFNMADD231PS cb95e8083<>+0(SB), Y0, Y4
+	VMOVUPS      c39506967<>+0(SB), Y5
+	VFMADD213PS  c3ab743ce<>+0(SB), Y4, Y5
+	VFMADD213PS  c3c088908<>+0(SB), Y4, Y5
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y4, Y5
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y4, Y5
+	VFMADD213PS  c3f000000<>+0(SB), Y4, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y4, Y5
+	VFMADD213PS  c3f800000<>+0(SB), Y4, Y5
+	VCVTPS2DQ    Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VPADDD       Y0, Y5, Y4
+	VANDPS       Y6, Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VFNMADD231PS c3f000000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	JMP          one
+
+one_end:
+	VZEROUPPER
+	RET
+
+DATA c41a00000<>+0(SB)/4, $0x41a00000
+DATA c41a00000<>+4(SB)/4, $0x41a00000
+DATA c41a00000<>+8(SB)/4, $0x41a00000
+DATA c41a00000<>+12(SB)/4, $0x41a00000
+DATA c41a00000<>+16(SB)/4, $0x41a00000
+DATA c41a00000<>+20(SB)/4, $0x41a00000
+DATA c41a00000<>+24(SB)/4, $0x41a00000
+DATA c41a00000<>+28(SB)/4, $0x41a00000
+DATA c41a00000<>+32(SB)/4, $0x41a00000
+DATA c41a00000<>+36(SB)/4, $0x41a00000
+DATA c41a00000<>+40(SB)/4, $0x41a00000
+DATA c41a00000<>+44(SB)/4, $0x41a00000
+DATA c41a00000<>+48(SB)/4, $0x41a00000
+DATA c41a00000<>+52(SB)/4, $0x41a00000
+DATA c41a00000<>+56(SB)/4, $0x41a00000
+DATA c41a00000<>+60(SB)/4, $0x41a00000
+GLOBL c41a00000<>(SB), RODATA|NOPTR, $64
+
+DATA c3eb504f3<>+0(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+4(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+8(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+12(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+16(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+20(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+24(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+28(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+32(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+36(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+40(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+44(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+48(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+52(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+56(SB)/4, $0x3eb504f3
+DATA c3eb504f3<>+60(SB)/4, $0x3eb504f3
+GLOBL c3eb504f3<>(SB), RODATA|NOPTR, $64
+
+DATA c3e2ef945<>+0(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+4(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+8(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+12(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+16(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+20(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+24(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+28(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+32(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+36(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+40(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+44(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+48(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+52(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+56(SB)/4, $0x3e2ef945
+DATA c3e2ef945<>+60(SB)/4, $0x3e2ef945
+GLOBL c3e2ef945<>(SB), RODATA|NOPTR, $64
+
+DATA cbf527892<>+0(SB)/4, $0xbf527892
+DATA cbf527892<>+4(SB)/4, $0xbf527892
+DATA cbf527892<>+8(SB)/4, $0xbf527892
+DATA cbf527892<>+12(SB)/4, $0xbf527892
+DATA cbf527892<>+16(SB)/4, $0xbf527892
+DATA cbf527892<>+20(SB)/4, $0xbf527892
+DATA cbf527892<>+24(SB)/4, $0xbf527892
+DATA cbf527892<>+28(SB)/4, $0xbf527892
+DATA cbf527892<>+32(SB)/4, $0xbf527892
+DATA cbf527892<>+36(SB)/4, $0xbf527892
+DATA cbf527892<>+40(SB)/4, $0xbf527892
+DATA cbf527892<>+44(SB)/4, $0xbf527892
+DATA cbf527892<>+48(SB)/4, $0xbf527892
+DATA cbf527892<>+52(SB)/4, $0xbf527892
+DATA cbf527892<>+56(SB)/4, $0xbf527892
+DATA cbf527892<>+60(SB)/4, $0xbf527892
+GLOBL cbf527892<>(SB), RODATA|NOPTR, $64
+
+DATA c3fbe87b0<>+0(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+4(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+8(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+12(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+16(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+20(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+24(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+28(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+32(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+36(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+40(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+44(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+48(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+52(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+56(SB)/4, $0x3fbe87b0
+DATA c3fbe87b0<>+60(SB)/4, $0x3fbe87b0
+GLOBL c3fbe87b0<>(SB), RODATA|NOPTR, $64
+
+DATA cbf914e5d<>+0(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+4(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+8(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+12(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+16(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+20(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+24(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+28(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+32(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+36(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+40(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+44(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+48(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+52(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+56(SB)/4, $0xbf914e5d
+DATA cbf914e5d<>+60(SB)/4, $0xbf914e5d
+GLOBL cbf914e5d<>(SB), RODATA|NOPTR, $64
+
+DATA c3e8ec7cc<>+0(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+4(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+8(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+12(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+16(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+20(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+24(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+28(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+32(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+36(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+40(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+44(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+48(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+52(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+56(SB)/4, $0x3e8ec7cc
+DATA c3e8ec7cc<>+60(SB)/4, $0x3e8ec7cc
+GLOBL c3e8ec7cc<>(SB), RODATA|NOPTR, $64
+
+DATA cbe3ec24c<>+0(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+4(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+8(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+12(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+16(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+20(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+24(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+28(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+32(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+36(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+40(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+44(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+48(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+52(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+56(SB)/4, $0xbe3ec24c
+DATA cbe3ec24c<>+60(SB)/4, $0xbe3ec24c
+GLOBL cbe3ec24c<>(SB), RODATA|NOPTR, $64
+
+DATA c3dc636c9<>+0(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+4(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+8(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+12(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+16(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+20(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+24(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+28(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+32(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+36(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+40(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+44(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+48(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+52(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+56(SB)/4, $0x3dc636c9
+DATA c3dc636c9<>+60(SB)/4, $0x3dc636c9
+GLOBL c3dc636c9<>(SB), RODATA|NOPTR, $64
+
+DATA c3ebf88fb<>+0(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+4(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+8(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+12(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+16(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+20(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+24(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+28(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+32(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+36(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+40(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+44(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+48(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+52(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+56(SB)/4, $0x3ebf88fb
+DATA c3ebf88fb<>+60(SB)/4, $0x3ebf88fb
+GLOBL c3ebf88fb<>(SB), RODATA|NOPTR, $64
+
+DATA c3f8000c7<>+0(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+4(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+8(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+12(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+16(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+20(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+24(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+28(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+32(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+36(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+40(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+44(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+48(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+52(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+56(SB)/4, $0x3f8000c7
+DATA c3f8000c7<>+60(SB)/4, $0x3f8000c7
+GLOBL c3f8000c7<>(SB), RODATA|NOPTR, $64
+
+DATA cbfa1fc4e<>+0(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+4(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+8(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+12(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+16(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+20(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+24(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+28(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+32(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+36(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+40(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+44(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+48(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+52(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+56(SB)/4, $0xbfa1fc4e
+DATA cbfa1fc4e<>+60(SB)/4, $0xbfa1fc4e
+GLOBL cbfa1fc4e<>(SB), RODATA|NOPTR, $64
+
 // func tanhCapAVX2(dst *float32, x *float32, n int, cap float32, inverse float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·tanhCapAVX2(SB), NOSPLIT, $0-32
@@ -2998,6 +3283,70 @@ one:
 	ADDQ         $+64, DX
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
+	JMP          one
+
+one_end:
+	VZEROUPPER
+	RET
+
+// func geluErfAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·geluErfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+one:
+	CMPQ         DX, $+16
+	JL           one_end
+	VMOVUPS      (CX), Z0
+	VMOVAPS      Z0, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       c80000000<>+0(SB), Z1, Z1
+	VMAXPS       Z0, Z1, Z1
+	VMAXPS       Z0, Z2, Z2
+	VMOVUPS      c41a00000<>+0(SB), Z3
+	VMINPS       Z1, Z3, Z1
+	VMULPS       c3eb504f3<>+0(SB), Z1, Z4
+	VADDPS       c3f800000<>+0(SB), Z4, Z4
+	VMOVUPS      c3f800000<>+0(SB), Z3
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      c3e2ef945<>+0(SB), Z4
+	VFMADD213PS  cbf527892<>+0(SB), Z3, Z4
+	VFMADD213PS  c3fbe87b0<>+0(SB), Z3, Z4
+	VFMADD213PS  cbf914e5d<>+0(SB), Z3, Z4
+	VFMADD213PS  c3e8ec7cc<>+0(SB), Z3, Z4
+	VFMADD213PS  cbe3ec24c<>+0(SB), Z3, Z4
+	VFMADD213PS  c3dc636c9<>+0(SB), Z3, Z4
+	VFMADD213PS  c3ebf88fb<>+0(SB), Z3, Z4
+	VFMADD213PS  c3f8000c7<>+0(SB), Z3, Z4
+	VFMADD213PS  cbfa1fc4e<>+0(SB), Z3, Z4
+	VMULPS       Z1, Z1, Z0
+	VFNMADD231PS c3f000000<>+0(SB), Z0, Z4
+	VMOVUPS      cc2dc0000<>+0(SB), Z0
+	VMAXPS       Z4, Z0, Z4
+	VMOVUPS      c42b20000<>+0(SB), Z0
+	VMINPS       Z4, Z0, Z4
+	VMULPS       c3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS  $0x08, Z0, Z0
+	VFNMADD231PS c3f318000<>+0(SB), Z0, Z4
+	VFNMADD231PS cb95e8083<>+0(SB), Z0, Z4
+	VMOVUPS      c39506967<>+0(SB), Z5
+	VFMADD213PS  c3ab743ce<>+0(SB), Z4, Z5
+	VFMADD213PS  c3c088908<>+0(SB), Z4, Z5
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Z4, Z5
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Z4, Z5
+	VFMADD213PS  c3f000000<>+0(SB), Z4, Z5
+	VFMADD213PS  c3f800000<>+0(SB), Z4, Z5
+	VFMADD213PS  c3f800000<>+0(SB), Z4, Z5
+	VSCALEFPS    Z0, Z5, Z4
+	VMULPS       Z3, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VFNMADD231PS c3f000000<>+0(SB), Z4, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
 	JMP          one
 
 one_end:

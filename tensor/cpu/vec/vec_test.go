@@ -59,6 +59,8 @@ func TestElementwise(t *testing.T) {
 			within(t, "silu", dst, func(i int) float64 { return f64(a, i) * Sigmoid(f64(a, i)) * f64(b, i) }, 1e-6, 1e-30)
 			GELUMul(dst, a, b)
 			within(t, "gelu", dst, func(i int) float64 { return GELU(f64(a, i)) * f64(b, i) }, 1e-5, 1e-12)
+			GELUErfs(dst, a)
+			within(t, "geluErf", dst, func(i int) float64 { return GELUErf(f64(a, i)) }, 2e-6, 1e-12)
 			TanhCap(dst, a, 30)
 			within(t, "tanhCap", dst, func(i int) float64 { return 30 * math.Tanh(f64(a, i)/30) }, 1e-6, 0)
 			sum, top := 0.0, math.Inf(-1)
@@ -76,6 +78,35 @@ func TestElementwise(t *testing.T) {
 			}
 			within(t, "expSum", []float32{ExpSum(dst, a, 1)}, func(int) float64 { return total }, 1e-6, 0)
 			within(t, "exp", dst, func(i int) float64 { return math.Exp(f64(a, i) - 1) }, 1e-6, 0)
+		}
+	})
+}
+
+// TestGELUErf walks through all sizes of number: small ones, the far ends, and
+// what is none.
+func TestGELUErf(t *testing.T) {
+	each(t, func(t *testing.T, _ loops) {
+		x, dst := make([]float32, 1<<16), make([]float32, 1<<16)
+		for i := range x {
+			x[i] = 13 * (float32(i)/(1<<15) - 1)
+		}
+		GELUErfs(dst, x)
+		within(t, "geluErf", dst, func(i int) float64 { return GELUErf(float64(x[i])) }, 1e-5, 1e-36)
+		for i, v := range []float32{0, 1e-30, -1e-30, 100, -100, 1e30, -1e30, float32(math.Inf(1)), float32(math.NaN())} {
+			x, want := []float32{15: v}, float64(v)
+			if v < 0 {
+				want = 0
+			}
+			if i == 1 || i == 2 {
+				want = float64(v) / 2
+			}
+			for i := range x {
+				x[i] = v
+			}
+			GELUErfs(x, x)
+			if got := float64(x[0]); math.Abs(got-want) > 1e-6*math.Abs(want) || (got != got) != (want != want) {
+				t.Errorf("gelu(%v) = %v, want %v", v, got, want)
+			}
 		}
 	})
 }

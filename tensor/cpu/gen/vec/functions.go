@@ -102,6 +102,8 @@ func (s isa) functions() {
 		VMULPS(v, x, x)
 	})
 
+	s.geluErf()
+
 	s.routine("tanhCap", "dst, x *float32, n int, cap, inverse float32", "sets dst = cap·tanh(x·inverse).")
 	dst, x, n, limit, inverse := ptr("dst"), ptr("x"), ptr("n"), s.param("cap"), s.param("inverse")
 	loop("one", n, s.lanes, func() {
@@ -228,4 +230,40 @@ func (s isa) reference(top VecVirtual) VecVirtual {
 	VCMPPS(Imm(4), constant(math.Inf(-1)), top, ref)
 	VANDPS(top, ref, ref)
 	return ref
+}
+
+// geluErf is max(x, 0) - |x|·erfc(|x|/√2)/2, where the complement of the error
+// function is Chebyshev's fit to 1.2e-7 of its value (Press et al., Numerical
+// Recipes, erfcc): erfc(z) = t·exp(-z²+P(t)), t = 1/(1+z/2).
+func (s isa) geluErf() {
+	s.routine("geluErf", "dst, x *float32, n int", "sets dst = x·erfc(-x/√2)/2.")
+	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
+	loop("one", n, s.lanes, func() {
+		v := s.load(at(x, 0))
+		z, r, t, p := s.copy(v), s.zero(), s.vec(), s.vec()
+		s.negate(z)
+		VMAXPS(v, z, z)
+		VMAXPS(v, r, r)
+		VMOVUPS(constant(20), t) // beyond, erfc is 0
+		VMINPS(z, t, z)
+		VMULPS(constant(0.5*math.Sqrt2/2), z, p)
+		VADDPS(constant(1), p, p)
+		VMOVUPS(constant(1), t)
+		VDIVPS(p, t, t)
+		VMOVUPS(constant(0.17087277), p)
+		for _, c := range []float64{-0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223} {
+			VFMADD213PS(constant(c), t, p)
+		}
+		VMULPS(z, z, v)
+		VFNMADD231PS(constant(0.5), v, p)
+		s.exp(p)
+		VMULPS(t, p, p)
+		VMULPS(z, p, p)
+		VFNMADD231PS(constant(0.5), p, r)
+		VMOVUPS(r, at(dst, 0))
+		ADDQ(I32(s.bytes()), x)
+		ADDQ(I32(s.bytes()), dst)
+	})
+	VZEROUPPER()
+	RET()
 }
