@@ -234,6 +234,45 @@ func readDeepSeek(p *Parser) (int, []ToolCall, verdict) {
 	return end + len(last), []ToolCall{{Name: name, Arguments: rest}}, yes
 }
 
+// readFunction reads <function=NAME>{…}</function>, which Llama 3.1 writes
+// where its makers' prompt for tools of one's own is used.
+func readFunction(p *Parser) (int, []ToolCall, verdict) {
+	head := p.buf[:min(len(p.buf), 160)]
+	open := bytes.IndexByte(head, '>')
+	if open < 0 {
+		return 0, nil, longer(len(head) < 160)
+	}
+	c := ToolCall{Name: string(head[len(p.form.open):open])}
+	from := open + 1 + blanks(p.buf[open+1:])
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	c.Arguments = string(p.buf[from:end])
+	if !callName.MatchString(c.Name) || !strings.HasPrefix(c.Arguments, "{") || !json.Valid([]byte(c.Arguments)) {
+		return 0, nil, wrong
+	}
+	end, v = p.closing(end, "</function>")
+	return end, []ToolCall{c}, v
+}
+
+// readPhi reads <|tool_call|>[{"name": …, "arguments": …}]<|/tool_call|>, as
+// Phi-4-mini writes it, and Granite without the end.
+func readPhi(p *Parser) (int, []ToolCall, verdict) {
+	from := len(p.form.open)
+	from += blanks(p.buf[from:])
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	calls := callsOf(p.buf[from:end], false)
+	if calls == nil {
+		return 0, nil, wrong
+	}
+	end, v = p.closing(end, "<|/tool_call|>")
+	return end, calls, v
+}
+
 // readMarker takes a tag that says nothing.
 func readMarker(p *Parser) (int, []ToolCall, verdict) { return len(p.form.open), nil, yes }
 

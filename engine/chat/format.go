@@ -36,6 +36,8 @@ var (
 	hermesForm   = callForm{"<tool_call>", readHermes, []string{"</tool_call>"}}
 	mistralForm  = callForm{"[TOOL_CALLS]", readMistral, []string{"[ARGS]", "[CALL_ID]"}}
 	pythonForm   = callForm{"<|python_tag|>", readPython, nil}
+	functionForm = callForm{"<function=", readFunction, nil}
+	phiForm      = callForm{"<|tool_call|>", readPhi, []string{"<|/tool_call|>"}}
 	deepseekForm = callForm{"<｜tool▁call▁begin｜>", readDeepSeek, []string{"<｜tool▁sep｜>", "<｜tool▁call▁end｜>"}}
 	deepseekList = []callForm{
 		{"<｜tool▁calls▁begin｜>", readMarker, nil},
@@ -53,7 +55,10 @@ func formatOf(source string) format {
 		f.calls = append(f.calls, mistralForm)
 	}
 	if has("<|python_tag|>") || has("<|start_header_id|>") {
-		f.calls = append(f.calls, pythonForm)
+		f.calls = append(f.calls, pythonForm, functionForm)
+	}
+	if has(phiForm.open) {
+		f.calls = append(f.calls, phiForm)
 	}
 	if has(deepseekForm.open) {
 		f.calls = append(f.calls, deepseekForm, deepseekList[0], deepseekList[1])
