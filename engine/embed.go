@@ -60,11 +60,12 @@ type EmbedOptions struct {
 // An Embedder turns texts into vectors whose cosines say how alike the texts
 // are. Encoders (BERT) take several texts at a time through the model; other
 // models give the vectors that they would choose the next token by, one text
-// after the other. One goroutine uses an Embedder; those of one model are
-// independent.
+// after the other. Goroutines may share an Embedder: one call computes at a
+// time.
 type Embedder struct {
 	m       *Model
-	s       *Session // working memory; of an encoder no text is ever in it
+	turn    chan struct{} // holds something while a call computes
+	s       *Session      // working memory; of an encoder no text is ever in it
 	o       EmbedOptions
 	pooling Pooling
 	rows    []float32 // hidden states on the host
@@ -79,15 +80,19 @@ func (m *Model) NewEmbedder(o EmbedOptions) (*Embedder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedder{m: m, s: s, o: o, pooling: o.Pooling}
+	e := &Embedder{m: m, turn: make(chan struct{}, 1), s: s, o: o, pooling: o.Pooling}
 	if e.pooling == 0 {
 		e.pooling = m.net.pooling
 	}
 	return e, nil
 }
 
-// Close gives back the working memory.
-func (e *Embedder) Close() error { return e.s.Close() }
+// Close gives back the working memory, once a call that computes has ended.
+func (e *Embedder) Close() error {
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	return e.s.Close()
+}
 
 // Pooling is how vectors are made.
 func (e *Embedder) Pooling() Pooling { return e.pooling }
@@ -116,6 +121,12 @@ func (e *Embedder) tokens(text string) []int32 {
 // EmbedTokens is Embed for texts that are tokens already, with those that the
 // model wants at both ends. It does not change them.
 func (e *Embedder) EmbedTokens(ctx context.Context, texts [][]int32) (vectors [][]float32, tokens int, err error) {
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return nil, 0, fmt.Errorf("engine: embed: %w", context.Cause(ctx))
+	}
 	texts, err = e.fit(texts)
 	if err != nil {
 		return nil, 0, err

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/tensor"
@@ -299,6 +301,47 @@ func TestEmbedMistakes(t *testing.T) {
 	if _, _, err := e.Embed(t.Context(), []string{"cat"}); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("closed: %v", err)
 	}
+}
+
+// TestEmbedShared: goroutines that share an Embedder get the vectors that each
+// would get alone, and one that waits can be called off.
+func TestEmbedShared(t *testing.T) {
+	for _, load := range []func() *Model{
+		func() *Model { g := readEncoding(t, "bert-mean"); return g.load(t, Options{}) },
+		func() *Model { g := readGolden(t, "llama"); return g.load(t, Options{}) },
+	} {
+		e := newEmbedder(t, load(), EmbedOptions{})
+		texts := [][]int32{{2, 7, 3}, {2, 8, 9, 10, 3}, {2, 11, 3}, {2, 3}}
+		want, _, err := e.EmbedTokens(t.Context(), texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				got, _, err := e.EmbedTokens(t.Context(), texts[i%4:i%4+1])
+				if err != nil || apart(got[0], float64s(want[i%4])) > 1e-6 {
+					t.Errorf("text %d: %v beside others, %v alone, %v", i%4, got, want[i%4], err)
+				}
+			})
+		}
+		all.Wait()
+		e.turn <- struct{}{} // another call
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, _, err := e.EmbedTokens(ctx, texts); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("called off while it waits: %v", err)
+		}
+		cancel()
+		<-e.turn
+	}
+}
+
+func float64s(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
 }
 
 // TestEmbedNotFinite: a damaged weight is an error, not a vector of NaN.

@@ -35,3 +35,30 @@ func Example() {
 	fmt.Println(len(text) > 0, stats.NewTokens, stats.StopReason)
 	// Output: true 8 length
 }
+
+func ExampleEmbedder() {
+	ctx := context.Background()
+	m, err := engine.Load(ctx, "testdata/encoders/bert-mean.gguf", engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	e, err := m.NewEmbedder(engine.EmbedOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+
+	v, tokens, err := e.Embed(ctx, []string{"A cat.", "a CAT.", "war and peace"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	cosine := func(a, b []float32) (sum float32) {
+		for i := range a {
+			sum += a[i] * b[i] // their lengths are 1
+		}
+		return sum
+	}
+	fmt.Printf("%d tokens, %s pooling, %d numbers: %.2f and %.2f\n", tokens, e.Pooling(), e.Dim(), cosine(v[0], v[1]), cosine(v[0], v[2]))
+	// Output: 15 tokens, mean pooling, 32 numbers: 1.00 and 0.80
+}
