@@ -85,8 +85,8 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 
 func (m *Model) fillIn(o *BatcherOptions) error {
 	switch {
-	case o.Texts < 0 || o.Texts > maxTexts:
-		return fmt.Errorf("engine: new batcher: %d texts: want 1 to %d, or 0 for the default", o.Texts, maxTexts)
+	case o.Texts < 0 || o.Texts > MaxTexts:
+		return fmt.Errorf("engine: new batcher: %d texts: want 1 to %d, or 0 for the default", o.Texts, MaxTexts)
 	case o.Context < 0 || o.Context > m.net.context:
 		return fmt.Errorf("engine: new batcher: context %d: want 1 to %d tokens, which the model was loaded for, or 0 for that", o.Context, m.net.context)
 	case o.Batch < 0:

@@ -6,9 +6,9 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// maxTexts is how many texts go together at most: as many rows as devices
+// MaxTexts is how many texts a Batcher continues at most: as many rows as devices
 // compute as few (tensor.AlikeFew).
-const maxTexts = 64
+const MaxTexts = 64
 
 // batcherStages are the parts of the model on their devices, with the caches
 // of all texts, and what follows the last layer.

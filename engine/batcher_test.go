@@ -234,7 +234,7 @@ func TestBatcherErrors(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	for _, o := range []BatcherOptions{{Texts: -1}, {Texts: maxTexts + 1}, {Context: -1}, {Context: 513}, {Batch: -1}} {
+	for _, o := range []BatcherOptions{{Texts: -1}, {Texts: MaxTexts + 1}, {Context: -1}, {Context: 513}, {Batch: -1}} {
 		if _, err := m.NewBatcher(o); err == nil {
 			t.Errorf("%+v: no error", o)
 		}

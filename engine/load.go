@@ -122,8 +122,8 @@ func (o *Options) defaults() error {
 	if o.Context < 0 || o.Context > maxContext {
 		return fmt.Errorf("engine: context %d: want 1 to %d tokens, or 0 for the default", o.Context, maxContext)
 	}
-	if o.Texts < 0 || o.Texts > maxTexts {
-		return fmt.Errorf("engine: %d texts: want 1 to %d, or 0 for sessions of one", o.Texts, maxTexts)
+	if o.Texts < 0 || o.Texts > MaxTexts {
+		return fmt.Errorf("engine: %d texts: want 1 to %d, or 0 for sessions of one", o.Texts, MaxTexts)
 	}
 	if o.Batch < 0 {
 		return fmt.Errorf("engine: batch %d: want 1 or more tokens, or 0 for %d", o.Batch, defaultBatch)

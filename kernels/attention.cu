@@ -6,7 +6,9 @@
 // that the heads of a group share keys and values. A warp has 16 rows; tiles of
 // 64 keys (32 of heads of 256) pass by, and those that no row sees are left out.
 // While a tile of keys is at work its values are on the way, and the other way
-// round. Positions need not be in order: every row has its own limits.
+// round. Positions need not be in order: every row has its own limits. Rows of
+// several sequences (attention_seq) are taken a run of one after the other; a
+// row's result is the same in every tile.
 //
 // Bound by operations: 4·dim for a query head and key, on tensor cores. Shared
 // memory: a tile of keys and one of values; queries, too, for heads of 256.
@@ -14,12 +16,14 @@
 
 struct AttentionArgs {
 	const float *q; // (n, heads, dim)
-	char *k, *v;    // caches (rows, kv_heads·dim)
+	char *k, *v;    // caches (seqs·rows, kv_heads·dim)
 	const int32_t *pos;
+	const int32_t *seq; // (n): attention_seq; may be null there
 	float *dst;
 	uint64_t fault;
-	int32_t n, heads, kv_heads, group, rows, window;
+	int32_t n, heads, kv_heads, group, seqs, rows, window;
 	float scale, softcap;
+	int32_t pad;
 };
 
 const int TILE = 64; // rows
@@ -33,10 +37,18 @@ template <int DIM> DEVICE int where(int row, int column) {
 template <int DIM> DEVICE constexpr int tile_bytes(int rows) { return rows * (DIM % 64 == 0 ? DIM : DIM + 8) * 2; }
 template <int DIM> DEVICE constexpr int tile_keys() { return DIM > 128 ? 32 : 64; }
 
+// A Run is the queries [begin, end) of a block's tile that are of one sequence.
+struct Run {
+	int begin, end, latest;
+	Sequence sequence;
+};
+
 // A Reach is the part of a cache that a block reads: positions up to `last`,
-// position p in row p-turn, or p-turn-rows; numbers 8·first on of 8·cols.
+// position p in row p-turn, or p-turn-rows; numbers 8·first on of 8·cols. Of a
+// sequence positions from `start`, and where scales are: cache_scale's total.
 struct Reach {
-	int cols, first, rows, turn, last;
+	int cols, first, rows, turn, last, start;
+	int64_t total;
 };
 
 // place_of is the number of a cache that piece i of a thread begins with, and
@@ -45,40 +57,42 @@ struct Place {
 	uint64_t number;
 	int to;
 };
-template <int DIM> DEVICE Place place_of(const Reach &r, int position, int i) {
-	int at = threadIdx.x + 128 * i, key = at / (DIM / 8), column = at % (DIM / 8), row = min(position + key, r.last) - r.turn;
+template <int DIM, bool SEQ> DEVICE Place place_of(const Reach &r, int position, int i) {
+	int at = threadIdx.x + 128 * i, key = at / (DIM / 8), column = at % (DIM / 8), row = min(position + key, r.last);
+	if (SEQ) row = max(row, r.start);
+	row -= r.turn;
 	if (row >= r.rows) row -= r.rows;
 	return {(uint64_t)((uint32_t)row * r.cols + r.first + column) * 8, where<DIM>(key, column)};
 }
 
 // bring copies the keys from a position on to shared memory, as f16; as they
 // are, or through registers, half at a time where heads of 256 need them.
-template <int DIM, int TYPE> DEVICE void bring_async(char *tile, char *cache, const Reach &r, int position) {
+template <int DIM, int TYPE, bool SEQ> DEVICE void bring_async(char *tile, char *cache, const Reach &r, int position) {
 #pragma unroll
 	for (int i = 0; i < tile_keys<DIM>() * DIM / 8 / 128; i++) {
-		Place p = place_of<DIM>(r, position, i);
+		Place p = place_of<DIM, SEQ>(r, position, i);
 		cp_async16(tile + p.to, cache_at<TYPE>(cache, p.number));
 	}
 }
-template <int DIM, int TYPE> DEVICE void bring_through(char *tile, char *cache, const Reach &r, int position) {
+template <int DIM, int TYPE, bool SEQ> DEVICE void bring_through(char *tile, char *cache, const Reach &r, int position) {
 	const int turns = DIM > 128 ? 2 : 1, n = tile_keys<DIM>() * DIM / 8 / 128 / turns;
 #pragma unroll 1
 	for (int turn = 0; turn < turns; turn++) {
 		Piece<TYPE, 8> piece[n];
 #pragma unroll
 		for (int i = 0; i < n; i++) {
-			Place p = place_of<DIM>(r, position, turn * n + i);
-			fetch(piece[i], cache_at<TYPE>(cache, p.number), cache_scale(cache, p.number, (int64_t)r.rows * r.cols * 8));
+			Place p = place_of<DIM, SEQ>(r, position, turn * n + i);
+			fetch(piece[i], cache_at<TYPE>(cache, p.number), cache_scale(cache, p.number, SEQ ? r.total : (int64_t)r.rows * r.cols * 8));
 		}
 #pragma unroll
 		for (int i = 0; i < n; i++)
-			*(uint4 *)(tile + place_of<DIM>(r, position, turn * n + i).to) =
+			*(uint4 *)(tile + place_of<DIM, SEQ>(r, position, turn * n + i).to) =
 				make_uint4(word(piece[i], 0), word(piece[i], 1), word(piece[i], 2), word(piece[i], 3));
 	}
 }
-template <int DIM, int TYPE> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
-	if (async_copies && TYPE == CACHE_F16) bring_async<DIM, TYPE>(tile, cache, r, position);
-	else bring_through<DIM, TYPE>(tile, cache, r, position);
+template <int DIM, int TYPE, bool SEQ> DEVICE void bring(char *tile, char *cache, const Reach &r, int position) {
+	if (async_copies && TYPE == CACHE_F16) bring_async<DIM, TYPE, SEQ>(tile, cache, r, position);
+	else bring_through<DIM, TYPE, SEQ>(tile, cache, r, position);
 }
 
 // put_queries writes a warp's 16 rows to shared memory as f16, each scaled by a
@@ -120,7 +134,8 @@ template <int DIM> DEVICE void put_queries(const AttentionArgs &a, char *tile, i
 	}
 }
 
-template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
+// attend is the attention of a run, with SEQ; without, of all queries.
+template <int DIM, int TYPE, bool SEQ> DEVICE void attend(const AttentionArgs &a, const Run &run, char *cache_k, char *cache_v) {
 	const int KEYS = tile_keys<DIM>();
 	const bool roomy = DIM <= 128; // queries fit into registers
 	char *keys = dynamic_shared(), *values = keys + tile_bytes<DIM>(KEYS), *queries = roomy ? keys : values + tile_bytes<DIM>(KEYS);
@@ -129,13 +144,15 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 
 	// What the rows see, [from, to), and the block and the warp in all.
 	int *memory = (int *)keys;
-	int latest = latest_of(a.pos, a.n, a.fault, memory), from[2], to[2];
+	int from[2], to[2];
 	int lo = 0x7fffffff, hi = 0, late = 0, early = 0x7fffffff;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		int r = first + g + 8 * i;
-		Sight s = sight_of(a.pos[min(r, rows - 1) / a.group], latest, a.rows, a.window);
+		int r = first + g + 8 * i, query = min(r, rows - 1) / a.group;
+		Sight s = {0, 0};
+		if (!SEQ || run.sequence.number >= 0) s = sight_of(a.pos[query], run.latest, a.rows, a.window);
 		from[i] = s.from, to[i] = s.to;
+		if (SEQ && (query < run.begin || query >= run.end)) continue;
 		lo = min(lo, s.from), hi = max(hi, s.to), late = max(late, s.from), early = min(early, s.to);
 	}
 	for (int i = 4; i < 32; i *= 2) {
@@ -148,6 +165,8 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 	__syncthreads();
 	for (int i = 0; i < 4; i++) lo = min(lo, memory[i]), hi = max(hi, memory[4 + i]);
 	__syncthreads();
+	int start = lo; // tiles of keys end at the same positions for all runs
+	if (SEQ) lo = lo / KEYS * KEYS;
 
 	float factor[2];
 	put_queries<DIM>(a, queries, kv, first, rows, factor);
@@ -161,13 +180,13 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 	}
 	__syncthreads();
 
-	Reach reach = {a.kv_heads * (DIM / 8), kv * (DIM / 8), a.rows, hi <= a.rows ? 0 : lo / a.rows * a.rows, max(hi - 1, lo)};
+	Reach reach = {a.kv_heads * (DIM / 8), kv * (DIM / 8), a.rows, hi <= a.rows ? 0 : start / a.rows * a.rows, max(hi - 1, start), start, scales_of(run.sequence, a.kv_heads * DIM)};
 	float sum[DIM / 8][4] = {}, top[2] = {lowest, lowest}, total[2] = {};
-	if (lo < hi) bring<DIM, TYPE>(keys, a.k, reach, lo);
+	if (lo < hi) bring<DIM, TYPE, SEQ>(keys, cache_k, reach, lo);
 	cp_async_commit();
 	for (int position = lo; position < hi; position += KEYS) {
 		bool seen = position < own_hi && position + KEYS > own_lo;
-		bring<DIM, TYPE>(values, a.v, reach, position);
+		bring<DIM, TYPE, SEQ>(values, cache_v, reach, position);
 		cp_async_commit();
 		cp_async_wait<1>();
 		__syncthreads();
@@ -187,7 +206,7 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 			}
 		}
 		__syncthreads();
-		if (position + KEYS < hi) bring<DIM, TYPE>(keys, a.k, reach, position + KEYS);
+		if (position + KEYS < hi) bring<DIM, TYPE, SEQ>(keys, cache_k, reach, position + KEYS);
 		cp_async_commit();
 
 		if (seen) {
@@ -243,7 +262,7 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 		total[i] += __shfl_xor_sync(full_warp, total[i], 1);
 		total[i] += __shfl_xor_sync(full_warp, total[i], 2);
 		int r = first + g + 8 * i, query = r / a.group;
-		if (r >= rows) continue;
+		if (r >= rows || SEQ && (query < run.begin || query >= run.end)) continue;
 		float inverse = total[i] > 0 ? 1 / total[i] : 0; // nothing was seen: zeros
 		float *dst = a.dst + ((int64_t)query * a.heads + kv * a.group + r - query * a.group) * DIM + 2 * t;
 #pragma unroll
@@ -251,7 +270,26 @@ template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
 	}
 }
 
-#define ATTENTION(dim, name, type) KERNEL(attention_##name##_##dim, AttentionArgs, 128, 1) { attention<dim, type>(a); }
+template <int DIM, int TYPE> DEVICE void attention(const AttentionArgs &a) {
+	int latest = latest_of(a.pos, a.n, a.fault, (int *)dynamic_shared());
+	attend<DIM, TYPE, false>(a, {0, a.n, latest, {}}, a.k, a.v);
+}
+
+// attention_seq takes the queries of a tile run by run.
+template <int DIM, int TYPE> DEVICE void attention_seq(const AttentionArgs &a) {
+	int cols = a.kv_heads * DIM, first = (gridDim.x - 1 - blockIdx.x) * TILE, last = min(first + TILE, a.n * a.group) - 1;
+	for (int begin = first / a.group, end; begin <= last / a.group; begin = end) {
+		Sequence s = sequence_of(a.seq, begin, a.seqs, a.rows, cols, a.fault);
+		for (end = begin + 1; end <= last / a.group && (!a.seq || a.seq[end] == a.seq[begin]); end++) {}
+		__syncthreads();
+		int latest = latest_of(a.pos, a.n, a.fault, (int *)dynamic_shared(), a.seq, s.number);
+		attend<DIM, TYPE, true>(a, {begin, end, latest, s}, cache_at<TYPE>(a.k, s.base * cols), cache_at<TYPE>(a.v, s.base * cols));
+	}
+}
+
+#define ATTENTION(dim, name, type) \
+	KERNEL(attention_##name##_##dim, AttentionArgs, 128, 1) { attention<dim, type>(a); } \
+	KERNEL(attention_seq_##name##_##dim, AttentionArgs, 128, 1) { attention_seq<dim, type>(a); }
 ATTENTION(64, f16, CACHE_F16)
 ATTENTION(80, f16, CACHE_F16)
 ATTENTION(96, f16, CACHE_F16)

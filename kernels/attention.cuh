@@ -29,12 +29,35 @@ DEVICE Sight sight_of(int pos, int latest, int rows, int window) {
 	return {from, max(pos + 1, from)};
 }
 
-// latest_of is the largest of n positions, for a whole block; negative ones are
-// reported. memory has 32 numbers for it, which are free after the next barrier.
-DEVICE int latest_of(const int32_t *pos, int n, uint64_t fault, int *memory) {
+// A sequence is where its keys are: rows from `base` on of a cache of `total`
+// numbers. number -1 is none.
+struct Sequence {
+	int number;
+	int64_t base, total; // rows; numbers
+};
+
+// sequence_of is that of query i; others than those of the cache are reported.
+DEVICE Sequence sequence_of(const int32_t *seq, int i, int seqs, int rows, int cols, uint64_t fault) {
+	int s = seq ? seq[i] : 0;
+	if (s < -1 || s >= seqs) {
+		report(fault, FAULT_SEQUENCE, s);
+		s = -1;
+	}
+	return {s, s < 0 ? 0 : (int64_t)s * rows, (int64_t)seqs * rows * cols};
+}
+
+// scales_of is `total` for cache_scale of a cache of q8_0 that begins with a
+// sequence's numbers, of rows of cols.
+DEVICE int64_t scales_of(const Sequence &s, int cols) { return s.total - s.base * cols / 16 * 15; }
+
+// latest_of is the largest of n positions, of those of sequence `own` if there
+// is seq, for a whole block; negative ones are reported. memory has 32 numbers
+// for it, which are free after the next barrier.
+DEVICE int latest_of(const int32_t *pos, int n, uint64_t fault, int *memory, const int32_t *seq = nullptr, int own = 0) {
 	int latest = 0;
 	for (int i = threadIdx.x; i < n; i += blockDim.x) {
 		if (pos[i] < 0) report(fault, FAULT_POSITION, pos[i]);
+		if (seq && seq[i] != own) continue;
 		latest = max(latest, pos[i]);
 	}
 	for (int i = 16; i > 0; i /= 2) latest = max(latest, __shfl_xor_sync(full_warp, latest, i));

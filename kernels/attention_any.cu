@@ -9,12 +9,14 @@
 
 struct AttentionAnyArgs {
 	const float *q; // (n, heads, dim)
-	char *k, *v;    // caches (rows, heads/group·dim)
+	char *k, *v;    // caches (seqs·rows, heads/group·dim)
 	const int32_t *pos;
+	const int32_t *seq; // (n), or null
 	float *dst;
 	uint64_t fault;
-	int32_t n, heads, group, dim, rows, window;
+	int32_t n, heads, group, dim, seqs, rows, window;
 	float scale, softcap;
+	int32_t pad;
 };
 
 const int ANY_WARPS = 8, ANY_PARTS = 16; // parts of 32 numbers
@@ -32,8 +34,11 @@ template <int TYPE> DEVICE void attention_any(const AttentionAnyArgs &a) {
 	SHARED float2 best[ANY_WARPS];
 	SHARED float sums[ANY_WARPS][32 * ANY_PARTS];
 	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, query = blockIdx.x / a.heads, head = blockIdx.x - query * a.heads;
-	Sight s = sight_of(a.pos[query], latest_of(a.pos, a.n, a.fault, memory), a.rows, a.window);
-	int64_t cols = (int64_t)(a.heads / a.group) * a.dim, total = a.rows * cols, first = head / a.group * a.dim;
+	int64_t cols = (int64_t)(a.heads / a.group) * a.dim;
+	Sequence own = sequence_of(a.seq, query, a.seqs, a.rows, cols, a.fault);
+	Sight s = sight_of(a.pos[query], latest_of(a.pos, a.n, a.fault, memory, a.seq, own.number), a.rows, a.window);
+	if (own.number < 0) s.to = s.from;
+	int64_t total = own.total, first = own.base * cols + head / a.group * a.dim;
 
 	float q[ANY_PARTS], sum[ANY_PARTS], top = lowest, all = 0, scale = score_factor(a.scale, a.softcap);
 #pragma unroll

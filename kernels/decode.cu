@@ -8,7 +8,8 @@
 
 #define DECODE(dim, name, type) \
 	KERNEL(decode_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type>(a, blockIdx.x, dynamic_shared()); } \
-	KERNEL(decode_many_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type, true>(a, blockIdx.x, dynamic_shared()); }
+	KERNEL(decode_many_##name##_##dim, Decode, DECODE_THREADS, 1) { decode_attention<dim, type, true>(a, blockIdx.x, dynamic_shared()); } \
+	KERNEL(decode_crowd_##name##_##dim, Crowd, DECODE_THREADS, 1) { decode_crowd<dim, type>(a, blockIdx.x, dynamic_shared()); }
 DECODE(64, f16, CACHE_F16)
 DECODE(80, f16, CACHE_F16)
 DECODE(96, f16, CACHE_F16)

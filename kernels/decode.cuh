@@ -54,6 +54,16 @@ struct Decode {
 	int32_t unused;
 };
 
+// A Crowd is the attention of n queries, each of its own sequence or not, that
+// know nothing of each other: `one` is that of the first, over sequence 0.
+struct Crowd {
+	Decode one;
+	const int32_t *seq; // (n), or null: all of sequence 0
+	int32_t n, seqs;
+	int32_t units;      // of a query: one.sets·one.splits
+	int32_t pad;
+};
+
 const int decode_warps = DECODE_THREADS / 32;
 
 // decode_partial is what a unit leaves in partials, in floats.
@@ -201,6 +211,7 @@ template <int DIM, int TYPE> struct Team {
 // rows, positions up to last; position p is at row p-turn, or p-turn-rows.
 struct Span {
 	int cols, first, rows, turn, last;
+	int64_t total; // of a Crowd: for cache_scale
 };
 
 // A Spot is where a position's numbers are in a cache: number `less` of the
@@ -218,9 +229,9 @@ DEVICE int row_of(const Span &s, int position) {
 // spot of a position past the last is that of the last: what is read there gets
 // the weight 0, and has to be finite. Rows and heads begin at multiples of 16
 // numbers, so that 32 bits count as far as caches go.
-template <int TYPE> DEVICE Spot spot(const char *cache, const Span &s, int position, int less) {
+template <int TYPE, bool CROWD> DEVICE Spot spot(const char *cache, const Span &s, int position, int less) {
 	uint32_t at = (uint32_t)row_of(s, min(position, s.last)) * (s.cols / 16) + s.first / 16;
-	return {cache_at<TYPE>(cache_at<TYPE>((char *)cache, less), (uint64_t)at * 16), cache_scale((char *)cache, (uint64_t)at * 16, (int64_t)s.rows * s.cols)};
+	return {cache_at<TYPE>(cache_at<TYPE>((char *)cache, less), (uint64_t)at * 16), cache_scale((char *)cache, (uint64_t)at * 16, CROWD ? s.total : (int64_t)s.rows * s.cols)};
 }
 
 // fetch_strip reads N numbers a lane, from number `first` on.
@@ -244,23 +255,23 @@ template <int DIM, int TYPE> struct Values {
 // value_at is the position of lane's value i in a tile.
 DEVICE int value_at(unsigned thread, int i) { return i / 2 * 8 + thread % 4 * 2 + i % 2; }
 
-template <int DIM, int TYPE> DEVICE void fetch_keys(unsigned thread, Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position, int dim) {
+template <int DIM, int TYPE, bool CROWD> DEVICE void fetch_keys(unsigned thread, Keys<DIM, TYPE> &k, const char *cache, const Span &s, int position, int dim) {
 	const int n = Team<DIM, TYPE>::scored, width = Team<DIM, TYPE>::width;
 	int t = thread % 4, less = dim + 8 * t;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + 8 * i, less);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE, CROWD>(cache, s, position + 8 * i, less);
 #pragma unroll
 	for (int c = 0; c < width / 32; c++) fetch_strip(k.wide[c], at, 32 * c + less, less);
 	if constexpr (width % 32) fetch_strip(k.rest, at, dim + width / 32 * 32 + 4 * t, less);
 }
 
-template <int DIM, int TYPE> DEVICE void fetch_values(unsigned thread, Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
+template <int DIM, int TYPE, bool CROWD> DEVICE void fetch_values(unsigned thread, Values<DIM, TYPE> &v, const char *cache, const Span &s, int position, int dim) {
 	const int n = Team<DIM, TYPE>::keys / 4, dims = Team<DIM, TYPE>::dims;
 	int g = thread % 32 / 4, less = dim + 8 * g;
 	Spot at[n];
 #pragma unroll
-	for (int i = 0; i < n; i++) at[i] = spot<TYPE>(cache, s, position + value_at(thread, i), less);
+	for (int i = 0; i < n; i++) at[i] = spot<TYPE, CROWD>(cache, s, position + value_at(thread, i), less);
 #pragma unroll
 	for (int c = 0; c < dims / 64; c++) fetch_strip(v.wide[c], at, 64 * c + less, less);
 	if constexpr (dims % 64 >= 32) fetch_strip(v.half, at, dim + dims / 64 * 64 + 4 * g, less);
@@ -544,9 +555,11 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head
 // decode_attention computes unit `unit` of sets·splits: a block does it alone,
 // and units of one Decode may run at the same time and in any order. DIM is 64,
 // 80, 96, 112, 128 or 256, TYPE CACHE_F16 or CACHE_Q8_0 (DIM a multiple of 32);
-// MANY allows n > 1. smem is decode_shared bytes, 16-byte aligned; a block
-// calls __syncthreads before the next use of it.
-template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(const Decode &a, int unit, char *smem) {
+// MANY allows n > 1; CROWD is one query of a Crowd, whose sequence has positions
+// up to `latest`. smem is decode_shared bytes, 16-byte aligned; a block calls
+// __syncthreads before the next use of it.
+template <int DIM, int TYPE, bool MANY = false, bool CROWD = false>
+DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0) {
 	unsigned thread = thread_index(); // so that a kernel that calls this in a loop keeps no lane's numbers over the loop
 	typedef Team<DIM, TYPE> T;
 	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
@@ -561,12 +574,17 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
 	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
 	View view;
-	if (!see<MANY>(thread, view, a, first, g, rows)) return;
+	if constexpr (CROWD) {
+		Sight own = sight_of(a.pos[0], latest, a.rows, a.window);
+		view = {own.from, own.to, own.from, own.to};
+	} else if (!see<MANY>(thread, view, a, first, g, rows)) {
+		return;
+	}
 	int splits = splits_of(a, view.hi - view.lo, &each);
 	if (split >= splits) return;
 	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
-	int fresh = a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
-	Span span = {a.kv_heads * DIM, kv * DIM, a.rows, view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, max(fresh >= 0 ? end - 2 : end - 1, view.lo)};
+	int fresh = !CROWD && a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
+	Span span = {a.kv_heads * DIM, kv * DIM, a.rows, view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, max(fresh >= 0 ? end - 2 : end - 1, view.lo), total_numbers};
 
 	if (thread == 0) sums->kv = kv, sums->set = set, sums->split = split, sums->splits = splits, sums->first = first, sums->rows = rows;
 
@@ -578,22 +596,22 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 		int job = decode_warps - 1 - warp, jobs = fresh >= 0 ? rows + 2 : rows; // the last warps have no keys when there are few
 		if (job < jobs) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);     // all first loads before the first wait
 		if (position < end) {
-			fetch_keys(thread, k, a.k, span, position + octet * 8 + g, part);
-			if (early) fetch_values(thread, v, a.v, span, position, mate * T::dims);
+			fetch_keys<DIM, TYPE, CROWD>(thread, k, a.k, span, position + octet * 8 + g, part);
+			if (early) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
 		}
 		for (; job < jobs; job += decode_warps) {
 			if (job >= decode_warps) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);
 			do_job<DIM, TYPE, MANY>(thread, head, a, job, first, rows, span, fresh, smem);
 		}
-		if (position < end && !early) fetch_values(thread, v, a.v, span, position, mate * T::dims);
+		if (position < end && !early) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
 		__syncthreads();
 	}
 	float sum[T::dims / 16][4] = {}, top = lowest, total = 0; // sums of rows 2t, 2t+1; the rest of row g
 	for (int i = 0; i == 0 || i * T::count < tiles; i++, position += T::count * T::keys) {
 		bool busy = position < end;
 		if (busy && i > 0) {
-			fetch_keys(thread, k, a.k, span, position + octet * 8 + g, part);
-			fetch_values(thread, v, a.v, span, position, mate * T::dims);
+			fetch_keys<DIM, TYPE, CROWD>(thread, k, a.k, span, position + octet * 8 + g, part);
+			fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
 		}
 		float2 own[T::scored], s[T::keys / 8];
 		float factor = sums->factor[g];
@@ -660,7 +678,30 @@ template <int DIM, int TYPE, bool MANY = false> DEVICE void decode_attention(con
 	decode_finish<DIM, TYPE, MANY>(thread, a, sum, min(T::count, tiles), smem);
 }
 
+// decode_crowd computes unit `block` of n·units. What a query gets depends on
+// nothing but it and its sequence.
+template <int DIM, int TYPE> DEVICE void decode_crowd(const Crowd &c, int block, char *smem) {
+	int query = block / c.units, unit = block - query * c.units, cols = c.one.kv_heads * DIM;
+	Decode a = c.one;
+	Sequence s = sequence_of(c.seq, query, c.seqs, a.rows, cols, a.fault);
+	a.pos += query, a.q += (int64_t)query * a.heads * DIM, a.dst += (int64_t)query * a.heads * DIM;
+	int own = a.pos[0], latest = own;
+	if (own < 0 && threadIdx.x == 0) report(a.fault, FAULT_POSITION, own);
+	if (s.number < 0 || own < 0) { // zeros
+		for (int i = threadIdx.x; unit == 0 && i < a.heads * DIM; i += DECODE_THREADS) a.dst[i] = 0;
+		return;
+	}
+	for (int i = threadIdx.x % 32; i < c.n; i += 32)
+		if (!c.seq || c.seq[i] == s.number) latest = max(latest, c.one.pos[i]);
+	for (int i = 16; i > 0; i /= 2) latest = max(latest, __shfl_xor_sync(full_warp, latest, i));
+	a.k = cache_at<TYPE>(a.k, s.base * cols), a.v = cache_at<TYPE>(a.v, s.base * cols);
+	a.counters += query * a.sets, a.partials += (int64_t)query * c.units * decode_partial<DIM>();
+	decode_attention<DIM, TYPE, false, true>(a, unit, smem, latest, scales_of(s, cols));
+}
+
 } // namespace attention
 
+using attention::Crowd;
 using attention::Decode;
 using attention::decode_attention;
+using attention::decode_crowd;

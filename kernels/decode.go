@@ -18,33 +18,45 @@ type decodeArgs struct {
 	_                                            int32
 }
 
-var _ = mirror(decodeArgs{}, decodeKernels()...)
+// crowdArgs mirrors Crowd in decode.cuh.
+type crowdArgs struct {
+	one     decodeArgs
+	seq     uint64
+	n, seqs int32
+	units   int32
+	_       int32
+}
+
+var (
+	_ = mirror(decodeArgs{}, decodeKernels("decode", "decode_many")...)
+	_ = mirror(crowdArgs{}, decodeKernels("decode_crowd")...)
+)
 
 const (
 	decodeShared  = 24 << 10 // decode_shared
 	decodeThreads = 512      // DECODE_THREADS
 	decodeRows    = 8        // of a unit
 	maxSplits     = 256      // decode_join has room for as many
-	decodeSets    = 4096     // counters that there are
+	decodeSets    = 16384    // counters that there are
 )
 
-// decodeKernel is the kernel for heads of dim numbers in a cache of type t.
-func decodeKernel(dim int, t tensor.DType, many bool) string {
-	if many {
-		return fmt.Sprintf("decode_many_%s_%d", t, dim)
-	}
-	return fmt.Sprintf("decode_%s_%d", t, dim)
-}
-
-func decodeKernels() (names []string) {
-	for _, t := range []tensor.DType{tensor.F16, tensor.Q8_0} {
-		for dim := range 257 {
-			if flashable(dim, t) {
-				names = append(names, decodeKernel(dim, t, false), decodeKernel(dim, t, true))
+// decodeKernels are those for all heads and caches that there are kernels for.
+func decodeKernels(kinds ...string) (names []string) {
+	for _, kind := range kinds {
+		for _, t := range []tensor.DType{tensor.F16, tensor.Q8_0} {
+			for dim := range 257 {
+				if flashable(dim, t) {
+					names = append(names, headKernel(kind, dim, t))
+				}
 			}
 		}
 	}
 	return names
+}
+
+// headKernel is the kernel for heads of dim numbers in a cache of type t.
+func headKernel(kind string, dim int, t tensor.DType) string {
+	return fmt.Sprintf("%s_%s_%d", kind, t, dim)
 }
 
 // flashable says whether decode.cu and attention.cu have heads of dim numbers
@@ -70,24 +82,25 @@ func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
 	if !flashable(dim, op.B.DType) {
 		return decodeArgs{}, d.refuse(op, "heads of %d numbers in a cache of %s", dim, op.B.DType)
 	}
+	rows := op.B.Rows() / max(1, op.Seqs)
 	passes := ceil(n*group, decodeRows)
 	sets := op.KVHeads * passes
 	shift := 7
 	if dim > 128 {
 		shift = 6
 	}
-	splits := min(ceil(d.sms(), sets), ceil(op.B.Rows(), 1<<shift), maxSplits)
+	splits := min(ceil(d.sms(), sets), ceil(rows, 1<<shift), maxSplits)
 	if sets > decodeSets {
 		splits = 1
 	}
-	window := op.B.Rows()
+	window := rows
 	if op.Window > 0 {
 		window = min(window, op.Window)
 	}
 	return decodeArgs{
 		q: ptr(op.A), k: ptr(op.B), v: ptr(op.C), pos: ptr(op.Pos), dst: ptr(op.Dst), fault: d.faultWord(),
 		n: int32(n), heads: int32(op.Heads), kvHeads: int32(op.KVHeads), group: int32(group), passes: int32(passes), sets: int32(sets),
-		setsInverse: uint32((1<<31 + sets - 1) / sets), splits: int32(splits), splitShift: int32(shift), rows: int32(op.B.Rows()), window: int32(window),
+		setsInverse: uint32((1<<31 + sets - 1) / sets), splits: int32(splits), splitShift: int32(shift), rows: int32(rows), window: int32(window),
 		scale: op.Scale, softcap: op.Softcap, mscale: 1,
 	}, nil
 }
@@ -109,5 +122,34 @@ func (d *Device) decode(op *tensor.Op) error {
 		}
 		a.counters, a.partials = mem, mem+4*decodeSets
 	}
-	return d.launch(decodeKernel(dim, op.B.DType, op.A.Rows() > 1), units, decodeThreads, decodeShared, unsafe.Pointer(&a))
+	kind := "decode"
+	if op.A.Rows() > 1 {
+		kind = "decode_many"
+	}
+	return d.launch(headKernel(kind, dim, op.B.DType), units, decodeThreads, decodeShared, unsafe.Pointer(&a))
+}
+
+// crowd issues the attention of queries that stand alone, as one query's
+// attention each: how its keys are split does not depend on the others.
+func (d *Device) crowd(op *tensor.Op) error {
+	first := *op
+	first.A, first.Dst = op.A.Slice(0, 1), op.Dst.Slice(0, 1)
+	one, err := d.decodeArgs(&first)
+	if err != nil {
+		return err
+	}
+	n, dim := op.A.Rows(), op.A.Cols()/op.Heads
+	units := int(one.sets * one.splits)
+	if one.splits > 1 {
+		if n*int(one.sets) > decodeSets {
+			return d.refuse(op, "%d rows of %d sets, at most %d", n, one.sets, decodeSets)
+		}
+		mem, err := d.scratch(attentionScratch, 4*decodeSets+n*units*decodePartial(dim))
+		if err != nil {
+			return err
+		}
+		one.counters, one.partials = mem, mem+4*decodeSets
+	}
+	a := crowdArgs{one: one, seq: ptr(op.Seq), n: int32(n), seqs: int32(max(1, op.Seqs)), units: int32(units)}
+	return d.launch(headKernel("decode_crowd", dim, op.B.DType), n*units, decodeThreads, decodeShared, unsafe.Pointer(&a))
 }

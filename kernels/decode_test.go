@@ -148,7 +148,7 @@ func (c newToken) launch(d *Device, op *tensor.Op, k, v, qNorm, kNorm *tensor.Te
 		return err
 	}
 	a.counters, a.partials = mem, mem+4*decodeSets
-	return d.launch(decodeKernel(c.dim, c.d, false), int(a.sets*a.splits), decodeThreads, decodeShared, unsafe.Pointer(&a))
+	return d.launch(headKernel("decode", c.dim, c.d), int(a.sets*a.splits), decodeThreads, decodeShared, unsafe.Pointer(&a))
 }
 
 // prepare is norm and turning of a head, in float64.

@@ -275,9 +275,6 @@ func (d *Device) do(op *tensor.Op) error {
 }
 
 func (d *Device) dispatch(op *tensor.Op) error {
-	if op.Alike != tensor.Apart {
-		return d.refuse(op, "rows that are alike")
-	}
 	switch op.Kind {
 	case tensor.OpMatMul:
 		return d.matMul(op)
@@ -317,6 +314,8 @@ func (d *Device) dispatch(op *tensor.Op) error {
 		return d.fill(op)
 	case tensor.OpRandom:
 		return d.random(op)
+	case tensor.OpFork:
+		return d.fork(op)
 	}
 	return d.refuse(op, "this device does not know it")
 }

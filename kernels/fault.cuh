@@ -9,6 +9,7 @@ const uint32_t FAULT_ROW = 1;      // value: the id
 const uint32_t FAULT_POSITION = 2; // value: the position
 const uint32_t FAULT_DIVIDE = 3;   // of integers by zero
 const uint32_t FAULT_POWER = 4;    // value: the negative power of an integer
+const uint32_t FAULT_SEQUENCE = 5; // value: the sequence
 
 // report writes code and value as one 8-byte word to `fault`, pinned memory of
 // the host, unless an earlier launch has. Of many in one launch one remains.

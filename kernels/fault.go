@@ -14,6 +14,7 @@ const (
 	faultPosition = 2
 	faultDivide   = 3
 	faultPower    = 4
+	faultSequence = 5
 )
 
 // A FaultError is a mistake in the numbers of an operand, which a kernel found.
@@ -30,6 +31,8 @@ func (e *FaultError) Error() string {
 		return fmt.Sprintf("position %d is negative", e.Value)
 	case faultDivide:
 		return "binary: integer division by zero"
+	case faultSequence:
+		return fmt.Sprintf("sequence %d is not among those of the cache", e.Value)
 	case faultPower:
 		return fmt.Sprintf("binary: an integer to the negative power %d; convert to a float type first", e.Value)
 	}

@@ -88,6 +88,9 @@ func (c *converted) forget(t *tensor.Tensor) {
 //	f32, f64, integers  matmul_f32.cu: all of float32
 //
 // Large products of plain types are cuBLAS's where a machine has it.
+//
+// Rows that are alike all take the tiles: along k these add in one order,
+// whatever their size, and k is cut as it is for a typical number of rows.
 func (d *Device) matMul(op *tensor.Op) error {
 	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
 	if n*m == 0 {
@@ -96,14 +99,16 @@ func (d *Device) matMul(op *tensor.Op) error {
 	if k == 0 {
 		return d.zero(ptr(op.Dst), op.Dst.Bytes())
 	}
-	if done, err := d.matVec(op); done || err != nil {
-		return err
-	}
-	if _, _, packed := d.packed(op.A); n <= matVecRawRows && !packed {
-		return d.matVecRaw(op)
-	}
-	if d.blasMatMul(op, n, m, k) {
-		return nil
+	if op.Alike == tensor.Apart {
+		if done, err := d.matVec(op); done || err != nil {
+			return err
+		}
+		if _, _, packed := d.packed(op.A); n <= matVecRawRows && !packed {
+			return d.matVecRaw(op)
+		}
+		if d.blasMatMul(op, n, m, k) {
+			return nil
+		}
 	}
 	switch w := op.A.DType; {
 	case w.Quantised() || w == tensor.F16 || w == tensor.BF16:
@@ -129,11 +134,11 @@ func (d *Device) matMulTiles(op *tensor.Op, n, m, k int) error {
 		steps: int32(ceil(k, tileK)), dtype: int32(op.Dst.DType)}
 	if w, first, ok := d.packed(op.A); ok && first+int64(m*k/32) < 1<<31 {
 		a.w, a.first = w, int32(first)
-		return d.tiles(op.A.DType, &a)
+		return d.tiles(op.A.DType, op.Alike, &a)
 	}
 	if w, ok := asF16(op.A); ok {
 		a.w[0], a.ldw = w.addr, int32(w.ld)
-		return d.tiles(tensor.F16, &a)
+		return d.tiles(tensor.F16, op.Alike, &a)
 	}
 	return d.panels(a, op)
 }
@@ -152,7 +157,7 @@ func (d *Device) panels(a matmulArgs, op *tensor.Op) error {
 		}
 		a.w, a.ldw, a.wScale, a.m = planes{w.addr}, int32(ld), w.scale, int32(part.Rows())
 		a.dst = ptr(op.Dst) + uint64(op.Dst.DType.Bytes(lo))
-		if err := d.tiles(tensor.F16, &a); err != nil {
+		if err := d.tiles(tensor.F16, op.Alike, &a); err != nil {
 			return err
 		}
 	}
@@ -262,18 +267,33 @@ func (d *Device) variantFor(w tensor.DType, n, m int) variant {
 }
 
 // tiles issues the tiles of a product, of weights of a type that has them.
-func (d *Device) tiles(w tensor.DType, a *matmulArgs) error {
-	if t, ok := d.denseFor(w, a); ok {
-		return d.issueDense(t, a)
+func (d *Device) tiles(w tensor.DType, alike tensor.Alike, a *matmulArgs) error {
+	n, m := int(a.n), int(a.m)
+	if alike == tensor.Apart {
+		if t, ok := d.denseFor(w, a); ok {
+			return d.issueDense(t, a)
+		}
+		v := d.variantFor(w, n, m)
+		return d.issueTiles(w, v, d.splitFor(w, v, n, m, int(a.steps)), a)
 	}
-	return d.issueTiles(w, d.variantFor(w, int(a.n), int(a.m)), a)
+	typical := d.variantFor(w, typicalRows[alike], m)
+	splits := d.splitFor(w, typical, typicalRows[alike], m, int(a.steps))
+	return d.issueTiles(w, d.variantFor(w, n, m), splits, a)
 }
 
-func (d *Device) issueTiles(w tensor.DType, v variant, a *matmulArgs) error {
+// typicalRows are those of products whose rows are alike.
+var typicalRows = [...]int{tensor.AlikeFew: 16, tensor.AlikeMany: 256}
+
+// splitFor is into how many parts along k the tiles of a product are cut.
+func (d *Device) splitFor(w tensor.DType, v variant, n, m, steps int) int {
+	count := ceil(m, v.m) * ceil(n, v.n)
+	return d.split(count, steps, min(v.blocks, d.info.SharedPerSM/v.sharedFor(w, d.stages())), n*m, v.step)
+}
+
+func (d *Device) issueTiles(w tensor.DType, v variant, splits int, a *matmulArgs) error {
 	a.stages = int32(d.stages())
 	smem := v.sharedFor(w, int(a.stages))
 	count := ceil(int(a.m), v.m) * ceil(int(a.n), v.n)
-	splits := d.split(count, int(a.steps), min(v.blocks, d.info.SharedPerSM/smem), int(a.n)*int(a.m), v.step)
 	a.each = int32(ceil(int(a.steps), splits))
 	a.splits = int32(ceil(int(a.steps), int(a.each)))
 	var err error
@@ -332,12 +352,15 @@ func (d *Device) matMulF32(op *tensor.Op, n, m, k int) error {
 		if k%4 == 0 && (a.w|a.x)%16 == 0 {
 			a.wide = 1
 		}
-		if ceil(n, 128)*ceil(m, 128) >= d.sms() {
+		if op.Alike == tensor.Apart && ceil(n, 128)*ceil(m, 128) >= d.sms() {
 			kernel, side, blocks, step = "matmul_f32_128", 128, 2, 1
 		}
 	}
-	count, steps := ceil(n, side)*ceil(m, side), ceil(k, 16)
-	each := ceil(steps, d.split(count, steps, blocks, n*m, step))
+	count, steps, typical := ceil(n, side)*ceil(m, side), ceil(k, 16), n
+	if op.Alike != tensor.Apart {
+		typical = typicalRows[op.Alike]
+	}
+	each := ceil(steps, d.split(ceil(typical, side)*ceil(m, side), steps, blocks, typical*m, step))
 	splits := ceil(steps, each)
 	a.each = int32(each * 16)
 	var err error

@@ -143,7 +143,7 @@ func TestMatMulLarge(t *testing.T) {
 	if err := d.enter("test"); err != nil {
 		t.Fatal(err)
 	}
-	err = d.issueTiles(tensor.F16, large, &a)
+	err = d.issueTiles(tensor.F16, large, d.splitFor(tensor.F16, large, int(a.n), int(a.m), int(a.steps)), &a)
 	d.leave()
 	raw, y := make([]byte, dst.Bytes()), make([]float32, n*m)
 	if err = errors.Join(err, d.Read(raw, dst)); err != nil {

@@ -28,7 +28,7 @@ func (d *Device) norm(kernel string, op *tensor.Op) error {
 	if rows*cols == 0 {
 		return nil
 	}
-	grid, block, lanes := d.teams(rows, cols)
+	grid, block, lanes := d.teamsAlike(op.Alike, rows, cols)
 	a := normArgs{dst: ptr(op.Dst), x: ptr(op.A), w: ptr(op.B), b: ptr(op.C), rows: int64(rows), cols: int32(cols),
 		lanes: int32(lanes), wide: wideRows(cols, op.Dst, op.A, op.B, op.C), eps: op.Eps}
 	return d.launch(kernel, grid, block, 0, unsafe.Pointer(&a))

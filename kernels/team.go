@@ -14,6 +14,19 @@ func (d *Device) teams(rows, cols int) (grid, block, lanes int) {
 	return rows, 256, 256
 }
 
+// teamsAlike are teams whose sums have one order for any number of rows.
+func (d *Device) teamsAlike(alike tensor.Alike, rows, cols int) (grid, block, lanes int) {
+	typical := rows
+	switch alike {
+	case tensor.AlikeFew:
+		typical = 1
+	case tensor.AlikeMany:
+		typical = 2 * d.sms()
+	}
+	grid, block, lanes = d.teams(typical, cols)
+	return ceil(rows*lanes, block), block, lanes
+}
+
 // wide says whether kernels can take 16 bytes at a time from all tensors,
 // nil ones left out.
 func wide(tensors ...*tensor.Tensor) int32 {
