@@ -35,6 +35,7 @@ type benchResult struct {
 	Seconds         float64   `json:"seconds,omitempty"`                   // of the test load
 	Announced       int64     `json:"memory_announced_bytes,omitempty"`    // on cards, before loading
 	Used            int64     `json:"memory_used_bytes,omitempty"`         // on cards, with a session at work
+	Texts           int       `json:"texts,omitempty"`                     // continued at once
 	Samples         []float64 `json:"samples"`
 }
 
@@ -44,6 +45,7 @@ type bench struct {
 	shape, write               string
 	prompt, gen, repeat, depth int
 	only                       []string // operations
+	parallel                   []int    // texts at once
 	ops, load, asJSON          bool
 
 	cards  []tensor.Device
@@ -64,6 +66,8 @@ card reads its memory: decoding can be no faster than reading all weights for a 
 
 --shape makes a model of random numbers in the shapes and types (Q4_K_M) of a real one:
 ` + strings.Join(synth.Names(), ", ") + `. --write FILE writes it instead.
+--parallel 1,8,32 measures so many texts at once, each of -n tokens after a prompt of 16
+(test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
 before, so that it comes from memory. --ops measures every operation alone.`,
 		Args: between(0, 1),
@@ -85,6 +89,9 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 			if b.write != "" && b.shape == "" {
 				return usageError{fmt.Errorf("bench: --write wants --shape")}
 			}
+			if err := b.checkParallel(); err != nil {
+				return err
+			}
 			return b.run(cmd, strings.Join(args, ""))
 		},
 	}
@@ -96,6 +103,7 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 	f.IntVarP(&b.gen, "n-gen", "n", 128, "tokens to generate; 0 leaves the test out")
 	f.IntVarP(&b.depth, "depth", "d", 0, "tokens in the context before the test")
 	f.IntVarP(&b.repeat, "repeat", "r", 5, "samples of each test")
+	f.IntSliceVar(&b.parallel, "parallel", nil, "measure so many `texts` at once: 1,8,32")
 	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
 	f.StringSliceVar(&b.only, "op", nil, "with --ops only these `operations`: matmul,attention")
 	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
@@ -109,9 +117,15 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 	}
 	// Context for what is computed and for the token after it.
 	b.context = max(b.context, b.depth+max(b.prompt, b.gen+1, 2))
+	if len(b.parallel) > 0 {
+		b.context = max(b.context, benchPrompts+b.gen+1)
+	}
 	o, err := b.options(cmd)
 	if err != nil {
 		return err
+	}
+	if len(b.parallel) > 0 {
+		o.Texts = slices.Max(b.parallel)
 	}
 	f, err := b.file(name, len(o.GPUs) > 0)
 	if err != nil {
@@ -143,6 +157,9 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 		results = append(results, r)
 	}
 	if results, err = b.speed(cmd.Context(), m, results); err != nil {
+		return err
+	}
+	if results, err = b.together(cmd.Context(), m, results); err != nil {
 		return err
 	}
 	if err := streamRead(m, o, results); err != nil {

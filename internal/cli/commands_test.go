@@ -243,6 +243,24 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchParallel: a row for each number of texts.
+func TestBenchParallel(t *testing.T) {
+	rows := outputJSON[[]struct {
+		Test            string
+		Texts           int
+		TokensPerSecond float64 `json:"tokens_per_second"`
+		Samples         []float64
+	}](t, "bench", "demo", "--parallel", "1,3", "-p", "0", "-n", "4", "-r", "2", "--json")
+	if len(rows) != 3 || rows[1].Test != "tg4 × 1" || rows[2].Test != "tg4 × 3" || rows[2].Texts != 3 {
+		t.Fatalf("%+v, want tg4 alone, × 1 and × 3", rows)
+	}
+	for _, r := range rows {
+		if !(r.TokensPerSecond > 0) || len(r.Samples) != 2 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestBenchOps: a row for every product of the demo and for what stands
 // between them, each with a time.
 func TestBenchOps(t *testing.T) {
@@ -349,6 +367,8 @@ func TestUsage(t *testing.T) {
 		"-p 0 -n 0":                             {"bench", "demo", "-p", "0", "-n", "0"},
 		"want a model or --shape":               {"bench"},
 		"--op wants --ops":                      {"bench", "demo", "--op", "matmul"},
+		"--parallel 65: want 1 to 64 texts":     {"bench", "demo", "--parallel", "1,65"},
+		"--parallel wants tokens to generate":   {"bench", "demo", "--parallel", "2", "-n", "0"},
 		"--write wants --shape":                 {"bench", "demo", "--write", "x"},
 		`no shape "llama-9"; there are gemma`:   {"bench", "--shape", "llama-9"},
 		`--device "gpu": want auto, cpu`:        {"infer", "demo", "x", "--device", "gpu"},
