@@ -11,15 +11,15 @@ import (
 	"testing"
 )
 
-// program is the binary under test: the one that the Makefile built, or a
-// build of its own.
+// program is the binary under test: the one that the Makefile built, or one
+// that is built alike, without symbols.
 func program(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("LLCUDA_BINARY"); path != "" {
 		return path
 	}
 	path := filepath.Join(t.TempDir(), "llcuda")
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/llcuda/llcuda").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/llcuda/llcuda").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return path
