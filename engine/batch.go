@@ -56,6 +56,10 @@ func newBatch(a *allocator, n *network, lo, hi, rows, context, texts int, cacheT
 		b.seq = a.new(tensor.I32, rows)
 	}
 	for i := lo; i < hi; i++ {
+		if n.encoder && i > lo { // its layers remember nothing
+			b.cache[i] = b.cache[lo]
+			continue
+		}
 		c := max(1, texts) * cacheRows(&n.layers[i], context, rows)
 		b.cache[i] = cache{a.new(cacheType, c, n.kvDim()), a.new(cacheType, c, n.kvDim())}
 	}

@@ -241,7 +241,7 @@ func TestEncoderContinuesNoText(t *testing.T) {
 	if _, err := m.NewSession(); !errors.Is(err, ErrEncoder) || !strings.Contains(err.Error(), "%embed") {
 		t.Errorf("new session: %v", err)
 	}
-	if i := m.Info(); !i.Encoder || i.Pooling != MeanPooling || i.Context != 64 {
+	if i := m.Info(); !i.Encoder || i.Pooling != MeanPooling || i.Context != 64 || i.CacheBytes != 2*64*32*2 {
 		t.Errorf("info %+v", i)
 	}
 }

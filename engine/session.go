@@ -61,7 +61,7 @@ func (m *Model) NewSession() (*Session, error) {
 // generates says why a model continues no texts.
 func (m *Model) generates() error {
 	if m.net.encoder {
-		return fmt.Errorf("engine: %s: %w; use %%embed, or load another model to continue a text", m.info.Name, ErrEncoder)
+		return fmt.Errorf("engine: %s: %w; use %%embed (llcuda embed), or load another model to continue a text", m.info.Name, ErrEncoder)
 	}
 	return nil
 }

@@ -138,6 +138,9 @@ func (c *costs) of(where, lo, hi int) DeviceUse {
 		return DeviceUse{}
 	}
 	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi][where] - c.weights[lo][where], Cache: c.caches[hi] - c.caches[lo]}
+	if n.encoder { // one cache for all layers
+		u.Cache = c.caches[1]
+	}
 	for _, s := range c.shared {
 		if i, _ := slices.BinarySearch(s.layers, lo); i < len(s.layers) && s.layers[i] < hi {
 			u.Weights += s.bytes[where]
