@@ -2,6 +2,8 @@ package magics
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/llcuda/llcuda/jupyter"
@@ -34,44 +36,27 @@ type cosineRow struct {
 	Cells []cosineCell
 }
 
+// show shows what the vectors are.
 func (q *embedding) show() {
 	n, dim := len(q.vectors), len(q.vectors[0])
 	if n == 1 {
-		var numbers []string
-		for _, x := range q.vectors[0][:min(shownFirst, dim)] {
-			numbers = append(numbers, fmt.Sprintf("%.4f", x))
-		}
-		if dim > shownFirst {
-			numbers = append(numbers, "…")
-		}
-		text := "[" + strings.Join(numbers, ", ") + "]\n" + q.note(count(dim, "number"))
+		text := numbersText(q.vectors[0]) + "\n" + q.note(count(dim, "number"))
 		q.bar.end(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
 		return
 	}
-	shown := min(n, cosineTexts)
 	first := fmt.Sprintf("%d vectors of %s", n, count(dim, "number"))
-	if shown < n {
-		first += fmt.Sprintf(", the first %d in the table", shown)
+	if n > cosineTexts {
+		first += fmt.Sprintf(", the first %d in the table", cosineTexts)
 	}
-	var rows []cosineRow
-	var head []string
-	least := 1.0
-	for i := range shown {
-		row := cosineRow{Label: fmt.Sprintf("%d %s", i+1, shorten(q.texts[i], cosineLabel))}
-		for j := range shown {
-			x := cosine(q.vectors[i], q.vectors[j])
-			least = min(least, x)
-			row.Cells = append(row.Cells, cosineCell{fmt.Sprintf("%6.3f", x), x})
-		}
-		rows, head = append(rows, row), append(head, fmt.Sprintf("%6d", i+1))
+	head, rows := q.cosines(min(n, cosineTexts))
+	text := [][]string{{""}}
+	for _, number := range head {
+		text[0] = append(text[0], fmt.Sprintf("%6s", number))
 	}
-	text := [][]string{append([]string{""}, head...)}
-	for i := range rows {
-		line := []string{rows[i].Label}
-		for j := range rows[i].Cells {
-			cell := &rows[i].Cells[j]
-			cell.Shade = 0.6 * max(0, cell.Shade-least) / max(1-least, 1e-6)
-			line = append(line, cell.Text)
+	for _, r := range rows {
+		line := []string{r.Label}
+		for _, c := range r.Cells {
+			line = append(line, fmt.Sprintf("%6s", c.Text))
 		}
 		text = append(text, line)
 	}
@@ -81,6 +66,38 @@ func (q *embedding) show() {
 		Rows []cosineRow
 		Note string
 	}{head, rows, note})})
+}
+
+// cosines are those of the first n vectors. The least has no shade.
+func (q *embedding) cosines(n int) (head []string, rows []cosineRow) {
+	all, least := make([][]float64, n), 1.0
+	for i := range all {
+		for _, v := range q.vectors[:n] {
+			all[i] = append(all[i], cosine(q.vectors[i], v))
+		}
+		least = min(least, slices.Min(all[i]))
+	}
+	for i, line := range all {
+		row := cosineRow{Label: fmt.Sprintf("%d %s", i+1, shorten(q.texts[i], cosineLabel))}
+		for _, x := range line {
+			shade := 0.6 * max(0, x-least) / max(1-least, 1e-6)
+			row.Cells = append(row.Cells, cosineCell{fmt.Sprintf("%.3f", x), math.Round(100*shade) / 100})
+		}
+		rows, head = append(rows, row), append(head, fmt.Sprint(i+1))
+	}
+	return head, rows
+}
+
+// numbersText is the beginning of a vector.
+func numbersText(v []float32) string {
+	var numbers []string
+	for _, x := range v[:min(shownFirst, len(v))] {
+		numbers = append(numbers, fmt.Sprintf("%.4f", x))
+	}
+	if len(v) > shownFirst {
+		numbers = append(numbers, "…")
+	}
+	return "[" + strings.Join(numbers, ", ") + "]"
 }
 
 // shorten cuts a text to so many characters.
