@@ -21,6 +21,7 @@ type Parser struct {
 	end    bool   // nothing more comes
 	events []Event
 	calls  int
+	wrong  int // how often what looked like a call was none
 
 	form    *callForm // of the call that may begin buf
 	scan    jsonScan  // of its JSON
@@ -217,13 +218,17 @@ func (p *Parser) call(f *callForm) {
 // reading is inside of what may be a call.
 func (p *Parser) reading() bool {
 	n, calls, v := p.form.read(p)
-	if v == unknown && (p.end || len(p.buf) > callMost) {
-		v = wrong
-	}
-	switch v {
-	case unknown:
+	switch {
+	case v == unknown && (p.end || len(p.buf) > callMost): // nobody looks for a call inside of it again
+		p.state = (*Parser).content
+		p.take(ContentDelta, len(p.buf))
 		return false
-	case wrong:
+	case v == unknown:
+		return false
+	case v == wrong:
+		if p.wrong++; p.wrong > wrongMost {
+			p.tools = nil
+		}
 		p.state = (*Parser).content
 		p.take(ContentDelta, len(p.form.open)) // and what follows is looked at again
 		return true
@@ -286,9 +291,10 @@ func (p *Parser) openers() (tags []string) {
 }
 
 const (
-	space    = " \t\r\n"
-	holdMost = 256     // bytes of blanks that wait for what follows them
-	callMost = 8 << 20 // bytes of a call
+	space     = " \t\r\n"
+	holdMost  = 256     // bytes of blanks that wait for what follows them
+	callMost  = 1 << 20 // bytes of a call
+	wrongMost = 64      // calls that are none, until nothing more is taken for one: they may be nested
 )
 
 func blanks(b []byte) int { return len(b) - len(bytes.TrimLeft(b, space)) }

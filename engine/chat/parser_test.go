@@ -59,10 +59,11 @@ func read(t testing.TB, tm *chat.Template, prompt string, tools []chat.Tool, pie
 	}
 	events = append(events, p.Close()...)
 	var c chat.Collector
-	raw, open, arguments := "", -1, ""
+	var raw strings.Builder
+	open, arguments := -1, ""
 	for _, e := range events {
 		c.Add(e)
-		raw += e.Raw
+		raw.WriteString(e.Raw)
 		switch e.Kind {
 		case chat.CallStart:
 			if open, arguments = e.Call, ""; e.Tool.Name == "" || e.Tool.ID == "" || e.Call != len(c.Message.ToolCalls) {
@@ -80,8 +81,8 @@ func read(t testing.TB, tm *chat.Template, prompt string, tools []chat.Tool, pie
 			}
 		}
 	}
-	if whole := strings.Join(pieces, ""); raw != whole {
-		t.Errorf("the events' raw texts are\n%q, want\n%q", raw, whole)
+	if whole := strings.Join(pieces, ""); raw.String() != whole {
+		t.Errorf("the events' raw texts are\n%q, want\n%q", raw.String(), whole)
 	}
 	return c.Message
 }
@@ -110,6 +111,42 @@ func TestParser(t *testing.T) {
 					t.Errorf("in pieces of %d bytes:\n got %s\nwant %s", size, got, want)
 				}
 			}
+		})
+	}
+}
+
+// TestParserHostile parses what would take the square of its length, hours,
+// if any of it were looked at again and again.
+func TestParserHostile(t *testing.T) {
+	const n = 1 << 17
+	for name, c := range map[string][2]string{
+		"text":      {"Qwen-Qwen3-0.6B", strings.Repeat("a b ", n/4)},
+		"blanks":    {"Qwen-Qwen3-0.6B", strings.Repeat(" ", n)},
+		"thinking":  {"Qwen-Qwen3-0.6B", "<think>" + strings.Repeat("a b ", n/4)},
+		"call":      {"Qwen-Qwen3-0.6B", "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"" + strings.Repeat("x", n)},
+		"xml":       {"Qwen-Qwen3-0.6B", "<tool_call><function=f><parameter=a>" + strings.Repeat("x<", n/2)},
+		"tags":      {"Qwen-Qwen3-0.6B", strings.Repeat("<tool_call>", n/11)},
+		"tags{":     {"Qwen-Qwen3-0.6B", strings.Repeat("<tool_call>{", n/12)},
+		"mistral":   {"mistralai-Mistral-Nemo-Instruct-2407", strings.Repeat("[TOOL_CALLS]f", n/13)},
+		"mistral{":  {"mistralai-Mistral-Nemo-Instruct-2407", strings.Repeat("[TOOL_CALLS]f{", n/14)},
+		"python":    {"meta-llama-Llama-3.1-8B-Instruct", "<|python_tag|>" + strings.Repeat("print(1)\n", n/9)},
+		"pythons":   {"meta-llama-Llama-3.1-8B-Instruct", strings.Repeat("<|python_tag|>", n/14)},
+		"python{":   {"meta-llama-Llama-3.1-8B-Instruct", strings.Repeat("<|python_tag|>{", n/15)},
+		"fence":     {"google-gemma-2-2b-it", "```json\n" + strings.Repeat("[", n)},
+		"brackets":  {"google-gemma-2-2b-it", strings.Repeat("[", n)},
+		"fences":    {"google-gemma-2-2b-it", strings.Repeat("`", n)},
+		"deepseek":  {"deepseek-ai-DeepSeek-R1-Distill-Llama-8B", strings.Repeat("<｜tool▁call▁begin｜>x", n/24)},
+		"harmony":   {"openai-gpt-oss-120b", "<|channel|>commentary to=functions.f<|message|>" + strings.Repeat("x", n)},
+		"harmonies": {"openai-gpt-oss-120b", strings.Repeat("<|channel|>analysis<|message|>x<|end|><|start|>", n/50)},
+		"header":    {"openai-gpt-oss-120b", strings.Repeat("<|channel|>", n/11)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pieces []string
+			for rest := c[1]; rest != ""; {
+				k := min(7, len(rest))
+				pieces, rest = append(pieces, rest[:k]), rest[k:]
+			}
+			read(t, parse(t, c[0]), "", []chat.Tool{{Name: "f"}}, pieces)
 		})
 	}
 }
