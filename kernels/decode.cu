@@ -4,6 +4,8 @@
 // once; a short context by the chain of loads, products and sums of one unit.
 //
 // cold: decode_many_f16_112 some 100 bytes of few queries with heads that few models have
+// cold: decode_crowd_f16_112 20 bytes, likewise
+// cold: decode_crowd_q8_0_96 32 bytes that are stored before and read after the loop over keys
 #include "decode.cuh"
 
 #define DECODE(dim, name, type) \
