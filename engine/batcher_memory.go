@@ -33,8 +33,8 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 		o.Batch = min(o.Batch, o.Context)
 		for i := range m.parts {
 			u := o.use(m.net, &m.parts[i], m.cacheType)
-			if free, _ := m.parts[i].dev.Memory(); u.Bytes() > free {
-				return u, free, false
+			if r := rooms(o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.free {
+				return u, r.free, false
 			}
 		}
 		return DeviceUse{}, 0, true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -196,6 +197,35 @@ func TestBatcherPrompt(t *testing.T) {
 	}
 }
 
+// TestBatcherRings: where layers have windows, a slot goes on from its own
+// beginning, or another's, as far as the rings remember it.
+func TestBatcherRings(t *testing.T) {
+	for _, name := range []string{"gemma3", "gemma2", "llama-window", "phi3-window"} {
+		g := readGolden(t, name)
+		m := g.load(t, Options{Batch: 4, ExactCache: true})
+		b := newBatcher(t, m, BatcherOptions{Texts: 2})
+		o := GenerateOptions{MaxTokens: 6, IgnoreEOG: true}
+		n := len(g.ids)
+		for _, prompt := range [][]int32{g.ids[:n-8], g.ids[:n-10], g.ids[:n/2], g.ids, g.ids[:3], g.ids[:n-1], g.ids[1:], g.ids[:n-3]} {
+			want := byHand(t, newSession(t, m), prompt, o.MaxTokens)
+			if got := ask(t.Context(), b, prompt, o); got.err != nil || !slices.Equal(got.ids, want) {
+				t.Errorf("%s: after %d tokens %v (%v), want %v", name, len(prompt), got.ids, got.err, want)
+			}
+		}
+		for _, err := range b.Generate(t.Context(), g.ids[:n-9], GenerateOptions{IgnoreEOG: true}) { // has one slot
+			if err != nil {
+				t.Fatal(err)
+			}
+			prompt := append(slices.Clone(g.ids[:n-9]), 3, 1, 2)
+			want := byHand(t, newSession(t, m), prompt, o.MaxTokens)
+			if got := ask(t.Context(), b, prompt, o); got.err != nil || !slices.Equal(got.ids, want) {
+				t.Errorf("%s: beside a text that begins alike %v (%v), want %v", name, got.ids, got.err, want)
+			}
+			break
+		}
+	}
+}
+
 // TestBatcherErrors: what is wrong with one text ends that one.
 func TestBatcherErrors(t *testing.T) {
 	m := demoModel(t, Options{})
@@ -316,7 +346,7 @@ func TestBatcherClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := m.Info().Devices
+	info, goroutines := m.Info().Devices, runtime.NumGoroutine()
 	if want := info[len(info)-1].Bytes(); c.used != want {
 		t.Errorf("with a batcher the card holds %d bytes, Info says %d", c.used, want)
 	}
@@ -344,6 +374,15 @@ func TestBatcherClose(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
+	for range 100 { // they have ended, but may not be gone
+		if runtime.NumGoroutine() < goroutines {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if n := runtime.NumGoroutine(); n >= goroutines {
+		t.Errorf("%d goroutines after Close, %d with the batcher", n, goroutines)
+	}
 	if c.used != loaded {
 		t.Errorf("after Close the card holds %d bytes, before NewBatcher %d", c.used, loaded)
 	}

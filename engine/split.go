@@ -41,16 +41,24 @@ type room struct {
 	free int64
 }
 
-func rooms(devices ...tensor.Device) []room {
+func rooms(texts int, devices ...tensor.Device) []room {
 	var all []room
 	for _, d := range devices {
 		free, _ := d.Memory()
-		if s, ok := d.(sizer); ok {
-			free -= s.Overhead()
-		}
-		all = append(all, room{d, free})
+		all = append(all, room{d, free - overhead(d, texts)})
 	}
 	return all
+}
+
+// overhead is what a device takes beside tensors where so many texts go
+// together.
+func overhead(d tensor.Device, texts int) int64 {
+	s, ok := d.(sizer)
+	if !ok {
+		return 0
+	}
+	// A card splits each text's attention over its processors: 4 KB a part.
+	return s.Overhead() + int64(texts)<<20
 }
 
 // costs are what runs of layers take of a device.
@@ -181,9 +189,7 @@ func (c *costs) split(host room, cards []room, layers int) []part {
 func (c *costs) part(where int, dev tensor.Device, lo, hi int) part {
 	p := part{dev, lo, hi, c.of(where, lo, hi)}
 	p.use.Device = dev.Name()
-	if s, ok := dev.(sizer); ok {
-		p.use.Scratch += s.Overhead()
-	}
+	p.use.Scratch += overhead(dev, c.texts)
 	return p
 }
 
