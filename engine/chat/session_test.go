@@ -231,3 +231,48 @@ func TestVisible(t *testing.T) {
 		}
 	}
 }
+
+// TestThinkingOpened: what follows a <think> of the template is reasoning.
+func TestThinkingOpened(t *testing.T) {
+	s, _ := session(t, strings.Replace(plainTemplate, "assistant: {%", "assistant: <think>\n{%", 1), 256)
+	var messages []chat.Message
+	answer(t, s, &messages, "Tell me of a dog.", chat.Request{Generate: engine.GenerateOptions{MaxTokens: 8}})
+	if m := messages[1]; m.Reasoning == "" || m.Content != "" {
+		t.Errorf("got %+v", m)
+	}
+	if st := answer(t, s, &messages, "And?", chat.Request{Generate: engine.GenerateOptions{MaxTokens: 8}}); st.Reused == 0 {
+		t.Errorf("nothing reused: %+v", st)
+	}
+}
+
+// TestSharedTemplate has several sessions answer at once.
+func TestSharedTemplate(t *testing.T) {
+	_, es := session(t, plainTemplate, 256)
+	tm, err := chat.Parse(map[string]string{"": plainTemplate}, es.Model().Tokenizer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string)
+	for range 4 {
+		go func() {
+			var c chat.Collector
+			es, err := es.Model().NewSession()
+			if err != nil {
+				said <- err.Error()
+				return
+			}
+			defer es.Close()
+			for e := range tm.NewSession(es).Answer(t.Context(), chat.Request{Messages: []chat.Message{{Role: chat.User, Content: "Hi"}},
+				Generate: engine.GenerateOptions{MaxTokens: 8}}) {
+				c.Add(e)
+			}
+			said <- c.Message.Content
+		}()
+	}
+	first := <-said
+	for range 3 {
+		if other := <-said; other != first || first == "" {
+			t.Errorf("one says %q, another %q", first, other)
+		}
+	}
+}
