@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"slices"
 
 	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/engine/remote"
@@ -31,7 +32,7 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 	return func(yield func(chat.Event, error) bool) {
 		q := t.r
 		var err error
-		if q.Messages, err = json.Marshal(r.Messages); err != nil {
+		if q.Messages, err = json.Marshal(withoutThoughts(r.Messages)); err != nil {
 			yield(chat.Event{}, err)
 			return
 		}
@@ -63,6 +64,20 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 			}
 		}
 	}
+}
+
+// withoutThoughts drops the reasoning of former turns: templates leave it out,
+// and some servers refuse it. What led to tool calls of this turn stays.
+func withoutThoughts(messages []chat.Message) []chat.Message {
+	messages = slices.Clone(messages)
+	turn := false
+	for i, m := range slices.Backward(messages) {
+		if turn {
+			messages[i].Reasoning = ""
+		}
+		turn = turn || m.Role == chat.User
+	}
+	return messages
 }
 
 // counted tells the figures of the answer.

@@ -257,13 +257,17 @@ func TestChatTools(t *testing.T) {
 		{"%%chat --tool-result c3\n3", "error: UsageError: %%chat: --tool-result c3: the model waits for weather (c1), time (c2)"},
 		{"%%chat --tool-result c2\n12:00", "stdout: still open: weather (c1)"},
 		{"%%chat --tool-result c1\n3 degrees", "stdout: It is 3 degrees."},
+		{"%chat Thanks", "stdout: It is 3 degrees."},
 	} {
 		if got := run(in, c.code); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %q, want %q…", c.code, got, c.want)
 		}
 	}
-	if len(asked) != 2 {
-		t.Fatalf("%d requests, want 2", len(asked))
+	if len(asked) != 3 {
+		t.Fatalf("%d requests, want 3", len(asked))
+	}
+	if b, _ := json.Marshal(asked[2]["messages"]); strings.Contains(string(b), "reasoning") || in.talk.messages[1].Reasoning == "" {
+		t.Errorf("a former turn's reasoning is sent, or lost: %s", b)
 	}
 	b, _ := json.Marshal(asked[1]["messages"])
 	if want := `[{"content":"How is the weather?","role":"user"},{"content":null,"reasoning_content":"The weather.","role":"assistant","tool_calls":[` +
