@@ -19,15 +19,16 @@ import (
 // while another text has the slot. Who finds no slot waits, in the order of
 // arrival.
 //
-// What is generated does not depend on what runs beside it: the Batcher asks
-// its devices for rows that are alike (tensor.Alike). Tokens of prompts are
-// summed in another order than generated ones, so that a prompt which goes on
-// from tokens that were generated may differ in the last bits from one that is
-// read as a whole.
+// What is generated does not depend, in one bit, on what runs beside it, on
+// what slots hold and on how a prompt is cut: the Batcher asks its devices for
+// rows that are alike (tensor.Alike). Tokens of prompts are summed in another
+// order than generated ones, which a later prompt therefore reads again, unless
+// BatcherOptions.ReuseGenerated says otherwise.
 type Batcher struct {
 	m       *Model
-	context int // tokens of a text
-	rows    int // prompt tokens at a time
+	context int  // tokens of a text
+	rows    int  // prompt tokens at a time
+	reuse   bool // generated tokens, too
 
 	mu      sync.Mutex
 	waiting []*text // for a slot, in order
@@ -49,6 +50,11 @@ type BatcherOptions struct {
 	Texts   int // at most; 0 is what the model was loaded for (Options.Texts), or 8
 	Context int // tokens that each holds; 0 is the model's
 	Batch   int // prompt tokens that are read at a time; 0 is the model's
+
+	// ReuseGenerated lets a prompt go on from tokens that were generated, as
+	// the next turn of a chat does: it starts sooner, and the last bits of its
+	// answer depend on whether a slot still has them.
+	ReuseGenerated bool
 }
 
 const defaultTexts = 8
@@ -70,7 +76,7 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 	if err := m.roomFor(&o); err != nil {
 		return nil, err
 	}
-	b := &Batcher{m: m, context: o.Context, rows: o.Batch, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	b := &Batcher{m: m, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := b.allocate(&o); err != nil {
 		b.free()
 		return nil, fmt.Errorf("engine: new batcher of %s: %w; take fewer texts or a smaller context", m.info.Name, err)
@@ -284,7 +290,7 @@ func (b *Batcher) fail(err error) {
 		if s.text != nil {
 			b.finish(s.text, err)
 		}
-		s.tokens, s.reach = nil, 0
+		s.cut(0)
 	}
 }
 

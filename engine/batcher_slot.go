@@ -6,6 +6,7 @@ import "math"
 type slot struct {
 	index  int
 	tokens []int32 // whose keys and values it has
+	read   int     // so many were read as prompts, the others generated
 	reach  int     // tokens that it has seen: rings forget what lies further back
 	used   uint64  // when its last text ended
 	text   *text   // nil: it is free
@@ -23,13 +24,22 @@ func (b *Batcher) busy() (n int) {
 // worthCopying is how many tokens another slot has to have more.
 const worthCopying = 16
 
+// add says that the slot has n more tokens of its text, read as a prompt or
+// generated.
+func (s *slot) add(n int, read bool) {
+	if read && s.read == len(s.tokens) {
+		s.read += n
+	}
+	s.tokens = append(s.tokens, s.text.tokens[len(s.tokens):][:n]...)
+}
+
 // seat gives t a free slot: the one that has the longest beginning of the
-// text, if that is most of what it has; else the one that was not used for the
+// text, if that is most of what it has of use; else the one that was not used for the
 // longest time, with a copy of that beginning.
 func (b *Batcher) seat(t *text) error {
 	best, most := b.longest(t.tokens)
 	dst := best
-	if best == nil || best.text != nil || 2*most < len(best.tokens) {
+	if best == nil || best.text != nil || 2*most < b.useful(best) {
 		dst = b.oldest(best)
 	}
 	keep := b.shared(dst, t.tokens)
@@ -67,10 +77,18 @@ func (b *Batcher) oldest(other *slot) (old *slot) {
 	return old
 }
 
+// useful is how many tokens of s another text can go on from.
+func (b *Batcher) useful(s *slot) int {
+	if b.reuse {
+		return len(s.tokens)
+	}
+	return s.read
+}
+
 // shared is how many of the first tokens s has, all but the last at most: that
 // one is computed again for what follows it.
 func (b *Batcher) shared(s *slot, tokens []int32) (n int) {
-	for n < min(len(s.tokens), len(tokens)-1) && s.tokens[n] == tokens[n] {
+	for n < min(b.useful(s), len(tokens)-1) && s.tokens[n] == tokens[n] {
 		n++
 	}
 	if s.reach-n > b.slack { // a ring has overwritten what the next token needs
@@ -81,7 +99,7 @@ func (b *Batcher) shared(s *slot, tokens []int32) (n int) {
 
 // cut forgets all but the first n tokens.
 func (s *slot) cut(n int) {
-	s.tokens = s.tokens[:n]
+	s.tokens, s.read = s.tokens[:n], min(s.read, n)
 	if n == 0 {
 		s.reach = 0
 	}
@@ -104,6 +122,6 @@ func (b *Batcher) fork(from, to *slot, n int) error {
 		}
 	}
 	to.tokens = append(to.tokens[:0], from.tokens[:n]...)
-	to.reach = from.reach
+	to.reach, to.read = from.reach, min(from.read, n)
 	return nil
 }

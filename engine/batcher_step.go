@@ -54,7 +54,7 @@ func (b *Batcher) decode() (did bool, err error) {
 		b.rank(len(rows), ranking)
 	}
 	for _, t := range texts {
-		t.slot.tokens = append(t.slot.tokens, t.tokens[len(t.slot.tokens)])
+		t.slot.add(1, false)
 	}
 	return true, b.choose(texts, ranking)
 }
@@ -115,7 +115,7 @@ func (b *Batcher) read() (did bool, err error) {
 	for i, at := 0, 0; i < len(reading); i++ {
 		t := reading[i]
 		at += part[i]
-		t.slot.tokens = append(t.slot.tokens, t.tokens[len(t.slot.tokens):][:part[i]]...)
+		t.slot.add(part[i], true)
 		if t.missing() == 0 {
 			ended, ends = append(ended, t), append(ends, int32(at-1))
 		}

@@ -125,8 +125,11 @@ func company(t *testing.T, m *Model, o BatcherOptions, n int) {
 	prompts, options := conversations(m, n)
 	alone := make([]answer, n)
 	for i := range alone {
+		if i >= n-3 { // goes on from what another is becoming
+			prompts[i] = slices.Concat(prompts[i-3], alone[i-3].ids[:(len(alone[i-3].ids)+1)/2], prompts[0][1:])
+		}
 		b := newBatcher(t, m, o) // nothing in its caches
-		if alone[i] = ask(t.Context(), b, prompts[i], options[i]); alone[i].err != nil || len(alone[i].ids) == 0 {
+		if alone[i] = ask(t.Context(), b, prompts[i], options[i]); alone[i].err != nil {
 			t.Fatalf("alone %d: %v", i, alone[i].err)
 		}
 		b.Close()
@@ -197,13 +200,39 @@ func TestBatcherPrompt(t *testing.T) {
 	}
 }
 
+// TestBatcherTurns: the second turn of a conversation is what it is without a
+// cache, to the last bit, and reads the first answer again; with
+// ReuseGenerated it reads the new tokens alone.
+func TestBatcherTurns(t *testing.T) {
+	m := demoModel(t, Options{})
+	prompt := m.Tokenizer().Encode("Once upon a time there was a dog", tokenizer.Options{})
+	o := GenerateOptions{MaxTokens: 20, Logprobs: 1, IgnoreEOG: true}
+	for _, reuse := range []bool{false, true} {
+		b := newBatcher(t, m, BatcherOptions{Texts: 2, ReuseGenerated: reuse})
+		first := ask(t.Context(), b, prompt, o)
+		second := slices.Concat(prompt, first.ids, prompt[1:])
+		got := ask(t.Context(), b, second, o)
+		want := ask(t.Context(), newBatcher(t, m, BatcherOptions{}), second, o)
+		if got.err != nil || !slices.Equal(got.ids, want.ids) || !reuse && !got.same(want) {
+			t.Errorf("reuse %v: %v %v (%v), without a cache %v %v", reuse, got.ids, got.logprobs, got.err, want.ids, want.logprobs)
+		}
+		fresh := len(prompt) - 1 + len(first.ids)
+		if reuse { // all but the last answer's last token, which no step has read
+			fresh = len(prompt)
+		}
+		if got.stats.PromptTokens != fresh {
+			t.Errorf("reuse %v: %d prompt tokens were read, want %d", reuse, got.stats.PromptTokens, fresh)
+		}
+	}
+}
+
 // TestBatcherRings: where layers have windows, a slot goes on from its own
 // beginning, or another's, as far as the rings remember it.
 func TestBatcherRings(t *testing.T) {
 	for _, name := range []string{"gemma3", "gemma2", "llama-window", "phi3-window"} {
 		g := readGolden(t, name)
 		m := g.load(t, Options{Batch: 4, ExactCache: true})
-		b := newBatcher(t, m, BatcherOptions{Texts: 2})
+		b := newBatcher(t, m, BatcherOptions{Texts: 2, ReuseGenerated: true})
 		o := GenerateOptions{MaxTokens: 6, IgnoreEOG: true}
 		n := len(g.ids)
 		for _, prompt := range [][]int32{g.ids[:n-8], g.ids[:n-10], g.ids[:n/2], g.ids, g.ids[:3], g.ids[:n-1], g.ids[1:], g.ids[:n-3]} {
