@@ -20,7 +20,7 @@ func init() {
 	register(Magic{Name: "chat", Args: "MESSAGE", Doc: "talks with the loaded model, which keeps the conversation in mind", Line: true, Cell: true, Prose: true,
 		Help: `%chat What is AI?
 %chat And what is it good for?
-%%chat --system You answer in one sentence.     the message is the rest of the cell
+%%chat --system 'You answer in one sentence.'     the message is the rest of the cell
 %chat new                  starts over; flags may follow
 %chat show                 the conversation
 %chat undo                 takes the last turn back
@@ -91,6 +91,11 @@ func runChat(ctx context.Context, c *Call) error {
 	q := inference{prompt: text, o: engine.GenerateOptions{Stats: new(engine.Stats)}}
 	if err := q.readFlags(c); err != nil {
 		return err
+	}
+	for _, flag := range []string{"schema", "grammar"} { // of inferFlags, where they make no constraint
+		if c.Flags.Changed(flag) && q.o.Constraint == nil {
+			return c.usage("--%s is for %%infer", flag)
+		}
 	}
 	v, err := c.talk.with(c)
 	if err != nil {
