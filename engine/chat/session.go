@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/llcuda/llcuda/engine"
@@ -119,40 +120,51 @@ func deliver(events []Event, yield func(Event, error) bool) bool {
 // an answer. Turns go by the quarter of a context, so that the rest need not
 // be read again for each.
 func (s *Session) fit(r *Request, stats *Stats) (*Prompt, error) {
-	o := r.Options
-	o.AddGenerationPrompt = true
 	size := s.s.Model().Info().Context
 	room := size / 4
 	if n := r.Generate.MaxTokens; n > 0 {
 		room = min(n, size/2)
 	}
-	head := 0
+	head, starts := turns(r)
+	prompt, err := s.from(r, head, starts[0])
+	if err == nil && len(prompt.IDs)+room > size && len(starts) > 1 {
+		room = max(room, size/4)
+		least := 1 + sort.Search(len(starts)-2, func(i int) bool { // the last turn stays
+			p, e := s.from(r, head, starts[1+i])
+			return e != nil || len(p.IDs)+room <= size
+		})
+		stats.LeftOut = starts[least]
+		prompt, err = s.from(r, head, starts[least])
+	} else {
+		stats.LeftOut = starts[0]
+	}
+	if err == nil && len(prompt.IDs) >= size {
+		return nil, &engine.ContextError{New: len(prompt.IDs), Context: size}
+	}
+	return prompt, err
+}
+
+// turns are the number of messages in front that always stay, and where the
+// conversation may begin behind them.
+func turns(r *Request) (head int, starts []int) {
 	for head < len(r.Messages) && (r.Messages[head].Role == System || r.Messages[head].Role == Developer) {
 		head++
 	}
 	rest := r.Messages[head:]
-	first := min(max(r.LeftOut, 0), len(rest))
-	for {
-		prompt, err := s.t.Prompt(slices.Concat(r.Messages[:head], rest[first:]), r.Tools, o)
-		if err != nil {
-			return nil, err
+	starts = []int{min(max(r.LeftOut, 0), len(rest))}
+	for i := starts[0] + 1; i < len(rest); i++ {
+		if rest[i].Role == User {
+			starts = append(starts, i)
 		}
-		stats.LeftOut = first
-		if len(prompt.IDs)+room <= size {
-			return prompt, nil
-		}
-		next := first + 1
-		for next < len(rest) && rest[next].Role != User {
-			next++
-		}
-		if next >= len(rest) { // the last turn stays
-			if len(prompt.IDs) >= size {
-				return nil, &engine.ContextError{New: len(prompt.IDs), Context: size}
-			}
-			return prompt, nil
-		}
-		first, room = next, max(room, size/4)
 	}
+	return head, starts
+}
+
+// from is the prompt without the first messages behind the head.
+func (s *Session) from(r *Request, head, first int) (*Prompt, error) {
+	o := r.Options
+	o.AddGenerationPrompt = true
+	return s.t.Prompt(slices.Concat(r.Messages[:head], r.Messages[head+first:]), r.Tools, o)
 }
 
 // continued are the tokens of a prompt: those of the last prompt and its

@@ -142,6 +142,15 @@ func TestContextFull(t *testing.T) {
 	if left == 0 {
 		t.Error("12 turns fit into 256 tokens")
 	}
+	// A long conversation at once: as much of its end as fits stays.
+	at := len(messages)
+	for range 2000 {
+		messages = append(messages, chat.Message{Role: chat.User, Content: "Hello."}, chat.Message{Role: chat.Assistant, Content: "Hi!"})
+	}
+	st := answer(t, s, &messages, "And now?", chat.Request{Generate: engine.GenerateOptions{MaxTokens: 40}})
+	if st.LeftOut < at || st.LeftOut%2 != 0 || st.Prompt+64 > 256 || st.Prompt < 256-64-20 {
+		t.Errorf("%d of %d messages left out; prompt of %d tokens", st.LeftOut, len(messages), st.Prompt)
+	}
 	var full *engine.ContextError
 	for _, err := range s.Answer(t.Context(), chat.Request{Messages: []chat.Message{{Role: chat.User, Content: strings.Repeat(story, 20)}}}) {
 		if !errors.As(err, &full) {
