@@ -139,6 +139,7 @@ func (d *Device) crowd(op *tensor.Op) error {
 		return err
 	}
 	n, dim := op.A.Rows(), op.A.Cols()/op.Heads
+	one.splits = min(one.splits, int32(ceil(d.sms(), 2*int(one.sets)))) // a lone text fills half the card
 	units := int(one.sets * one.splits)
 	if one.splits > 1 {
 		if n*int(one.sets) > decodeSets {
