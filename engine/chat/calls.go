@@ -27,6 +27,9 @@ func readBare(p *Parser) (int, []ToolCall, verdict) {
 		from, fence = line+1, true
 		from += blanks(p.buf[from:])
 	}
+	if v := beginsObject(p.buf[from:]); v != yes {
+		return 0, nil, v
+	}
 	end, v := p.scan.value(p.buf, from)
 	if v != yes {
 		return 0, nil, v
@@ -40,6 +43,23 @@ func readBare(p *Parser) (int, []ToolCall, verdict) {
 		return end, calls, v
 	}
 	return end, calls, yes
+}
+
+// beginsObject says whether a text begins with an object that has a key, or
+// with a list of such: "[Scene: a beach" is no reason to hold an answer back.
+func beginsObject(b []byte) verdict {
+	for _, want := range `[{"` {
+		b = b[blanks(b):]
+		switch {
+		case len(b) == 0:
+			return unknown
+		case rune(b[0]) == want:
+			b = b[1:]
+		case want != '[':
+			return wrong
+		}
+	}
+	return yes
 }
 
 // readHermes reads <tool_call>{"name": …, "arguments": …}</tool_call>, as

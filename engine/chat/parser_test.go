@@ -115,6 +115,27 @@ func TestParser(t *testing.T) {
 	}
 }
 
+// TestParserAtOnce: an answer is not held back for what cannot be a call.
+func TestParserAtOnce(t *testing.T) {
+	for template, texts := range map[string][]string{
+		"Qwen-Qwen3-0.6B":                  {"Hello", "[Scene: a beach", "{ x", "a < b", "<b>", "[1, 2", "`code`", "<think>Hm", "<tool_call>no"},
+		"google-gemma-2-2b-it":             {"```go\nfunc", "[ [", "{{"},
+		"openai-gpt-oss-120b":              {"<|channel|>final<|message|>Hm", "<|channel|>analysis<|message|>Hm", "Hm"},
+		"meta-llama-Llama-3.1-8B-Instruct": {"<function=f>x"},
+	} {
+		for _, text := range texts {
+			p := parse(t, template).NewParser("", []chat.Tool{{Name: "f"}})
+			said := ""
+			for _, e := range p.Push(text) {
+				said += e.Text
+			}
+			if said == "" || !strings.HasSuffix(text, said) {
+				t.Errorf("%s: of %q comes %q", template, text, said)
+			}
+		}
+	}
+}
+
 // TestParserHostile parses what would take the square of its length, hours,
 // if any of it were looked at again and again.
 func TestParserHostile(t *testing.T) {
