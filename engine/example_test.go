@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"sync"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
@@ -61,4 +63,46 @@ func ExampleEmbedder() {
 	}
 	fmt.Printf("%d tokens, %s pooling, %d numbers: %.2f and %.2f\n", tokens, e.Pooling(), e.Dim(), cosine(v[0], v[1]), cosine(v[0], v[2]))
 	// Output: 15 tokens, mean pooling, 32 numbers: 1.00 and 0.80
+}
+
+// Several texts at once: each goroutine continues its own.
+func ExampleModel_NewBatcher() {
+	f, err := demo.Open()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	m, err := engine.LoadFile(context.Background(), f, engine.Options{Texts: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	b, err := m.NewBatcher(engine.BatcherOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+
+	questions := []string{"What is AI?", "The sun"}
+	answers := make([]string, len(questions))
+	var wg sync.WaitGroup
+	for i, q := range questions {
+		wg.Go(func() {
+			ids := m.Tokenizer().Encode(q, tokenizer.Options{})
+			for token, err := range b.Generate(context.Background(), ids, engine.GenerateOptions{MaxTokens: 12}) {
+				if err != nil {
+					log.Fatal(err)
+				}
+				answers[i] += token.Text
+			}
+		})
+	}
+	wg.Wait()
+	for i, q := range questions {
+		fmt.Printf("%s%s\n", q, answers[i])
+	}
+	// Output:
+	// What is AI?
+	// Once upon a time, there was a little girl named
+	// The sun Max lived in a cottage with a red door.
 }
