@@ -44,13 +44,13 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 		return nil
 	}
 	e := &TooBigError{Model: m.info.Name, Device: u.Device, Cache: u.Cache, Scratch: u.Scratch, Free: free, texts: o.Texts}
-	e.Texts = most(o.Texts-1, func(n int) bool {
+	e.Texts = largest(o.Texts-1, func(n int) bool {
 		c := *o
 		c.Texts = n
 		_, _, ok := fits(c)
 		return ok
 	})
-	e.Context = most(o.Context-1, func(n int) bool {
+	e.Context = largest(o.Context-1, func(n int) bool {
 		c := *o
 		c.Context = n
 		_, _, ok := fits(c)
@@ -62,9 +62,9 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 	return e
 }
 
-// most is the largest number up to n that fits, 0 if none does; what is
+// largest is the largest number up to n that fits, 0 if none does; what is
 // smaller fits, too.
-func most(n int, fits func(n int) bool) int {
+func largest(n int, fits func(n int) bool) int {
 	lo := 0
 	for lo < n {
 		if mid := (lo + n + 1) / 2; fits(mid) {

@@ -15,8 +15,10 @@ import (
 // that does not fit is refused with what would.
 func (m *Model) arrange(o *Options, weights []weight) error {
 	n, host, cards := m.net, rooms(o.Texts, o.Device)[0], rooms(o.Texts, o.GPUs...)
-	at := func(context int) *costs { return newCosts(n, weights, cards, context, o.Batch, o.Texts, m.cacheType) }
-	c := at(n.context)
+	at := func(context, texts int) *costs {
+		return newCosts(n, weights, cards, context, o.Batch, texts, m.cacheType)
+	}
+	c := at(n.context, o.Texts)
 	asked := min(o.GPULayers, len(n.layers))
 	if len(cards) == 0 {
 		asked = 0
@@ -36,12 +38,13 @@ func (m *Model) arrange(o *Options, weights []weight) error {
 	e := c.tooBig(host, cards, asked)
 	e.Model, e.Layers, e.texts = m.info.Name, most, o.Texts
 	for lo, hi := 0, n.context; hi-lo > max(1, hi/64); {
-		if mid := (lo + hi + 1) / 2; at(mid).split(host, cards, asked) != nil {
+		if mid := (lo + hi + 1) / 2; at(mid, o.Texts).split(host, cards, asked) != nil {
 			lo, e.Context = mid, mid
 		} else {
 			hi = mid
 		}
 	}
+	e.Texts = largest(o.Texts-1, func(texts int) bool { return at(n.context, texts).split(host, cards, asked) != nil })
 	if e.Context > 256 {
 		e.Context -= e.Context % 256
 	}
