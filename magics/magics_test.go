@@ -147,7 +147,6 @@ func TestCells(t *testing.T) {
 		{"no such file", "%load /no/such/model.gguf", "error: ModelError: no model /no/such/model.gguf: neither a file nor a short name; %models lists what is here, %load demo always works"},
 		{"near demo", "%load demp", "error: ModelError: no model demp; did you mean demo?"},
 		{"repository", "%load unsloth/gemma-3-1b-it-GGUF", "error: ModelError: unsloth/gemma-3-1b-it-GGUF: no such file; repositories of Hugging Face come with a later version: download the .gguf file and give its path, or take %load demo"},
-		{"endpoint", "%load http://localhost:8000/v1", "error: ModelError: http://localhost:8000/v1: endpoints come with a later version; today a model is a .gguf file, a short name (%models lists them) or demo"},
 		{"missing argument", "%load", "error: UsageError: %load: the model is missing; demo is always there; usage: %load [flags] MODEL; %load? says more"},
 		{"unknown flag", "%load demo --ctxx 3", "error: UsageError: %load: unknown flag --ctxx; did you mean --ctx?; usage: %load [flags] MODEL; %load? says more"},
 		{"bad flag", "%load demo --ctx x", "error: UsageError: %load: --ctx x: want a whole number; usage: %load [flags] MODEL; %load? says more"},
