@@ -7,6 +7,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/llcuda/llcuda/tensor"
 )
 
 // A Batcher continues several texts at once with one model: each step takes
@@ -29,6 +31,7 @@ type Batcher struct {
 	context int  // tokens of a text
 	rows    int  // prompt tokens at a time
 	reuse   bool // generated tokens, too
+	lone    bool // one text goes a session's way
 
 	mu      sync.Mutex
 	waiting []*text // for a slot, in order
@@ -55,6 +58,11 @@ type BatcherOptions struct {
 	// the next turn of a chat does: it starts sooner, and the last bits of its
 	// answer depend on whether a slot still has them.
 	ReuseGenerated bool
+
+	// Lone lets a text that is decoded alone go a session's way, which is
+	// faster, above all on a card: the last bits of its answer then depend on
+	// when it had company. A cache of q8_0 stays with the way of many.
+	Lone bool
 }
 
 const defaultTexts = 8
@@ -76,7 +84,8 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 	if err := m.roomFor(&o); err != nil {
 		return nil, err
 	}
-	b := &Batcher{m: m, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	b := &Batcher{m: m, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, lone: o.Lone && m.cacheType != tensor.Q8_0,
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := b.allocate(&o); err != nil {
 		b.free()
 		return nil, fmt.Errorf("engine: new batcher of %s: %w; take fewer texts or a smaller context", m.info.Name, err)

@@ -28,20 +28,22 @@ type batcherStages struct {
 	values []float32
 }
 
-// A batcherStage is one part of the model. Its two streams issue to one
-// device; they differ in how the results of rows are alike.
+// A batcherStage is one part of the model. Its streams issue to one device;
+// they differ in how the results of rows are alike: not at all in apart, which
+// is for a text alone.
 type batcherStage struct {
 	part
-	few, many *tensor.Stream
-	mem       allocator
-	b         *batch
-	steps     map[stepKey]tensor.Program
+	few, many, apart *tensor.Stream
+	mem              allocator
+	b                *batch
+	steps            map[stepKey]tensor.Program
 }
 
-// A stepKey names a recorded step: of so many rows, with this ending.
+// A stepKey names a recorded step: of so many rows, with this ending; or of
+// the text in a slot alone, with rows 0.
 type stepKey struct {
-	rows int
-	end  ending
+	rows, slot int
+	end        ending
 }
 
 // stepRows is the number of rows of the recorded step that n texts take.
@@ -59,8 +61,8 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 	rows, texts := max(o.Batch, stepRows(o.Texts)), stepRows(o.Texts)
 	b.slack = maxContext
 	for _, p := range m.parts {
-		st := &batcherStage{part: p, few: tensor.NewStream(p.dev), many: tensor.NewStream(p.dev), mem: allocator{dev: p.dev},
-			steps: map[stepKey]tensor.Program{}}
+		st := &batcherStage{part: p, few: tensor.NewStream(p.dev), many: tensor.NewStream(p.dev), apart: tensor.NewStream(p.dev),
+			mem: allocator{dev: p.dev}, steps: map[stepKey]tensor.Program{}}
 		b.stages = append(b.stages, st)
 		st.few.Alike(tensor.AlikeFew)
 		st.many.Alike(tensor.AlikeMany)
@@ -105,6 +107,7 @@ func (b *batcherStages) sync() {
 	for _, st := range b.stages {
 		st.few.Sync() // the first error is known already
 		st.many.Sync()
+		st.apart.Sync()
 	}
 }
 
@@ -153,39 +156,58 @@ func (b *batcherStages) cross(i, n int) error {
 	return to.dev.Write(to.b.x.Slice(0, n), bytesOf(x))
 }
 
-// program is the step of so many rows through a stage, recorded the first
+// run issues the step that key names through a stage. It is recorded the first
 // time.
-func (b *Batcher) program(st *batcherStage, rows int, end ending) (tensor.Program, error) {
+func (b *Batcher) run(st *batcherStage, key stepKey) error {
 	final := st == b.final()
 	if !final {
-		end = allLogits // no stage but the last makes a difference
+		key.end = allLogits // no stage but the last makes a difference
 	}
-	key := stepKey{rows, end}
-	if p := st.steps[key]; p != nil {
-		return p, nil
+	s, v := st.few, st.b
+	if key.rows == 0 {
+		s, v = st.apart, st.b.of(key.slot)
 	}
-	p, err := st.few.Record(func() {
-		v := st.b.first(rows)
-		b.m.net.forward(b.m.arch, st.few, v, st.lo, st.hi, st.few.Err)
-		if final {
-			b.head(v.x, v.h)
-			b.rank(rows, end)
+	p := st.steps[key]
+	if p == nil {
+		var err error
+		p, err = s.Record(func() {
+			v = v.first(max(1, key.rows))
+			b.m.net.forward(b.m.arch, s, v, st.lo, st.hi, s.Err)
+			if final {
+				b.head(s, v.x, v.h)
+				b.rank(s, v.x.Rows(), key.end)
+			}
+		})
+		if err != nil {
+			return err
 		}
-	})
-	if err == nil {
 		st.steps[key] = p
 	}
-	return p, err
+	s.Run(p)
+	return s.Err()
+}
+
+// of is the batch with the caches of one text alone.
+func (b *batch) of(slot int) *batch {
+	v := *b
+	v.seq, v.seqs, v.cache = nil, 0, make([]cache, len(b.cache))
+	for i, c := range b.cache {
+		if c.k != nil { // it is on this device
+			rows := c.k.Rows() / b.seqs
+			v.cache[i] = cache{c.k.Slice(slot*rows, (slot+1)*rows), c.v.Slice(slot*rows, (slot+1)*rows)}
+		}
+	}
+	return &v
 }
 
 // head issues the logits of the rows of x, with h of its shape as scratch.
-func (b *Batcher) head(x, h *tensor.Tensor) {
-	b.m.net.head(b.final().few, b.out.Slice(0, x.Rows()), x, h)
+func (b *Batcher) head(s *tensor.Stream, x, h *tensor.Tensor) {
+	b.m.net.head(s, b.out.Slice(0, x.Rows()), x, h)
 }
 
 // rank issues what an ending wants of the first n rows of logits.
-func (b *batcherStages) rank(n int, end ending) {
-	switch s := b.final().few; {
+func (b *batcherStages) rank(s *tensor.Stream, n int, end ending) {
+	switch {
 	case end == likeliest:
 		s.ArgMax(b.best.Slice(0, n), b.out.Slice(0, n))
 	case end > 0:

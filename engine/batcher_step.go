@@ -33,25 +33,23 @@ func (b *Batcher) decode() (did bool, err error) {
 		return true, err
 	}
 	ranking, all := ranking(texts)
-	end := ranking
+	key := stepKey{rows: len(rows), end: ranking}
 	if all {
-		end = allLogits
+		key.end = allLogits
+	}
+	if b.lone && len(texts) == 1 {
+		key.rows, key.slot = 0, texts[0].slot.index
 	}
 	for i, st := range b.stages {
 		if err := b.cross(i, len(rows)); err != nil {
 			return true, err
 		}
-		p, err := b.program(st, len(rows), end)
-		if err != nil {
-			return true, err
-		}
-		st.few.Run(p)
-		if err := st.few.Err(); err != nil {
+		if err := b.run(st, key); err != nil {
 			return true, err
 		}
 	}
 	if all {
-		b.rank(len(rows), ranking)
+		b.rank(b.final().few, len(rows), ranking)
 	}
 	for _, t := range texts {
 		t.slot.add(1, false)
@@ -165,9 +163,9 @@ func (b *Batcher) first(texts []*text, ends []int32) error {
 	}
 	x := b.last.Slice(0, n)
 	st.few.Rows(x, st.b.x, b.rowsOf.Slice(0, n))
-	b.head(x, b.lastH.Slice(0, n))
+	b.head(st.few, x, b.lastH.Slice(0, n))
 	ranking, _ := ranking(texts)
-	b.rank(n, ranking)
+	b.rank(st.few, n, ranking)
 	if err := errors.Join(st.many.Err(), st.few.Err()); err != nil {
 		return err
 	}

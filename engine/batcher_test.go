@@ -75,11 +75,21 @@ func TestBatcherGolden(t *testing.T) {
 	for _, name := range goldenNames(t) {
 		g := readGolden(t, name)
 		m := g.load(t, Options{Batch: 4, ExactCache: true})
-		b := newBatcher(t, m, BatcherOptions{Texts: 3})
+		b, lone := newBatcher(t, m, BatcherOptions{Texts: 3}), newBatcher(t, m, BatcherOptions{Texts: 3, Lone: true})
 		var wg sync.WaitGroup
 		for i := range 6 {
 			prompt := g.ids[i%2 : len(g.ids)-3*i]
 			want := byHand(t, newSession(t, m), prompt, 8)
+			if len(prompt) > 9 {
+				if a := ask(t.Context(), lone, prompt, GenerateOptions{MaxTokens: 8, IgnoreEOG: true}); a.err != nil || !slices.Equal(a.ids, want) {
+					t.Errorf("%s, %d tokens alone: %v (%v), want %v", name, len(prompt), a.ids, a.err, want)
+				}
+			}
+			wg.Go(func() {
+				if a := ask(t.Context(), lone, prompt, GenerateOptions{MaxTokens: 8, IgnoreEOG: true}); a.err != nil || !slices.Equal(a.ids, want) {
+					t.Errorf("%s, %d tokens, alone at times: %v (%v), want %v", name, len(prompt), a.ids, a.err, want)
+				}
+			})
 			wg.Go(func() {
 				a := ask(t.Context(), b, prompt, GenerateOptions{MaxTokens: 8, IgnoreEOG: true})
 				if a.err != nil || !slices.Equal(a.ids, want) {

@@ -72,8 +72,8 @@ func together(t *testing.T, m, host *engine.Model) {
 		}
 		return a
 	}
-	open := func(m *engine.Model) *engine.Batcher {
-		b, err := m.NewBatcher(engine.BatcherOptions{Texts: 3})
+	open := func(m *engine.Model, lone bool) *engine.Batcher {
+		b, err := m.NewBatcher(engine.BatcherOptions{Texts: 3, Lone: lone})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func together(t *testing.T, m, host *engine.Model) {
 	}
 	alone := make([]answer, len(prompts))
 	for i := range prompts {
-		b, h := open(m), open(host)
+		b, h := open(m, false), open(host, false)
 		alone[i] = ask(b, i)
 		if want := ask(h, i); !slices.Equal(alone[i].ids, want.ids) {
 			t.Errorf("text %d: %v, on the CPU %v", i, alone[i].ids, want.ids)
@@ -89,7 +89,14 @@ func together(t *testing.T, m, host *engine.Model) {
 		b.Close()
 		h.Close()
 	}
-	b := open(m)
+	lone := open(m, true)
+	for i := range 2 { // in two slots
+		if got := ask(lone, i); !slices.Equal(got.ids, alone[i].ids) {
+			t.Errorf("text %d, as in a session: %v, alone %v", i, got.ids, alone[i].ids)
+		}
+	}
+	lone.Close()
+	b := open(m, false)
 	defer b.Close()
 	var wg sync.WaitGroup
 	for i := range prompts {

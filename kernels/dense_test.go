@@ -151,7 +151,9 @@ func BenchmarkDense(b *testing.B) {
 		}
 		return nil
 	})
-	run("matmul_f16_256", func() error { return d.issueTiles(tensor.F16, large, d.splitFor(tensor.F16, large, int(a.n), int(a.m), int(a.steps)), &a) })
+	run("matmul_f16_256", func() error {
+		return d.issueTiles(tensor.F16, large, d.splitFor(tensor.F16, large, int(a.n), int(a.m), int(a.steps)), &a)
+	})
 	for _, t := range denses {
 		run(t.kernel, func() error { return d.issueDense(t, &a) })
 	}
