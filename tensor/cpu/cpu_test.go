@@ -120,6 +120,26 @@ func TestRefusals(t *testing.T) {
 		{"attention at a negative position", "position -1", func(s *tensor.Stream) {
 			s.Attention(row, row, cache, cache, minus, tensor.Attend{Heads: 1, KVHeads: 1, Scale: 1})
 		}},
+		{"store into a sequence too far", "sequence 3 of row 0: there are 2", func(s *tensor.Stream) {
+			s.Sequences(ids, 2)
+			s.Store(cache, row, zero)
+		}},
+		{"attention in a sequence too far", "sequence 3 of row 0: there are 2", func(s *tensor.Stream) {
+			s.Sequences(ids, 2)
+			s.Attention(row, row, cache, cache, zero, tensor.Attend{Heads: 1, KVHeads: 1, Scale: 1})
+		}},
+		{"sequences of other rows", "store: sequences i32(2) of rows at i32(1), 2 of them in f16(8, 64)", func(s *tensor.Stream) {
+			s.Sequences(tensors(tensor.I32, nil, 2), 2)
+			s.Store(cache, row, zero)
+		}},
+		{"a cache of no whole sequences", "attention: sequences i32(1) of rows at i32(1), 3 of them in f16(8, 64)", func(s *tensor.Stream) {
+			s.Sequences(zero, 3)
+			s.Attention(row, row, cache, cache, zero, tensor.Attend{Heads: 1, KVHeads: 1, Scale: 1})
+		}},
+		{"sequences that are no integers", "sequences: f32(1, 64) of 2", func(s *tensor.Stream) { s.Sequences(row, 2) }},
+		{"no sequences", "sequences: i32(1) of 0", func(s *tensor.Stream) { s.Sequences(zero, 0) }},
+		{"a fork to itself", "fork: 1 positions of sequence 1 for 1, 2 of them", func(s *tensor.Stream) { s.Fork(cache, 2, 1, 1, 1) }},
+		{"a fork to a sequence too far", "fork: 1 positions of sequence 1 for 2, 2 of them", func(s *tensor.Stream) { s.Fork(cache, 2, 1, 2, 1) }},
 		{"integer division by zero", "division by zero", func(s *tensor.Stream) { s.Binary(ints, ints, zero, tensor.Div) }},
 		{"integer to a negative power", "negative power", func(s *tensor.Stream) { s.Binary(ints, ints, minus, tensor.Pow) }},
 		{"mean of integers", "convert it to a float type first", func(s *tensor.Stream) { s.Reduce(ints, ints, tensor.Mean) }},
