@@ -13,6 +13,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 )
@@ -32,6 +33,7 @@ func init() {
 type loaded struct {
 	name     string
 	path     string
+	why      string          // how its quantisation was chosen
 	model    *engine.Model   // nil: behind endpoint
 	session  *engine.Session // nil until the first %infer
 	file     *gguf.File      // of the embedded model, else nil
@@ -174,7 +176,7 @@ func listModels(_ context.Context, c *Call) error {
 	if c.o.Demo != nil && !slices.Contains(names, "demo") {
 		t.Rows = append(t.Rows, []string{"demo", "", "", "", "", "", "", "embedded"})
 	}
-	for _, m := range LocalModels() {
+	for _, m := range catalog.FromEnv().Local() {
 		if !slices.Contains(names, m.Name) {
 			t.Rows = append(t.Rows, []string{m.Name, "", "", "", bytesText(m.Size), "", "", m.Path})
 		}
