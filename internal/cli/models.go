@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/magics"
 )
 
@@ -18,22 +20,27 @@ func newModels() *cobra.Command {
 		Long:  "Models lists the GGUF files that a short name finds: in the folders of LLCUDA_MODELS,\nin the current one and its models and .models, and in the user's cache.",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			models := magics.LocalModels()
+			models := catalog.FromEnv().Local()
 			if asJSON {
 				out := []map[string]any{}
 				for _, m := range models {
-					out = append(out, map[string]any{"name": m.Name, "path": m.Path, "bytes": m.Size})
+					out = append(out, describeModel(&m))
 				}
 				return encodeJSON(cmd.OutOrStdout(), out)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "demo\t(in this program)\tstory teller of the first steps")
+			fmt.Fprintln(w, "demo\t\t\t(in this program)\tstory teller of the first steps")
 			for _, m := range models {
-				fmt.Fprintf(w, "%s\t%.1f MiB\t%s\n", m.Name, float64(m.Size)/(1<<20), m.Path)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Quant, magics.BytesText(m.Size), m.Source, cmp.Or(m.Repo, m.Path))
 			}
 			return w.Flush()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// describeModel is a model as JSON shows it.
+func describeModel(m *catalog.Model) map[string]any {
+	return map[string]any{"name": m.Name, "path": m.Path, "bytes": m.Size, "quantisation": m.Quant, "source": m.Source, "repository": m.Repo}
 }
