@@ -68,4 +68,3 @@ func TestFindModel(t *testing.T) {
 		}
 	}
 }
-

@@ -87,7 +87,7 @@ func lookup(name string) (*Entry, string) {
 // Search lists the entries whose names, architecture or repositories hold all
 // words of a text, in any case; "" lists all.
 func Search(text string) []*Entry {
-	var found []*Entry
+	found := []*Entry{}
 	for _, e := range Registry() {
 		all := strings.ToLower(strings.Join(append(e.names(), append(e.Repos, e.Arch)...), " "))
 		if !slices.ContainsFunc(strings.Fields(strings.ToLower(text)), func(w string) bool { return !strings.Contains(all, w) }) {

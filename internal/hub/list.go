@@ -116,17 +116,24 @@ func (c *Client) Cached(repo, revision string) (*Repo, bool) {
 	return c.snapshot(repo, commit)
 }
 
+// Repos lists the repositories that the cache has something of, by name.
+func (c *Client) Repos() []string {
+	var all []string
+	folders, _ := os.ReadDir(c.Cache)
+	for _, d := range folders {
+		name, ok := strings.CutPrefix(d.Name(), "models--")
+		if repo := strings.Replace(name, "--", "/", 1); ok && checkNames(repo, "", "main") == nil {
+			all = append(all, repo)
+		}
+	}
+	return all
+}
+
 // Snapshots lists what the cache has of all repositories, by name, each
 // repository's main first.
 func (c *Client) Snapshots() []*Repo {
 	var all []*Repo
-	folders, _ := os.ReadDir(c.Cache)
-	for _, d := range folders {
-		name, ok := strings.CutPrefix(d.Name(), "models--")
-		repo := strings.Replace(name, "--", "/", 1)
-		if !ok || checkNames(repo, "", "main") != nil {
-			continue
-		}
+	for _, repo := range c.Repos() {
 		main := c.commit(repo, "main")
 		commits, _ := os.ReadDir(filepath.Join(c.folder(repo), "snapshots"))
 		slices.SortStableFunc(commits, func(a, b fs.DirEntry) int {
