@@ -44,7 +44,7 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 				return err
 			}
 			if asJSON {
-				return encodeJSON(cmd.OutOrStdout(), describeModel(&found.Model))
+				return encodeJSON(cmd.OutOrStdout(), magics.ModelJSON(found.Model))
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), found.Path)
 			return err
