@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llcuda/llcuda/engine/grammar"
+	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
 // A listed constraint allows some ids, always the same ones.
@@ -220,5 +224,29 @@ func TestGenerateConstrained(t *testing.T) {
 	o.IgnoreEOG = true
 	if _, _, err := collect(t.Context(), newSession(t, m), g.ids, o); err == nil || !strings.Contains(err.Error(), "IgnoreEOG") {
 		t.Errorf("with IgnoreEOG: %v", err)
+	}
+}
+
+// TestConstrain: the embedded model keeps to a grammar, hot and cold.
+func TestConstrain(t *testing.T) {
+	m := demoModel(t, Options{})
+	g, err := grammar.Parse(`root ::= "{\"name\": \"" [A-Z] [a-z]{2,9} "\", \"age\": " [1-9] [0-9]? ", \"likes\": [" word (", " word){1,3} "]}"
+word ::= "\"" [a-zé]+ "\""`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := regexp.MustCompile(`^\{"name": "[A-Z][a-z]{2,9}", "age": [1-9][0-9]?, "likes": \["[a-zé]+"(, "[a-zé]+"){1,3}\]\}$`)
+	prompt := m.Tokenizer().Encode("Emma is a little girl. As JSON:", tokenizer.Options{NoEOS: true})
+	for _, p := range []Sampler{{}, DefaultSampler(), {Temperature: 1}, {Temperature: 2, TopK: 200}} {
+		for seed := range uint64(3) {
+			p.Seed = seed
+			var stats Stats
+			s := newSession(t, m)
+			_, text, err := collect(t.Context(), s, prompt, GenerateOptions{MaxTokens: 300, Sampler: p, Constraint: m.Constrain(g), Stats: &stats})
+			if err != nil || stats.StopReason != "eog" && stats.StopReason != "length" || stats.StopReason == "eog" && !want.MatchString(text) {
+				t.Errorf("%+v: %q, %v, %s", p, text, err, stats.StopReason)
+			}
+			s.Close()
+		}
 	}
 }

@@ -32,6 +32,7 @@ type Model struct {
 	texts     int // of a Batcher; 0: sessions
 	cacheType tensor.DType
 	placed    []*tensor.Tensor
+	grammars  grammars
 
 	mu     sync.Mutex
 	uses   int // sessions, and the model itself until Close

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/llcuda/llcuda/engine/remote"
-	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 )
@@ -25,7 +24,7 @@ type endpoint struct {
 }
 
 func isAddress(s string) bool {
-	return (strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")) && !catalog.OnHub(s)
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
 }
 
 // hosts names the servers.
