@@ -2,7 +2,9 @@ package magics
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +33,7 @@ func cd(_ context.Context, c *Call) error {
 	dir = inHome(dir)
 	former, _ := os.Getwd()
 	if err := os.Chdir(dir); err != nil {
-		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, pathCause(err))}
+		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, cause(err))}
 	}
 	c.formerFolder = former
 	now, err := os.Getwd()
@@ -40,4 +42,13 @@ func cd(_ context.Context, c *Call) error {
 	}
 	fmt.Fprintln(c.Display.Stdout(), now)
 	return nil
+}
+
+// cause is what happened, without the path.
+func cause(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }

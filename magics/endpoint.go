@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llcuda/llcuda/engine/remote"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 )
@@ -24,7 +25,7 @@ type endpoint struct {
 }
 
 func isAddress(s string) bool {
-	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+	return (strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")) && !catalog.OnHub(s)
 }
 
 // hosts names the servers.

@@ -1,107 +1,137 @@
 package magics
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
+	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
-	"github.com/llcuda/llcuda/magics/expr"
 )
 
-// A LocalModel is a model file that a short name finds.
-type LocalModel struct {
-	Name string // the file's name without .gguf
-	Path string
-	Size int64 // bytes, of all shards
-}
-
-// ModelFolders are where short names are looked for, in order: the folders of
-// LLCUDA_MODELS, the current one and its models and .models, the user's cache.
-func ModelFolders() []string {
-	dirs := filepath.SplitList(os.Getenv("LLCUDA_MODELS"))
-	dirs = append(dirs, ".", "models", ".models")
-	if cache, err := os.UserCacheDir(); err == nil {
-		dirs = append(dirs, filepath.Join(cache, "llcuda", "models"))
+// FindModel finds the file that a user's name of a model means, on this
+// machine: a path, a short name (any case, with or without .gguf, as long as it
+// is unique), a repository that was fetched. The error says what could be done.
+func FindModel(name string) (string, error) {
+	if isAddress(name) {
+		return "", modelError("%s: the model of an endpoint has no file here; %%load takes it", name)
 	}
-	return slices.DeleteFunc(dirs, func(d string) bool { return d == "" })
+	f, err := catalog.FromEnv().FindLocal(catalog.Query{Name: name})
+	if err != nil {
+		return "", modelError("%v", err)
+	}
+	return f.Path, nil
 }
 
-var shard = regexp.MustCompile(`-(\d{5})-of-(\d{5})$`)
+// Room is the memory that the options leave for a model.
+func Room(o engine.Options) catalog.Room {
+	host, _ := o.Device.Memory()
+	if o.GPULayers == 0 || len(o.GPUs) == 0 {
+		return catalog.Room{Device: o.Device.Name(), Free: host}
+	}
+	var r catalog.Room
+	var names []string
+	for _, d := range o.GPUs {
+		free, _ := d.Memory()
+		if s, ok := d.(interface{ Overhead() int64 }); ok {
+			free -= s.Overhead()
+		}
+		r.Free += max(0, free)
+		names = append(names, d.Name())
+	}
+	r.Device, r.Host = strings.Join(names, "+"), host
+	return r
+}
 
-// LocalModels lists the model files of ModelFolders; of several with one name
-// the first counts.
-func LocalModels() []LocalModel {
-	var all []LocalModel
-	at := map[string]int{}
-	for _, dir := range ModelFolders() {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			name, ok := cutSuffixFold(e.Name(), ".gguf")
-			info, err := os.Stat(filepath.Join(dir, e.Name()))
-			if !ok || name == "" || err != nil || !info.Mode().IsRegular() {
-				continue
-			}
-			m := LocalModel{name, filepath.Join(dir, e.Name()), info.Size()}
-			if s := shard.FindStringSubmatch(name); s != nil {
-				m.Name = strings.TrimSuffix(name, s[0])
-				if i, ok := at[m.Name]; ok && s[1] != "00001" {
-					if filepath.Dir(all[i].Path) == filepath.Clean(dir) {
-						all[i].Size += m.Size
-					}
-					continue
-				} else if s[1] != "00001" {
-					continue
-				}
-			}
-			if _, twice := at[m.Name]; !twice {
-				at[m.Name] = len(all)
-				all = append(all, m)
-			}
+// fetchFlags are the options of every magic that may fetch a model.
+func fetchFlags(f *pflag.FlagSet) {
+	f.String("file", "", "the `file` of the repository, its quantisation, or a pattern")
+	f.String("revision", "", "a branch, tag or commit of the repository (default: main)")
+	f.Bool("offline", false, "ask no server: only what is on this machine")
+}
+
+// fetch reads fetchFlags.
+func (c *Call) fetch(name string, room func() catalog.Room, tokens int) *fetch {
+	f := &fetch{Query: catalog.Query{Name: name, Room: room, Context: tokens}, places: catalog.FromEnv(), display: c.Display}
+	f.File, _ = c.Flags.GetString("file")
+	f.Revision, _ = c.Flags.GetString("revision")
+	f.Offline, _ = c.Flags.GetBool("offline")
+	return f
+}
+
+// modelFiles completes the models on this machine: files, short names, demo.
+func modelFiles(c Completing) []string {
+	names := c.files(".gguf")
+	if !strings.ContainsAny(c.Word, `/\`) {
+		names = append(names, "demo")
+		for _, m := range catalog.FromEnv().Local() {
+			names = append(names, m.Name)
 		}
 	}
-	return all
+	return names
 }
 
-func cutSuffixFold(s, suffix string) (string, bool) {
-	if len(s) < len(suffix) || !strings.EqualFold(s[len(s)-len(suffix):], suffix) {
-		return s, false
+// shortNames completes those of the registry, too.
+func shortNames(names []string) []string {
+	for _, e := range catalog.Registry() {
+		names = append(names, e.Name)
 	}
-	return s[:len(s)-len(suffix)], true
+	return names
 }
 
-var repository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
+// A fetch is a query, and where its progress is shown.
+type fetch struct {
+	catalog.Query
+	places  *catalog.Catalog
+	display *jupyter.Display
+	silent  bool
+}
 
-// FindModel finds the file that a user's name of a model means: a path, or a
-// short name (any case, with or without .gguf, as long as it is unique). The
-// error says what could be done.
-func FindModel(name string) (string, error) {
-	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
-		return "", modelError("%s: endpoints come with a later version; today a model is a .gguf file, a short name (%%models lists them) or demo", name)
+// find finds the query's model and fetches it if it is not here.
+func (f *fetch) find(ctx context.Context) (*catalog.Found, error) {
+	found, err := f.places.Find(ctx, f.Query)
+	if err != nil {
+		return nil, findError(ctx, err)
 	}
-	path := inHome(name)
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return inFolder(path)
-	case err == nil:
-		return path, nil
-	case !os.IsNotExist(err):
-		return "", modelError("%s cannot be read: %v; check its path and permissions", name, pathCause(err))
+	if found.Here() {
+		return found, nil
 	}
-	if path, err := shortName(name); path != "" || err != nil {
-		return path, err
+	bar := progressBar{d: f.display, what: "fetching " + found.Name, off: f.silent || !f.display.Interactive(), rate: true}
+	bar.begin()
+	err = f.places.Fetch(ctx, found, bar.update)
+	switch kept := f.places.Kept(found); {
+	case err != nil && ctx.Err() != nil:
+		bar.failed()
+		return nil, &jupyter.Error{Name: "KeyboardInterrupt", Value: fmt.Sprintf("interrupted: %s of %s are kept; the same line goes on from there",
+			bytesText(kept), bytesText(found.Size))}
+	case err != nil && kept > 0:
+		bar.failed()
+		return nil, modelError("%v; %s that came are kept", err, bytesText(kept))
+	case err != nil:
+		bar.failed()
+		return nil, findError(ctx, err)
 	}
-	if strings.HasSuffix(strings.ToLower(name), ".gguf") || !repository.MatchString(name) {
-		return "", notFound(name)
+	if !f.silent {
+		text := fmt.Sprintf("fetched %s from %s: %s in %s", found.Name, found.Repo, bytesText(found.Size), secondsText(time.Since(bar.start)))
+		if r := bar.speed.Mean(); r > 0 {
+			text += ", " + bytesText(int64(r)) + "/s"
+		}
+		bar.done(text)
 	}
-	if _, err := os.Stat(filepath.Dir(name)); err == nil {
-		return "", notFound(name)
+	return found, nil
+}
+
+func findError(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return err
 	}
-	return "", modelError("%s: no such file; repositories of Hugging Face come with a later version: download the .gguf file and give its path, or take %%load demo", name)
+	return modelError("%v", err)
 }
 
 // inHome is a path with the home folder for its leading ~.
@@ -111,80 +141,6 @@ func inHome(path string) string {
 		return home + rest
 	}
 	return path
-}
-
-func pathCause(err error) error {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err
-	}
-	return err
-}
-
-// inFolder is the one model in a folder.
-func inFolder(dir string) (string, error) {
-	for _, mark := range []string{"adapter_config.json", "config.json"} {
-		if _, err := os.Stat(filepath.Join(dir, mark)); err == nil {
-			if files, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(files) == 1 {
-				return files[0], nil
-			}
-			return "", modelError("%s is a checkpoint of transformers or PEFT; these come with a later version: save it as GGUF (Unsloth: model.save_pretrained_gguf) and load that file", dir)
-		}
-	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
-	files = slices.DeleteFunc(files, func(f string) bool {
-		s := shard.FindStringSubmatch(strings.TrimSuffix(f, ".gguf"))
-		return s != nil && s[1] != "00001"
-	})
-	switch len(files) {
-	case 0:
-		return "", modelError("%s is a folder without .gguf files; give the file's path", dir)
-	case 1:
-		return files[0], nil
-	}
-	for i := range files {
-		files[i] = filepath.Base(files[i])
-	}
-	return "", modelError("%s is a folder of %d models (%s); give the path of one", dir, len(files), strings.Join(files, ", "))
-}
-
-// shortName finds a local model by its name or a beginning that only one has.
-func shortName(name string) (string, error) {
-	want, _ := cutSuffixFold(name, ".gguf")
-	if strings.ContainsAny(want, `/\`) || want == "" {
-		return "", nil
-	}
-	var starts []LocalModel
-	for _, m := range LocalModels() {
-		if strings.EqualFold(m.Name, want) {
-			return m.Path, nil
-		}
-		if len(m.Name) > len(want) && strings.EqualFold(m.Name[:len(want)], want) {
-			starts = append(starts, m)
-		}
-	}
-	switch len(starts) {
-	case 0:
-		return "", nil
-	case 1:
-		return starts[0].Path, nil
-	}
-	var names []string
-	for _, m := range starts {
-		names = append(names, m.Name)
-	}
-	return "", modelError("%s could be %s; write one of them in full", name, strings.Join(names, " or "))
-}
-
-func notFound(name string) error {
-	known := []string{"demo"}
-	for _, m := range LocalModels() {
-		known = append(known, m.Name)
-	}
-	base, _ := cutSuffixFold(filepath.Base(name), ".gguf")
-	if best := expr.Closest(base, known); best != "" {
-		return modelError("no model %s; did you mean %s?", name, best)
-	}
-	return modelError("no model %s: neither a file nor a short name; %%models lists what is here, %%load demo always works", name)
 }
 
 func modelError(format string, args ...any) error {

@@ -23,11 +23,11 @@ func init() {
 %gguf tensor demo token_embd.weight --as W       a tensor for %tensor, in the type it has in the file`,
 		Flags: func(f *pflag.FlagSet) { f.String("as", "", "the `variable` that tensor makes") },
 		Run:   ggufMagic,
-		Complete: func(in *Interpreter, c Completing) []string {
+		Complete: func(_ *Interpreter, c Completing) []string {
 			if len(c.Words) == 0 {
 				return []string{"show", "check", "get", "tensor"}
 			}
-			return registry["load"].Complete(in, c)
+			return modelFiles(c)
 		}})
 }
 
@@ -52,15 +52,17 @@ func ggufMagic(ctx context.Context, c *Call) error {
 	return takeTensor(c, f, c.Args[2])
 }
 
+// openFile opens a model's file that is on this machine: to look into one is no
+// reason to fetch it.
 func (in *Interpreter) openFile(ctx context.Context, name string) (*gguf.File, error) {
-	l, err := in.open(name, "")
+	if f, err := in.openDemo(name); f != nil || err != nil {
+		return f, err
+	}
+	path, err := FindModel(name)
 	if err != nil {
 		return nil, err
 	}
-	if l.file != nil {
-		return l.file, nil
-	}
-	f, err := gguf.Open(l.path)
+	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, loadError(ctx, name, err, nil)
 	}

@@ -1,32 +1,36 @@
 package magics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gofrs/uuid/v5"
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/tensor"
 )
 
 func init() {
-	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a .gguf file, a short name, or demo (the embedded model)", Line: true,
+	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a short name, a .gguf file, a repository of Hugging Face, or demo (the embedded model)", Line: true,
 		Help: `%load demo
-%load gemma-3-1b-Q4_K_M --ctx 8192
+%load gemma-3-1b-Q4_K_M --ctx 8192     a short name, fetched at its first use
+%load gemma-3-1b                       the quantisation is chosen for the memory there is
+%load org/name:Q4_K_M                  a repository of Hugging Face; or org/name --file x.gguf, hf.co/org/name
 %load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
 %load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
 %load http://a:8000/v1 http://b:8000/v1    the same model on several: calls go to the one with the fewest
-%models lists what a short name finds. The model that was loaded last is the one that %infer asks.`,
+%models lists what is here, %models search what can be fetched by a short name. What is fetched lies in
+Hugging Face's cache (HF_HOME); HF_TOKEN opens private and gated repositories. The model that was loaded
+last is the one that %infer asks.`,
 		Flags: func(f *pflag.FlagSet) {
 			f.Int("gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
 			f.String("device", "auto", "auto, cpu, cuda:0, or cuda:0,cuda:1")
@@ -34,21 +38,13 @@ func init() {
 			f.String("cache-type", "f16", "type of the key-value cache: f16, bf16, q8_0 or f32")
 			f.Int("batch", 512, "how many `tokens` of a prompt are computed together")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
+			fetchFlags(f)
 			f.Bool("silent", false, "show nothing")
 			f.String("model", "", "of an endpoint: the `name` that it calls the model by (default: its only one)")
 			f.String("key-env", "", "of an endpoint: the environment `variable` that holds the key (default: OPENAI_API_KEY)")
 		},
-		Run: load,
-		Complete: func(in *Interpreter, c Completing) []string {
-			names := c.files(".gguf")
-			if !strings.ContainsAny(c.Word, `/\`) {
-				names = append(names, "demo")
-				for _, m := range LocalModels() {
-					names = append(names, m.Name)
-				}
-			}
-			return names
-		}})
+		Run:      load,
+		Complete: func(_ *Interpreter, c Completing) []string { return shortNames(modelFiles(c)) }})
 }
 
 func load(ctx context.Context, c *Call) error {
@@ -91,7 +87,9 @@ func load(ctx context.Context, c *Call) error {
 	}
 	silent, _ := c.Flags.GetBool("silent")
 	name, _ := c.Flags.GetString("as")
-	l, err := c.open(c.Args[0], name)
+	f := c.fetch(c.Args[0], func() catalog.Room { return Room(o) }, o.Context)
+	f.silent = silent
+	l, err := c.open(ctx, f, name)
 	if err != nil {
 		return err
 	}
@@ -104,7 +102,7 @@ func load(ctx context.Context, c *Call) error {
 		freed = fmt.Sprintf("; the former %s was freed before", l.name)
 	}
 	bar := progressBar{d: c.Display, what: "loading " + l.name, off: silent || !c.Display.Interactive()}
-	bar.start = time.Now()
+	bar.begin()
 	o.Progress = bar.update
 	if c.o.LoadOptions != nil {
 		c.o.LoadOptions(&o)
@@ -133,7 +131,11 @@ func load(ctx context.Context, c *Call) error {
 		return modelError("the former %s could not be freed: %v", l.name, err)
 	}
 	if !silent {
-		bar.done(loadedText(l.name, l.model.Info(), time.Since(bar.start)) + c.whyCPU(l.model.Info(), o))
+		text := loadedText(l.name, l.model.Info(), time.Since(bar.start)) + c.whyCPU(l.model.Info(), o)
+		if l.why != "" {
+			text += "\n" + l.why
+		}
+		bar.done(text)
 		for _, w := range l.model.Tokenizer().Warnings() {
 			fmt.Fprintf(c.Display.Stderr(), "tokenizer: %s\n", w)
 		}
@@ -141,29 +143,31 @@ func load(ctx context.Context, c *Call) error {
 	return nil
 }
 
-// open finds a model's file; only the embedded one is open already.
-func (in *Interpreter) open(what, name string) (*loaded, error) {
-	if what == "demo" && in.o.Demo != nil {
-		f, err := in.o.Demo()
-		if err != nil {
-			return nil, modelError("the embedded model is broken: %v; load a file instead", err)
-		}
-		if name == "" {
-			name = "demo"
-		}
-		return &loaded{name: name, file: f}, nil
+// open finds a model's file, and fetches it if it is not here; only the
+// embedded one is open already.
+func (in *Interpreter) open(ctx context.Context, f *fetch, name string) (*loaded, error) {
+	if file, err := in.openDemo(f.Name); err != nil {
+		return nil, err
+	} else if file != nil {
+		return &loaded{name: cmp.Or(name, "demo"), file: file}, nil
 	}
-	path, err := FindModel(what)
+	found, err := f.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		name, _ = cutSuffixFold(filepath.Base(path), ".gguf")
-		if s := shard.FindString(name); s != "" {
-			name = strings.TrimSuffix(name, s)
-		}
+	return &loaded{name: cmp.Or(name, found.Name), path: found.Path, why: found.Why}, nil
+}
+
+// openDemo opens the embedded model if that is the name; nil is another.
+func (in *Interpreter) openDemo(name string) (*gguf.File, error) {
+	if name != "demo" || in.o.Demo == nil {
+		return nil, nil
 	}
-	return &loaded{name: name, path: path}, nil
+	f, err := in.o.Demo()
+	if err != nil {
+		return nil, modelError("the embedded model is broken: %v; load a file instead", err)
+	}
+	return f, nil
 }
 
 // loadError says what to do about an error of the engine.
@@ -220,79 +224,4 @@ func (c *Call) whyCPU(i engine.Info, o engine.Options) (why string) {
 		}
 	}
 	return why
-}
-
-// A progressBar is one display that changes: at most five times a second, and
-// not at all for what is done at once or watched by nobody.
-type progressBar struct {
-	d     *jupyter.Display
-	what  string
-	count func(n int64) string // what is done, in words; nil: bytes
-	off   bool
-	id    string
-	start time.Time
-	last  time.Time
-}
-
-const (
-	progressDelay  = 300 * time.Millisecond
-	progressPeriod = 200 * time.Millisecond
-)
-
-var (
-	progressHTML = parseHTML("progress", `<div>{{.What}} <progress value="{{.Done}}" max="{{.Total}}"></progress> {{.Numbers}}</div>`)
-	noteHTML     = parseHTML("note", `<div style="opacity:.75; white-space:pre-line">{{.}}</div>`)
-)
-
-func (p *progressBar) update(done, total int64) {
-	now := time.Now()
-	if p.off || total <= 0 || now.Sub(p.start) < progressDelay || now.Sub(p.last) < progressPeriod {
-		return
-	}
-	p.last = now
-	const width = 30
-	full := int(width * float64(done) / float64(total))
-	words := p.count
-	if words == nil {
-		words = bytesText
-	}
-	numbers := fmt.Sprintf("%d %%, %s of %s", 100*done/total, words(done), words(total))
-	p.show(jupyter.Bundle{
-		"text/plain": fmt.Sprintf("%s [%s%s] %s", p.what, strings.Repeat("#", full), strings.Repeat(" ", width-full), numbers),
-		"text/html": renderHTML(progressHTML, struct {
-			What        string
-			Done, Total int64
-			Numbers     string
-		}{p.what, done, total, numbers}),
-	})
-}
-
-func (p *progressBar) show(b jupyter.Bundle) {
-	if p.id == "" {
-		p.id = uuid.Must(uuid.NewV4()).String()
-		p.d.ShowID(p.id, b)
-		return
-	}
-	p.d.Update(p.id, b)
-}
-
-// done replaces the bar by what came of it.
-func (p *progressBar) done(text string) {
-	p.end(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
-}
-
-// end is done with more than text.
-func (p *progressBar) end(b jupyter.Bundle) {
-	if p.id == "" {
-		p.d.Show(b)
-		return
-	}
-	p.d.Update(p.id, b)
-}
-
-// failed takes a bar away that would stand still for ever.
-func (p *progressBar) failed() {
-	if p.id != "" {
-		p.done(p.what + ": stopped")
-	}
 }

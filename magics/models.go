@@ -13,14 +13,10 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/gguf"
-	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 )
 
 func init() {
-	register(Magic{Name: "models", Doc: "lists the loaded models, and the files that can be loaded by a short name", Line: true,
-		Help: "Short names are looked for in the folders of LLCUDA_MODELS, in the current folder, its models and .models,\nand in the user's cache (~/.cache/llcuda/models).",
-		Run:  listModels})
 	register(Magic{Name: "unload", Args: "[NAME…]", Doc: "frees a model's memory; alone, the current one's", Line: true,
 		Flags:    func(f *pflag.FlagSet) { f.Bool("all", false, "unload all models") },
 		Run:      unload,
@@ -32,6 +28,7 @@ func init() {
 type loaded struct {
 	name     string
 	path     string
+	why      string          // how its quantisation was chosen
 	model    *engine.Model   // nil: behind endpoint
 	session  *engine.Session // nil until the first %infer
 	file     *gguf.File      // of the embedded model, else nil
@@ -146,42 +143,6 @@ func (ms *models) closeAll() error {
 		errs = append(errs, ms.remove(name))
 	}
 	return errors.Join(errs...)
-}
-
-func listModels(_ context.Context, c *Call) error {
-	if err := c.atMost(0); err != nil {
-		return err
-	}
-	t := table{Head: []string{"model", "architecture", "parameters", "type", "size", "context", "device", ""}}
-	names := c.models.names()
-	for i, name := range names {
-		l, err := c.models.findAny(name)
-		if err != nil {
-			return err
-		}
-		state := "loaded"
-		if i == len(names)-1 {
-			state = "loaded, current"
-		}
-		if l.endpoint != nil {
-			t.Rows = append(t.Rows, append(l.endpoint.row(name), state))
-			continue
-		}
-		info := l.model.Info()
-		t.Rows = append(t.Rows, []string{name, info.Arch, countText(info.Params), info.FileType, bytesText(info.WeightBytes),
-			fmt.Sprint(info.Context), info.Device, state})
-	}
-	if c.o.Demo != nil && !slices.Contains(names, "demo") {
-		t.Rows = append(t.Rows, []string{"demo", "", "", "", "", "", "", "embedded"})
-	}
-	for _, m := range LocalModels() {
-		if !slices.Contains(names, m.Name) {
-			t.Rows = append(t.Rows, []string{m.Name, "", "", "", bytesText(m.Size), "", "", m.Path})
-		}
-	}
-	t.Note = "%load NAME loads one of them, or any .gguf file by its path"
-	c.Display.Show(jupyter.Bundle{"text/plain": t.text(), "text/html": t.html()})
-	return nil
 }
 
 func unload(_ context.Context, c *Call) error {

@@ -82,6 +82,9 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
 }
 
+// BytesText is bytesText for the command line.
+func BytesText(n int64) string { return bytesText(n) }
+
 // countText shows a number of parameters: "134.5 M".
 func countText(n int64) string {
 	switch {

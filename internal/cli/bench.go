@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/synth"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/tensor"
@@ -127,7 +128,7 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 	if len(b.parallel) > 0 {
 		o.Texts = slices.Max(b.parallel)
 	}
-	f, err := b.file(name, len(o.GPUs) > 0)
+	f, err := b.file(cmd, name, o)
 	if err != nil {
 		return err
 	}
@@ -171,12 +172,19 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 	return printBench(cmd.OutOrStdout(), results)
 }
 
-// file opens the model, or makes the one of --shape.
-func (b *bench) file(name string, onCard bool) (*gguf.File, error) {
-	if b.shape == "" {
-		return openGGUF(name)
+// file opens the model, fetched if it is not here, or makes the one of --shape.
+func (b *bench) file(cmd *cobra.Command, name string, o engine.Options) (*gguf.File, error) {
+	switch {
+	case b.shape == "" && name == "demo":
+		return demo.Open()
+	case b.shape == "":
+		path, err := fetchModel(cmd, name, o)
+		if err != nil {
+			return nil, err
+		}
+		return gguf.Open(path)
 	}
-	f, err := synth.New(b.shape, onCard && b.gpuLayers < 0 || b.ops)
+	f, err := synth.New(b.shape, len(o.GPUs) > 0 && b.gpuLayers < 0 || b.ops)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -14,6 +13,7 @@ import (
 	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics"
 	"github.com/llcuda/llcuda/tensor"
@@ -47,32 +47,33 @@ func (mf *modelFlags) threadCount() int {
 	return runtime.NumCPU()
 }
 
-// open loads a model by what a user calls it: a file, a short name, or demo.
+// open loads a model by what a user calls it: a file, a short name, a repository
+// of Hugging Face, or demo. What is not here is fetched.
 func (mf *modelFlags) open(cmd *cobra.Command, name string) (*engine.Model, error) {
 	o, err := mf.options(cmd)
 	if err != nil {
 		return nil, err
 	}
-	m, err := load(cmd.Context(), name, o)
+	m, err := load(cmd, name, o)
 	if err == nil && len(o.GPUs) > 0 && m.Info().Device == "cpu" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "llcuda: the CPU is used: no card has memory free for a layer; close what fills them, or try a smaller --ctx")
 	}
 	return m, err
 }
 
-func load(ctx context.Context, name string, o engine.Options) (*engine.Model, error) {
+func load(cmd *cobra.Command, name string, o engine.Options) (*engine.Model, error) {
 	if name == "demo" {
 		f, err := demo.Open()
 		if err != nil {
 			return nil, err
 		}
-		return engine.LoadFile(ctx, f, o)
+		return engine.LoadFile(cmd.Context(), f, o)
 	}
-	path, err := findModel(name)
+	path, err := fetchModel(cmd, name, o)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Load(ctx, path, o)
+	return engine.Load(cmd.Context(), path, o)
 }
 
 // options are the engine's, with the devices opened.
@@ -109,20 +110,49 @@ func (mf *modelFlags) check() (cache tensor.DType, err error) {
 	return cache, nil
 }
 
-// findModel is magics.FindModel in the words of the command line.
+// fetchModel returns the path of a model, fetched if it is not here. Where the
+// name leaves the quantisation open, it is chosen for the memory of o's devices.
+func fetchModel(cmd *cobra.Command, name string, o engine.Options) (string, error) {
+	q := catalog.Query{Name: name, Context: o.Context, Room: func() catalog.Room { return magics.Room(o) }}
+	found, err := pull(cmd, q)
+	if err != nil {
+		return "", err
+	}
+	return found.Path, nil
+}
+
+// findModel returns the path of a model that is on this machine.
 func findModel(name string) (string, error) {
 	path, err := magics.FindModel(name)
-	var e *jupyter.Error
-	if errors.As(err, &e) {
-		err = errors.New(onCommandLine.Replace(e.Value))
+	return path, plain(err)
+}
+
+// plain is an error in the words of the command line.
+func plain(err error) error {
+	if err == nil {
+		return nil
 	}
-	return path, err
+	text := err.Error()
+	if e := (*jupyter.Error)(nil); errors.As(err, &e) {
+		text = e.Value
+	}
+	return said{onCommandLine.Replace(text), err}
 }
 
 // onCommandLine says for a shell what errors of magics say for a cell.
-var onCommandLine = strings.NewReplacer("%models", "llcuda models", "%load demo", "demo")
+var onCommandLine = strings.NewReplacer("%load demo", "demo", "%models", "llcuda models", "%pull", "llcuda pull")
 
-// openGGUF maps a model's file without loading it.
+// said is an error in other words.
+type said struct {
+	text string
+	err  error
+}
+
+func (e said) Error() string { return e.text }
+func (e said) Unwrap() error { return e.err }
+
+// openGGUF maps the file of a model that is on this machine, without loading it:
+// to look into one is no reason to fetch it.
 func openGGUF(name string) (*gguf.File, error) {
 	if name == "demo" {
 		return demo.Open()

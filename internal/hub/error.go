@@ -16,7 +16,9 @@ import (
 // What callers test for. Each comes wrapped, with the file it is about.
 var (
 	// ErrOffline: the cache lacks the file and no server may be asked.
-	ErrOffline = errors.New("not in the cache, and HF_HUB_OFFLINE is set; unset it to fetch")
+	ErrOffline = errors.New("not in the cache, and no server may be asked; leave out --offline and unset HF_HUB_OFFLINE to fetch")
+	// ErrNoModel: the repository has no GGUF file, or not all shards of one.
+	ErrNoModel = errors.New("no complete GGUF model")
 	// ErrChanged: the server began to send another file on the way.
 	ErrChanged = errors.New("changed on the server while it was fetched; try again")
 	// ErrWrongBytes: all bytes came and their sum is not the file's.

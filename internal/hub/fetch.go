@@ -23,7 +23,7 @@ func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, p
 	if err := os.MkdirAll(c.Cache, 0o777); err != nil && need > 0 {
 		return nil, fmt.Errorf("hub: the cache: %w; set HF_HOME to a folder that can be written", err)
 	}
-	if room, err := c.free(c.Cache); err == nil && len(m.Files) > 1 && room < need-c.partial(r.ID) {
+	if room, err := c.free(c.Cache); err == nil && len(m.Files) > 1 && room < need-c.Partial(r.ID) {
 		return nil, fmt.Errorf("hub: %s: %w: %d MB to come, %d MB free in %s; free some, or set HF_HOME to a larger disk",
 			r.ID, ErrNoSpace, need/1e6, room/1e6, c.Cache)
 	}
@@ -50,8 +50,8 @@ func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, p
 	return paths, nil
 }
 
-// partial counts the bytes of a repository that came and wait to be resumed.
-func (c *Client) partial(repo string) (bytes int64) {
+// Partial counts the bytes of a repository that came and wait to be resumed.
+func (c *Client) Partial(repo string) (bytes int64) {
 	left, _ := os.ReadDir(filepath.Join(c.folder(repo), "blobs"))
 	for _, e := range left {
 		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".incomplete" {

@@ -13,9 +13,25 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
 
 const large = "model-Q4_K_M.gguf"
+
+func newFake(t *testing.T) (*hubtest.Server, *Client) {
+	f := hubtest.New(t)
+	f.Files[large] = hubtest.Bytes(1, 300_000)
+	f.Files["dir/config.json"] = []byte(`{"a": 1}`)
+	f.Files["empty"] = nil
+	c, err := New(f.Hub.URL, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.piece, c.connections, c.backoff, c.stall = 16<<10, 4, time.Millisecond, 500*time.Millisecond
+	c.patience = 50 * time.Millisecond
+	return f, c
+}
 
 // checkCache fails if the cache holds a blob whose bytes are not what its name
 // says, or a link that leads nowhere.
@@ -29,8 +45,8 @@ func checkCache(t *testing.T, c *Client) {
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		if filepath.Base(filepath.Dir(path)) == "blobs" && !strings.HasSuffix(path, ".incomplete") && nameOf(b) != filepath.Base(path) {
-			t.Errorf("bad file in the cache: %s is %s", path, nameOf(b))
+		if filepath.Base(filepath.Dir(path)) == "blobs" && !strings.HasSuffix(path, ".incomplete") && hubtest.Name(b) != filepath.Base(path) {
+			t.Errorf("bad file in the cache: %s is %s", path, hubtest.Name(b))
 		}
 		return nil
 	})
@@ -47,9 +63,9 @@ func wantFile(t *testing.T, path string, want []byte) {
 func TestDownload(t *testing.T) {
 	f, c := newFake(t)
 	c.Token = "hf_secret"
-	for name, want := range f.files {
+	for name, want := range f.Files {
 		last := int64(-1)
-		path, err := c.Download(t.Context(), repoID, name, "", func(done, total int64) {
+		path, err := c.Download(t.Context(), hubtest.Repo, name, "", func(done, total int64) {
 			if done < last || done > total || total != int64(len(want)) {
 				t.Errorf("%s: progress %d, then %d of %d", name, last, done, total)
 			}
@@ -63,15 +79,15 @@ func TestDownload(t *testing.T) {
 			t.Errorf("%s: progress ended at %d of %d", name, last, len(want))
 		}
 		root := filepath.Join(c.Cache, "models--some-org--some.model")
-		if path != filepath.Join(root, "snapshots", head, name) {
+		if path != filepath.Join(root, "snapshots", hubtest.Commit, name) {
 			t.Errorf("path %s", path)
 		}
 		up := strings.Repeat("../", 2+strings.Count(name, "/"))
-		if to, err := os.Readlink(path); err != nil || to != up+"blobs/"+nameOf(want) {
+		if to, err := os.Readlink(path); err != nil || to != up+"blobs/"+hubtest.Name(want) {
 			t.Errorf("link to %s, %v", to, err)
 		}
-		wantFile(t, filepath.Join(root, "refs/main"), []byte(head))
-		if _, err := os.Stat(filepath.Join(c.Cache, ".locks/models--some-org--some.model", nameOf(want)+".lock")); err != nil {
+		wantFile(t, filepath.Join(root, "refs/main"), []byte(hubtest.Commit))
+		if _, err := os.Stat(filepath.Join(c.Cache, ".locks/models--some-org--some.model", hubtest.Name(want)+".lock")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -80,38 +96,38 @@ func TestDownload(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	checkCache(t, c)
-	for _, host := range f.tokens {
+	for _, host := range f.Tokens {
 		if host != "hub" {
 			t.Errorf("the token went to the %s", host)
 		}
 	}
-	if len(f.tokens) == 0 {
+	if len(f.Tokens) == 0 {
 		t.Error("the token went nowhere")
 	}
-	if n := f.count("cdn GET"); n != 19 { // ⌈300000/16384⌉
+	if n := f.Count("cdn GET"); n != 19 { // ⌈300000/16384⌉
 		t.Errorf("%d ranges", n)
 	}
-	if _, err := c.Download(t.Context(), repoID, large, "main", nil); err != nil || f.count("cdn GET") != 19 {
+	if _, err := c.Download(t.Context(), hubtest.Repo, large, "main", nil); err != nil || f.Count("cdn GET") != 19 {
 		t.Errorf("fetched again: %v", err)
 	}
-	f.hub.Close()
-	if _, err := c.Download(t.Context(), repoID, large, "main", nil); err != nil {
+	f.Hub.Close()
+	if _, err := c.Download(t.Context(), hubtest.Repo, large, "main", nil); err != nil {
 		t.Errorf("no server: %v", err)
 	}
 	c.Offline = true
-	if _, err := c.Download(t.Context(), repoID, large, "", nil); err != nil {
+	if _, err := c.Download(t.Context(), hubtest.Repo, large, "", nil); err != nil {
 		t.Errorf("offline: %v", err)
 	}
-	if _, err := c.Download(t.Context(), repoID, "other", "", nil); !errors.Is(err, ErrOffline) {
+	if _, err := c.Download(t.Context(), hubtest.Repo, "other", "", nil); !errors.Is(err, ErrOffline) {
 		t.Errorf("offline, not there: %v", err)
 	}
 }
 
 // TestFaults: the right file or a clear error, and never a bad file.
 func TestFaults(t *testing.T) {
-	status := func(code int, header ...string) func(*fake) {
-		return func(f *fake) {
-			f.fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
+	status := func(code int, header ...string) func(*hubtest.Server) {
+		return func(f *hubtest.Server) {
+			f.Fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
 				for i := 0; i < len(header); i += 2 {
 					w.Header().Set(header[i], header[i+1])
 				}
@@ -121,17 +137,17 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	// nth lets the cdn's requests pass until n have come.
-	nth := func(n int32, do func(w http.ResponseWriter, r *http.Request, f *fake) bool) func(*fake) {
-		return func(f *fake) {
+	nth := func(n int32, do func(w http.ResponseWriter, r *http.Request, f *hubtest.Server) bool) func(*hubtest.Server) {
+		return func(f *hubtest.Server) {
 			var count atomic.Int32
-			f.fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+			f.Fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
 				return cdn && count.Add(1) == n && do(w, r, f)
 			}
 		}
 	}
 	for _, v := range []struct {
 		name  string
-		fault func(*fake)
+		fault func(*hubtest.Server)
 		is    error  // nil: the right file
 		says  string // in the error
 	}{
@@ -146,58 +162,58 @@ func TestFaults(t *testing.T) {
 		{"500", status(500), &StatusError{Status: 500}, "tried 5 times"},
 		{"503", status(503), &StatusError{Status: 503}, "the server failed"},
 		{"no hub", status(200), errors.ErrUnsupported, "check HF_ENDPOINT"},
-		{"redirects in a circle", func(f *fake) {
-			f.fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
+		{"redirects in a circle", func(f *hubtest.Server) {
+			f.Fault = func(w http.ResponseWriter, r *http.Request, _ bool) bool {
 				http.Redirect(w, r, r.URL.Path, 302)
 				return true
 			}
 		}, errors.ErrUnsupported, "more than 10 redirects"},
-		{"an etag that is a path", func(f *fake) { f.linked = "../../../x" }, errors.ErrUnsupported, "neither a sha256"},
-		{"cut twice", nth(3, func(w http.ResponseWriter, r *http.Request, f *fake) bool {
+		{"an etag that is a path", func(f *hubtest.Server) { f.Linked = "../../../x" }, errors.ErrUnsupported, "neither a sha256"},
+		{"cut twice", nth(3, func(w http.ResponseWriter, r *http.Request, f *hubtest.Server) bool {
 			var from int
 			fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/300000", from, from+16383))
 			w.Header().Set("Content-Length", "16384")
 			w.WriteHeader(206)
-			w.Write(f.files[large][from : from+1000])
+			w.Write(f.Files[large][from : from+1000])
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}), nil, ""},
-		{"cut at once, always", func(f *fake) {
-			f.fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		{"cut at once, always", func(f *hubtest.Server) {
+			f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
 				if cdn {
 					panic(http.ErrAbortHandler)
 				}
 				return false
 			}
 		}, errors.ErrUnsupported, "tried 5 times"},
-		{"a 503 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool { w.WriteHeader(503); return true }), nil, ""},
-		{"a 429 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool {
+		{"a 503 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *hubtest.Server) bool { w.WriteHeader(503); return true }), nil, ""},
+		{"a 429 midway", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *hubtest.Server) bool {
 			w.Header().Set("Retry-After", "0")
 			w.WriteHeader(429)
 			return true
 		}), nil, ""},
-		{"an address that expires", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool { w.WriteHeader(403); return true }), nil, ""},
-		{"silence midway", nth(2, func(_ http.ResponseWriter, r *http.Request, _ *fake) bool {
+		{"an address that expires", nth(4, func(w http.ResponseWriter, _ *http.Request, _ *hubtest.Server) bool { w.WriteHeader(403); return true }), nil, ""},
+		{"silence midway", nth(2, func(_ http.ResponseWriter, r *http.Request, _ *hubtest.Server) bool {
 			select {
 			case <-r.Context().Done():
 			case <-time.After(5 * time.Second):
 			}
 			return true
 		}), nil, ""},
-		{"wrong bytes", func(f *fake) { f.linked = strings.Repeat("ab", 32) }, ErrWrongBytes, "nothing was kept"},
-		{"etag changed midway", nth(4, func(_ http.ResponseWriter, _ *http.Request, f *fake) bool {
-			f.mu.Lock()
-			f.etag = "cdn-2"
-			f.mu.Unlock()
+		{"wrong bytes", func(f *hubtest.Server) { f.Linked = strings.Repeat("ab", 32) }, ErrWrongBytes, "nothing was kept"},
+		{"etag changed midway", nth(4, func(_ http.ResponseWriter, _ *http.Request, f *hubtest.Server) bool {
+			f.Mu.Lock()
+			f.ETag = "cdn-2"
+			f.Mu.Unlock()
 			return false
 		}), ErrChanged, "try again"},
-		{"size said too small", func(f *fake) { f.size = 200_000 }, ErrWrongSize, "said 200000 bytes, and 300000"},
-		{"size said too large", func(f *fake) { f.size = 400_000 }, ErrWrongSize, "400000"},
-		{"whole files only", func(f *fake) { f.whole = true }, nil, ""},
-		{"whole files only, size said too small", func(f *fake) { f.whole, f.size = true, 200_000 }, ErrWrongSize, ""},
-		{"endless body", func(f *fake) {
-			f.fault = func(w http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		{"size said too small", func(f *hubtest.Server) { f.Size = 200_000 }, ErrWrongSize, "said 200000 bytes, and 300000"},
+		{"size said too large", func(f *hubtest.Server) { f.Size = 400_000 }, ErrWrongSize, "400000"},
+		{"whole files only", func(f *hubtest.Server) { f.Whole = true }, nil, ""},
+		{"whole files only, size said too small", func(f *hubtest.Server) { f.Whole, f.Size = true, 200_000 }, ErrWrongSize, ""},
+		{"endless body", func(f *hubtest.Server) {
+			f.Fault = func(w http.ResponseWriter, _ *http.Request, cdn bool) bool {
 				if cdn {
 					w.WriteHeader(200) // no length: chunked
 					for range 100 {
@@ -207,7 +223,7 @@ func TestFaults(t *testing.T) {
 				return cdn
 			}
 		}, ErrWrongSize, "sends more"},
-		{"another range than asked", nth(1, func(w http.ResponseWriter, _ *http.Request, _ *fake) bool {
+		{"another range than asked", nth(1, func(w http.ResponseWriter, _ *http.Request, _ *hubtest.Server) bool {
 			w.Header().Set("Content-Range", "bytes 5-9/300000")
 			w.WriteHeader(206)
 			w.Write([]byte("12345"))
@@ -217,13 +233,13 @@ func TestFaults(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			f, c := newFake(t)
 			v.fault(f)
-			path, err := c.Download(t.Context(), repoID, large, "", nil)
+			path, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
 			checkCache(t, c)
 			if v.is == nil {
 				if err != nil {
 					t.Fatal(err)
 				}
-				wantFile(t, path, f.files[large])
+				wantFile(t, path, f.Files[large])
 				return
 			}
 			if err == nil || path != "" {
@@ -243,16 +259,16 @@ func TestFaults(t *testing.T) {
 			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("%v tells the signature", err)
 			}
-			if _, ok := c.Find(repoID, large, ""); ok {
+			if _, ok := c.Find(hubtest.Repo, large, ""); ok {
 				t.Error("a file after an error")
 			}
-			f.mu.Lock()
-			f.fault, f.linked, f.size, f.whole = nil, "", 0, false
-			f.mu.Unlock()
-			if path, err = c.Download(t.Context(), repoID, large, "", nil); err != nil {
+			f.Mu.Lock()
+			f.Fault, f.Linked, f.Size, f.Whole = nil, "", 0, false
+			f.Mu.Unlock()
+			if path, err = c.Download(t.Context(), hubtest.Repo, large, "", nil); err != nil {
 				t.Fatalf("after the fault: %v", err)
 			}
-			wantFile(t, path, f.files[large])
+			wantFile(t, path, f.Files[large])
 			checkCache(t, c)
 		})
 	}
@@ -262,9 +278,9 @@ func TestFaults(t *testing.T) {
 // .incomplete is always a first part of the file.
 func TestResume(t *testing.T) {
 	f, c := newFake(t)
-	want := f.files[large]
+	want := f.Files[large]
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := c.Download(ctx, repoID, large, "", func(done, _ int64) {
+	_, err := c.Download(ctx, hubtest.Repo, large, "", func(done, _ int64) {
 		if done > 100_000 {
 			cancel()
 		}
@@ -272,7 +288,7 @@ func TestResume(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	blob := filepath.Join(c.folder(repoID), "blobs", nameOf(want))
+	blob := filepath.Join(c.folder(hubtest.Repo), "blobs", hubtest.Name(want))
 	kept := int64(0)
 	left, _ := filepath.Glob(blob + "*.incomplete")
 	for _, name := range left {
@@ -287,7 +303,7 @@ func TestResume(t *testing.T) {
 		t.Errorf(".incomplete is no first part: %v", err)
 	}
 	start := int64(-1)
-	path, err := c.Download(t.Context(), repoID, large, "", func(done, _ int64) {
+	path, err := c.Download(t.Context(), hubtest.Repo, large, "", func(done, _ int64) {
 		if start < 0 {
 			start = done
 		}
@@ -308,28 +324,28 @@ func TestResumeForeign(t *testing.T) {
 	for name, part := range map[string]func(b []byte) []byte{
 		"right":    func(b []byte) []byte { return b[:123_457] },
 		"all":      func(b []byte) []byte { return b },
-		"wrong":    func(b []byte) []byte { return bytesOf(9, 50_000) },
+		"wrong":    func(b []byte) []byte { return hubtest.Bytes(9, 50_000) },
 		"too long": func(b []byte) []byte { return append(bytes.Clone(b), 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, c := newFake(t)
-			want := f.files[large]
-			blob := filepath.Join(c.folder(repoID), "blobs", nameOf(want))
+			want := f.Files[large]
+			blob := filepath.Join(c.folder(hubtest.Repo), "blobs", hubtest.Name(want))
 			os.MkdirAll(filepath.Dir(blob), 0o777)
 			if err := os.WriteFile(blob+".incomplete", part(want), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			path, err := c.Download(t.Context(), repoID, large, "", nil)
+			path, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			wantFile(t, path, want)
 			checkCache(t, c)
-			if name == "right" && f.count("cdn GET /"+large+" bytes=123457-") != 1 {
-				t.Errorf("did not go on at 123457: %v", f.asked)
+			if name == "right" && f.Count("cdn GET /"+hubtest.Repo+"/"+large+" bytes=123457-") != 1 {
+				t.Errorf("did not go on at 123457: %v", f.Asked)
 			}
-			if name == "all" && f.count("cdn") != 0 {
-				t.Errorf("fetched what was there: %v", f.asked)
+			if name == "all" && f.Count("cdn") != 0 {
+				t.Errorf("fetched what was there: %v", f.Asked)
 			}
 		})
 	}
@@ -339,14 +355,14 @@ func TestTogether(t *testing.T) {
 	f, c := newFake(t)
 	errs := make(chan error)
 	for range 4 {
-		go func() { _, err := c.Download(t.Context(), repoID, large, "", nil); errs <- err }()
+		go func() { _, err := c.Download(t.Context(), hubtest.Repo, large, "", nil); errs <- err }()
 	}
 	for range 4 {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
 	}
-	if n := f.count("cdn GET"); n != 19 {
+	if n := f.Count("cdn GET"); n != 19 {
 		t.Errorf("%d ranges for 4 callers, 19 for one", n)
 	}
 	checkCache(t, c)
@@ -355,9 +371,9 @@ func TestTogether(t *testing.T) {
 func TestNoSpace(t *testing.T) {
 	f, c := newFake(t)
 	c.free = func(string) (int64, error) { return 299_999, nil }
-	_, err := c.Download(t.Context(), repoID, large, "", nil)
-	if !errors.Is(err, ErrNoSpace) || f.count("cdn") != 0 {
-		t.Errorf("%v after %v", err, f.asked)
+	_, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
+	if !errors.Is(err, ErrNoSpace) || f.Count("cdn") != 0 {
+		t.Errorf("%v after %v", err, f.Asked)
 	}
 }
 
@@ -365,13 +381,13 @@ func TestNames(t *testing.T) {
 	f, c := newFake(t)
 	for _, v := range [][3]string{
 		{"../x", "f", ""}, {"a/b/c", "f", ""}, {"", "f", ""}, {"a--b/c", "f", ""}, {"a/..", "f", ""},
-		{repoID, "../f", ""}, {repoID, "/f", ""}, {repoID, `a\b`, ""}, {repoID, "", ""}, {repoID, "f", "../main"}, {repoID, "f", "/"},
+		{hubtest.Repo, "../f", ""}, {hubtest.Repo, "/f", ""}, {hubtest.Repo, `a\b`, ""}, {hubtest.Repo, "", ""}, {hubtest.Repo, "f", "../main"}, {hubtest.Repo, "f", "/"},
 	} {
 		if _, err := c.Download(t.Context(), v[0], v[1], v[2], nil); err == nil {
 			t.Errorf("%q accepted", v)
 		}
 	}
-	if len(f.asked) > 0 {
-		t.Errorf("asked %v", f.asked)
+	if len(f.Asked) > 0 {
+		t.Errorf("asked %v", f.Asked)
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // A Repo is a repository's list of files at one commit.
@@ -36,7 +39,7 @@ func (c *Client) List(ctx context.Context, repo, revision string) (*Repo, error)
 	if err := checkNames(repo, "", revision); err != nil {
 		return nil, err
 	}
-	local, ok := c.listCached(repo, revision)
+	local, ok := c.Cached(repo, revision)
 	switch {
 	case c.Offline && ok:
 		return local, nil
@@ -97,12 +100,62 @@ func (c *Client) list(ctx context.Context, repo, revision string) (*Repo, error)
 	return list, nil
 }
 
-// listCached lists what the cache has of a repository.
-func (c *Client) listCached(repo, revision string) (*Repo, bool) {
+// Cached lists what the cache has of a repository at a revision ("" is main),
+// without asking the server.
+func (c *Client) Cached(repo, revision string) (*Repo, bool) {
+	if revision == "" {
+		revision = "main"
+	}
+	if checkNames(repo, "", revision) != nil {
+		return nil, false
+	}
 	commit := c.commit(repo, revision)
 	if commit == "" {
 		return nil, false
 	}
+	return c.snapshot(repo, commit)
+}
+
+// Repos lists the repositories that the cache has something of, by name.
+func (c *Client) Repos() []string {
+	var all []string
+	folders, _ := os.ReadDir(c.Cache)
+	for _, d := range folders {
+		name, ok := strings.CutPrefix(d.Name(), "models--")
+		if repo := strings.Replace(name, "--", "/", 1); ok && checkNames(repo, "", "main") == nil {
+			all = append(all, repo)
+		}
+	}
+	return all
+}
+
+// Snapshots lists what the cache has of all repositories, by name, each
+// repository's main first.
+func (c *Client) Snapshots() []*Repo {
+	var all []*Repo
+	for _, repo := range c.Repos() {
+		main := c.commit(repo, "main")
+		commits, _ := os.ReadDir(filepath.Join(c.folder(repo), "snapshots"))
+		slices.SortStableFunc(commits, func(a, b fs.DirEntry) int {
+			return cmp.Compare(btoi(b.Name() == main), btoi(a.Name() == main))
+		})
+		for _, e := range commits {
+			if list, ok := c.snapshot(repo, e.Name()); ok && commitID.MatchString(e.Name()) {
+				all = append(all, list)
+			}
+		}
+	}
+	return all
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (c *Client) snapshot(repo, commit string) (*Repo, bool) {
 	list := &Repo{ID: repo, Commit: commit}
 	root := filepath.Join(c.folder(repo), "snapshots", commit)
 	filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -19,10 +19,13 @@ type Model struct {
 	Size  int64 // bytes of all files
 }
 
+// quantForm is how files name their quantisation.
+const quantForm = `I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|F16|F32|FP16|FP32`
+
 var (
 	// llama.cpp's names of split files: name-00001-of-00003.gguf
 	shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})$`)
-	quantName = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|F16|F32|FP16|FP32))(?:$|[-./])`)
+	quantName = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:` + quantForm + `))(?:$|[-./])`)
 )
 
 // Models groups the GGUF files into models, by name. Files beside the models
@@ -53,7 +56,7 @@ func (r *Repo) Models() []Model {
 	var models []Model
 	for name, ps := range parts {
 		slices.SortFunc(ps, func(a, b part) int { return cmp.Compare(a.n, b.n) })
-		m := Model{Name: name, Quant: quantOf(name)}
+		m := Model{Name: name, Quant: QuantOf(name)}
 		for i, p := range ps {
 			if p.n == i+1 {
 				m.Files = append(m.Files, p.file)
@@ -68,18 +71,34 @@ func (r *Repo) Models() []Model {
 	return models
 }
 
-// quantOf is the last quantisation that a path names, in the spelling of
-// llama.cpp.
-func quantOf(name string) string {
+// QuantOf is the last quantisation that a path names, in the spelling of
+// llama.cpp; "" if it names none.
+func QuantOf(name string) string {
 	quant := ""
 	for rest := name; ; {
 		at := quantName.FindStringSubmatchIndex(rest)
 		if at == nil {
-			return strings.NewReplacer("FP16", "F16", "FP32", "F32").Replace(quant)
+			return spell(quant)
 		}
-		quant = strings.ToUpper(rest[at[2]:at[3]])
+		quant = rest[at[2]:at[3]]
 		rest = rest[at[3]:]
 	}
+}
+
+var quantAtEnd = regexp.MustCompile(`(?i)^(.+?)[-._:]((?:UD-)?(?:` + quantForm + `))$`)
+
+// CutQuant takes the quantisation from the end of a model's name, as in
+// name-Q4_K_M or name:q4_k_m; the name comes back whole if there is none.
+func CutQuant(name string) (base, quant string) {
+	if m := quantAtEnd.FindStringSubmatch(name); m != nil {
+		return m[1], spell(m[2])
+	}
+	return name, ""
+}
+
+// spell writes a quantisation as llama.cpp does.
+func spell(quant string) string {
+	return strings.NewReplacer("FP16", "F16", "FP32", "F32").Replace(strings.ToUpper(quant))
 }
 
 // usual is what to take where nothing is asked for: the first of these that a
@@ -93,7 +112,7 @@ func (r *Repo) Pick(want string) (Model, error) {
 	models := r.Models()
 	switch {
 	case len(models) == 0:
-		return Model{}, fmt.Errorf("hub: %s has no complete GGUF model among %d files; look for one whose name ends in -GGUF", r.ID, len(r.Files))
+		return Model{}, fmt.Errorf("hub: %s: %w among %d files; look for a repository whose name ends in -GGUF", r.ID, ErrNoModel, len(r.Files))
 	case want == "" && len(models) == 1:
 		return models[0], nil
 	case want == "":

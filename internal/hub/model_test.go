@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
 
 func repoOf(paths ...string) *Repo {
@@ -29,7 +31,7 @@ func TestQuantOf(t *testing.T) {
 		"model":                            "",
 		"Qwen2.5-0.5B":                     "",
 	} {
-		if got := quantOf(name); got != want {
+		if got := QuantOf(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -74,11 +76,11 @@ func TestFetch(t *testing.T) {
 	f, c := newFake(t)
 	names := []string{"q/m-Q6_K-00001-of-00002.gguf", "q/m-Q6_K-00002-of-00002.gguf"}
 	for i, name := range names {
-		f.files[name] = bytesOf(uint64(i+5), 40_000+i)
+		f.Files[name] = hubtest.Bytes(uint64(i+5), 40_000+i)
 	}
 	for range 2 {
-		r, err := c.List(t.Context(), repoID, "")
-		if err != nil || r.Commit != head {
+		r, err := c.List(t.Context(), hubtest.Repo, "")
+		if err != nil || r.Commit != hubtest.Commit {
 			t.Fatal(r, err)
 		}
 		for _, file := range r.Files {
@@ -101,9 +103,9 @@ func TestFetch(t *testing.T) {
 			t.Fatal(paths, err, last)
 		}
 		for i, p := range paths {
-			wantFile(t, p, f.files[names[i]])
+			wantFile(t, p, f.Files[names[i]])
 		}
-		wantFile(t, filepath.Join(c.folder(repoID), "refs/main"), []byte(head))
+		wantFile(t, filepath.Join(c.folder(hubtest.Repo), "refs/main"), []byte(hubtest.Commit))
 		c.Offline = true
 	}
 	checkCache(t, c)

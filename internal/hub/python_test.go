@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
 
 // python returns the interpreter that LLCUDA_PYTHON names, else the one of
@@ -23,9 +25,9 @@ func python(t *testing.T) string {
 
 // newPythonFake names the other host otherwise: some versions tell hosts apart
 // by name alone.
-func newPythonFake(t *testing.T) (*fake, *Client) {
+func newPythonFake(t *testing.T) (*hubtest.Server, *Client) {
 	f, c := newFake(t)
-	f.other = strings.Replace(f.cdn.URL, "127.0.0.1", "localhost", 1)
+	f.Other = strings.Replace(f.CDN.URL, "127.0.0.1", "localhost", 1)
 	return f, c
 }
 
@@ -51,19 +53,19 @@ func TestPythonReadsOurs(t *testing.T) {
 	name := python(t)
 	f, c := newPythonFake(t)
 	for _, file := range []string{large, "dir/config.json"} {
-		path, err := c.Download(t.Context(), repoID, file, "", nil)
+		path, err := c.Download(t.Context(), hubtest.Repo, file, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := runPython(t, name, `from huggingface_hub import hf_hub_download, scan_cache_dir
 s = scan_cache_dir()
 assert not s.warnings, s.warnings
-assert [r.repo_id for r in s.repos] == ["`+repoID+`"], s.repos
-print(hf_hub_download("`+repoID+`", "`+file+`"))`, c, "HF_HUB_OFFLINE=1")
+assert [r.repo_id for r in s.repos] == ["`+hubtest.Repo+`"], s.repos
+print(hf_hub_download("`+hubtest.Repo+`", "`+file+`"))`, c, "HF_HUB_OFFLINE=1")
 		if got != path {
 			t.Errorf("%s: huggingface_hub finds %s, want %s", file, got, path)
 		}
-		wantFile(t, got, f.files[file])
+		wantFile(t, got, f.Files[file])
 	}
 }
 
@@ -72,20 +74,20 @@ print(hf_hub_download("`+repoID+`", "`+file+`"))`, c, "HF_HUB_OFFLINE=1")
 func TestWeReadPythons(t *testing.T) {
 	name := python(t)
 	f, theirs := newPythonFake(t)
-	ours, err := New(f.hub.URL, t.TempDir())
+	ours, err := New(f.Hub.URL, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range []string{large, "dir/config.json"} {
 		want := runPython(t, name, `from huggingface_hub import hf_hub_download
-print(hf_hub_download("`+repoID+`", "`+file+`"))`, theirs, "HF_ENDPOINT="+f.hub.URL)
+print(hf_hub_download("`+hubtest.Repo+`", "`+file+`"))`, theirs, "HF_ENDPOINT="+f.Hub.URL)
 		theirs.Offline = true
-		got, err := theirs.Download(t.Context(), repoID, file, "", nil)
+		got, err := theirs.Download(t.Context(), hubtest.Repo, file, "", nil)
 		if err != nil || got != want {
 			t.Errorf("%s: we find %s, %v; want %s", file, got, err, want)
 		}
-		wantFile(t, got, f.files[file])
-		if _, err := ours.Download(t.Context(), repoID, file, "", nil); err != nil {
+		wantFile(t, got, f.Files[file])
+		if _, err := ours.Download(t.Context(), hubtest.Repo, file, "", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +103,7 @@ func TestPythonGoesOn(t *testing.T) {
 	name := python(t)
 	f, c := newPythonFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := c.Download(ctx, repoID, large, "", func(done, _ int64) {
+	if _, err := c.Download(ctx, hubtest.Repo, large, "", func(done, _ int64) {
 		if done > 150_000 {
 			cancel()
 		}
@@ -109,8 +111,8 @@ func TestPythonGoesOn(t *testing.T) {
 		t.Fatal("not stopped")
 	}
 	got := runPython(t, name, `from huggingface_hub import hf_hub_download
-print(hf_hub_download("`+repoID+`", "`+large+`"))`, c, "HF_ENDPOINT="+f.hub.URL)
-	wantFile(t, got, f.files[large])
+print(hf_hub_download("`+hubtest.Repo+`", "`+large+`"))`, c, "HF_ENDPOINT="+f.Hub.URL)
+	wantFile(t, got, f.Files[large])
 	checkCache(t, c)
 }
 

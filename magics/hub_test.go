@@ -1,0 +1,151 @@
+package magics
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llcuda/llcuda/internal/hub/hubtest"
+)
+
+// newTestHub serves the embedded model under the names of a real repository,
+// and makes its cache and an empty folder the user's.
+func newTestHub(t *testing.T) (*hubtest.Server, []byte) {
+	model, err := os.ReadFile("../engine/demo/demo.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := hubtest.New(t)
+	f.Others["unsloth/gemma-3-270m-it-GGUF"] = map[string][]byte{"gemma-3-270m-it-Q4_K_M.gguf": model, "gemma-3-270m-it-Q8_0.gguf": append(model, 0),
+		"mmproj-F16.gguf": model[:2000], "config.json": []byte("{}")}
+	t.Setenv("HF_ENDPOINT", f.Hub.URL)
+	t.Setenv("HF_HUB_OFFLINE", "")
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("LLCUDA_MODELS", "")
+	t.Chdir(t.TempDir())
+	return f, model
+}
+
+// TestLoadFromHub: each way of writing a name fetches the model once, loads it,
+// and finds it again without asking a server.
+func TestLoadFromHub(t *testing.T) {
+	for _, c := range []struct{ line, name string }{
+		{"gemma-3-270m-Q4_K_M", "gemma-3-270m-it-Q4_K_M"},
+		{"Gemma-3-270m-it:q4_k_m", "gemma-3-270m-it-Q4_K_M"},
+		{"unsloth/gemma-3-270m-it-GGUF:Q4_K_M", "gemma-3-270m-it-Q4_K_M"},
+		{"hf.co/unsloth/gemma-3-270m-it-GGUF --file gemma-3-270m-it-Q4_K_M.gguf", "gemma-3-270m-it-Q4_K_M"},
+		{"https://huggingface.co/unsloth/gemma-3-270m-it-GGUF/blob/main/gemma-3-270m-it-Q4_K_M.gguf", "gemma-3-270m-it-Q4_K_M"},
+		{"unsloth/gemma-3-270m-it-GGUF --file *Q4* --revision main", "gemma-3-270m-it-Q4_K_M"},
+		{"gemma3:270m", "gemma-3-270m-it-Q8_0"}, // left open, and memory is plenty
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			f, _ := newTestHub(t)
+			in := newTestInterpreter(t)
+			got := run(in, "%load "+c.line)
+			if !strings.Contains(got, "fetched "+c.name+" from unsloth/gemma-3-270m-it-GGUF: 4.3 MB in ") || !strings.Contains(got, "loaded "+c.name+": llama") {
+				t.Fatal(got)
+			}
+			if (c.line == "gemma3:270m") != strings.Contains(got, "Q8_0 of Q4_K_M Q8_0: with cache and scratch it takes ") {
+				t.Error(got)
+			}
+			asked := len(f.Asked)
+			again := run(in, "%load "+c.line)
+			if strings.Contains(again, "fetched") || !strings.Contains(again, "loaded "+c.name) || len(f.Asked) != asked {
+				t.Errorf("again: %s after %v", again, f.Asked[asked:])
+			}
+			if again = run(in, "%load "+c.line+" --offline"); !strings.Contains(again, "loaded "+c.name) {
+				t.Error(again)
+			}
+		})
+	}
+}
+
+// TestLoadInterrupted: a cell that is interrupted keeps what came, and the
+// next one goes on from there.
+func TestLoadInterrupted(t *testing.T) {
+	f, model := newTestHub(t)
+	f.Fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+		if !cdn {
+			return false
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(model)-1, len(model)))
+		w.WriteHeader(206)
+		for at := 0; at < 4_000_000 && r.Context().Err() == nil; at += 20_000 {
+			w.Write(model[at : at+20_000])
+			w.(http.Flusher).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+		return true
+	}
+	in := newTestInterpreter(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &recorder{live: true}
+	go func() {
+		for ctx.Err() == nil {
+			r.mu.Lock()
+			if len(r.messages) > 1 { // a bar that has moved
+				cancel()
+			}
+			r.mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	got := runWith(ctx, in, r, "%load gemma-3-270m-q4_k_m")
+	if !strings.Contains(got, "display_data: fetching gemma-3-270m-it-Q4_K_M [#") || !strings.Contains(got, "MB/s") ||
+		!strings.Contains(got, "KeyboardInterrupt: interrupted: ") || !strings.Contains(got, "B of 4.3 MB are kept; the same line goes on from there") {
+		t.Fatal(got)
+	}
+	f.Mu.Lock()
+	f.Fault, f.Asked = nil, nil
+	f.Mu.Unlock()
+	if got := run(in, "%load gemma-3-270m-q4_k_m"); !strings.Contains(got, "loaded gemma-3-270m-it-Q4_K_M") {
+		t.Fatal(got)
+	}
+	if f.Count("cdn GET /unsloth/gemma-3-270m-it-GGUF/gemma-3-270m-it-Q4_K_M.gguf bytes=0-") != 0 || f.Count("cdn GET") != 1 {
+		t.Errorf("did not go on: %v", f.Asked)
+	}
+}
+
+// TestLoadErrors: each says what to do next.
+func TestLoadErrors(t *testing.T) {
+	status := func(code int, header ...string) func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+		return func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(code)
+			return true
+		}
+	}
+	for _, c := range []struct {
+		line, want string
+		fault      func(w http.ResponseWriter, r *http.Request, cdn bool) bool
+	}{
+		{"unsloth/gemma-3-270m-it-GUF", "not found, or private (401); check the name, or set HF_TOKEN to read what is private; did you mean unsloth/gemma-3-270m-it-GGUF", nil},
+		{"google/gemma-3-1b-it", "did you mean gemma-3-1b?", nil},
+		{"gemma-3-2b", "no model gemma-3-2b; did you mean gemma-3-1b or gemma-3-4b or", nil},
+		{"llama-3.2-1b-Q4_KM", "", nil},
+		{"unsloth/gemma-3-270m-it-GGUF:Q5_K_M", "has no model \"Q5_K_M\"; it has gemma-3-270m-it-Q4_K_M.gguf, gemma-3-270m-it-Q8_0.gguf", nil},
+		{"unsloth/gemma-3-270m-it-GGUF --revision v2", "no such revision (404); the branches are listed at", nil},
+		{"unsloth/gemma-3-270m-it-GGUF --offline", "not in the cache, and no server may be asked; leave out --offline", nil},
+		{"gemma-3-270m:Q8_0 --file x.gguf", "names the quantisation Q8_0, and --file names x.gguf; leave one out", nil},
+		{"nosuch.gguf --file x.gguf", "is no repository of the hub, so it has no --file", nil},
+		{"org/gated", "its terms must be accepted first (403); accept them at", status(403, "X-Error-Code", "GatedRepo")},
+		{"org/name", "too many requests (429); try again in 1h0m0s", status(429, "Retry-After", "3600")},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			f, _ := newTestHub(t)
+			f.Fault = c.fault
+			got := run(newTestInterpreter(t), "%load "+c.line)
+			if !strings.HasPrefix(got, "error: ModelError: ") || !strings.Contains(got, c.want) {
+				t.Errorf("%s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
