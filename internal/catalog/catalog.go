@@ -175,9 +175,10 @@ func (c *Catalog) findLocal(q *Query, r *reference) (*Found, error) {
 		}
 	}
 	all := c.Local()
-	if q.File == "" && q.Revision == "" && (r == nil || r.entry != nil) {
+	if q.File == "" && q.Revision == "" {
 		for _, m := range all {
-			if named(m.Name, q.Name) {
+			// Ollama's own names may look like repositories.
+			if named(m.Name, q.Name) && (r == nil || r.entry != nil || m.Source == Ollama) {
 				return &Found{Model: m}, nil
 			}
 		}
@@ -200,10 +201,11 @@ func found(path string, err error) (*Found, error) {
 	return &Found{Model: Model{Name: name, Quant: hub.QuantOf(name), Path: path, Size: size, Source: Folder}}, nil
 }
 
-// named compares names, in any case and with or without .gguf.
+// named compares names, in any case, with or without .gguf, and as Ollama does
+// without :latest.
 func named(have, want string) bool {
 	want, _ = cutSuffixFold(want, ".gguf")
-	return strings.EqualFold(have, want)
+	return strings.EqualFold(have, want) || strings.EqualFold(have, want+":latest")
 }
 
 // beginning finds the model whose name begins so, if there is one alone.
