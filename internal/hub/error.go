@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -99,9 +100,17 @@ func (c *Client) statusError(r *http.Response, repo, subject string) error {
 		} else if at, err := http.ParseTime(s); err == nil {
 			e.RetryAfter = max(0, time.Until(at).Round(time.Second))
 		}
+	} else if m := rateReset.FindStringSubmatch(r.Header.Get("RateLimit")); m != nil && r.StatusCode == http.StatusTooManyRequests {
+		n, _ := strconv.Atoi(m[1])
+		e.RetryAfter = time.Duration(n) * time.Second
 	}
 	return e
 }
+
+// rateReset is when a client may ask again, which the hub says so:
+// RateLimit: "api";r=0;t=55
+// (https://huggingface.co/docs/hub/rate-limits).
+var rateReset = regexp.MustCompile(`;\s*t=(\d{1,8})\b`)
 
 // temporary reports whether another try may do better.
 func temporary(err error) bool {

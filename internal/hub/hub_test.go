@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,6 +160,7 @@ func TestFaults(t *testing.T) {
 		{"404 revision", status(404, "X-Error-Code", "RevisionNotFound"), &StatusError{Status: 404}, "no such revision"},
 		{"429", status(429), &StatusError{Status: 429}, "too many requests"},
 		{"429 for an hour", status(429, "Retry-After", "3600"), &StatusError{Status: 429}, "try again in 1h0m0s"},
+		{"429 as the hub says it", status(429, "RateLimit", `"api";r=0;t=55`), &StatusError{Status: 429}, "try again in 55s"},
 		{"500", status(500), &StatusError{Status: 500}, "tried 5 times"},
 		{"503", status(503), &StatusError{Status: 503}, "the server failed"},
 		{"no hub", status(200), errors.ErrUnsupported, "check HF_ENDPOINT"},
@@ -374,6 +376,20 @@ func TestNoSpace(t *testing.T) {
 	_, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
 	if !errors.Is(err, ErrNoSpace) || f.Count("cdn") != 0 {
 		t.Errorf("%v after %v", err, f.Asked)
+	}
+}
+
+// TestDiskFills: what another program takes of the disk meanwhile is said, too.
+func TestDiskFills(t *testing.T) {
+	_, c := newFake(t)
+	tr := &transfer{c: c, blob: "/disk/blobs/x", meta: meta{size: 5_000_000}, at: 2_000_000}
+	c.free = func(string) (int64, error) { return 1_000_000, nil }
+	err := tr.full(&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "3 MB to come, 1 MB free in /disk/blobs; free some") {
+		t.Error(err)
+	}
+	if err := tr.full(fs.ErrClosed); errors.Is(err, ErrNoSpace) {
+		t.Error(err)
 	}
 }
 

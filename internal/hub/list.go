@@ -74,6 +74,17 @@ func (c *Client) list(ctx context.Context, repo, revision string) (*Repo, error)
 	if r.StatusCode != http.StatusOK {
 		return nil, c.statusError(r, repo, repo+" at "+revision)
 	}
+	const limit = 64 << 20 // a list of some 400,000 files
+	list, err := readList(io.LimitReader(r.Body, limit), repo)
+	if err != nil && !errors.Is(err, errCut) && !errors.Is(err, errStalled) {
+		err = fmt.Errorf("hub: %s: the list of files: %w; check HF_ENDPOINT", repo, err)
+	}
+	return list, err
+}
+
+// readList reads the server's list. Files whose names could not be in a cache
+// are left out.
+func readList(r io.Reader, repo string) (*Repo, error) {
 	var answer struct {
 		SHA      string
 		Siblings []struct {
@@ -81,19 +92,15 @@ func (c *Client) list(ctx context.Context, repo, revision string) (*Repo, error)
 			Size int64
 		}
 	}
-	const limit = 64 << 20 // a list of some 400,000 files
-	if err := json.NewDecoder(io.LimitReader(r.Body, limit)).Decode(&answer); err != nil {
-		if errors.Is(err, errCut) || errors.Is(err, errStalled) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("hub: %s: the list of files: %w; check HF_ENDPOINT", repo, err)
+	if err := json.NewDecoder(r).Decode(&answer); err != nil {
+		return nil, err
 	}
 	if !commitID.MatchString(answer.SHA) {
-		return nil, fmt.Errorf("hub: %s: the list of files names no commit; check HF_ENDPOINT", repo)
+		return nil, errors.New("names no commit")
 	}
 	list := &Repo{ID: repo, Commit: answer.SHA}
 	for _, s := range answer.Siblings {
-		if checkNames(repo, s.Name, revision) == nil {
+		if s.Name != "" && s.Size >= 0 && checkNames(repo, s.Name, answer.SHA) == nil {
 			list.Files = append(list.Files, File{s.Name, s.Size})
 		}
 	}

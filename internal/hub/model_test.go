@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -159,4 +160,32 @@ func clearEnv(t *testing.T, home string) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("HOME", home)
+}
+
+// FuzzList: whatever a server lists, each file stays inside its snapshot, models
+// are whole, and what is picked is one of them.
+func FuzzList(f *testing.F) {
+	f.Add([]byte(`{"sha":"`+hubtest.Commit+`","siblings":[{"rfilename":"a-Q4_0.gguf","size":5},{"rfilename":"../b.gguf","size":1}]}`), "Q4_0")
+	f.Add([]byte(`{"sha":"`+hubtest.Commit+`","siblings":[{"rfilename":"a-00001-of-00002.gguf"},{"rfilename":"a-00002-of-00002.gguf"}]}`), "*")
+	f.Add([]byte(`{"sha":"main"}`), "")
+	f.Fuzz(func(t *testing.T, data []byte, want string) {
+		r, err := readList(bytes.NewReader(data), "org/name")
+		if err != nil {
+			return
+		}
+		for _, file := range r.Files {
+			if !filepath.IsLocal(file.Path) || file.Size < 0 {
+				t.Errorf("%+v", file)
+			}
+		}
+		models := r.Models()
+		for _, m := range models {
+			if len(m.Files) == 0 || !strings.HasSuffix(m.Files[0].Path, ".gguf") {
+				t.Errorf("%+v", m)
+			}
+		}
+		if m, err := r.Pick(want); err == nil && !slices.ContainsFunc(models, func(x Model) bool { return x.Name == m.Name }) {
+			t.Errorf("picked %+v", m)
+		}
+	})
 }

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,6 +115,90 @@ func TestPythonGoesOn(t *testing.T) {
 	got := runPython(t, name, `from huggingface_hub import hf_hub_download
 print(hf_hub_download("`+hubtest.Repo+`", "`+large+`"))`, c, "HF_ENDPOINT="+f.Hub.URL)
 	wantFile(t, got, f.Files[large])
+	checkCache(t, c)
+}
+
+// TestPythonShards: a split model that we fetched is a whole snapshot to
+// huggingface_hub, offline; and one that it fetched is one model to us.
+func TestPythonShards(t *testing.T) {
+	name := python(t)
+	f, ours := newPythonFake(t)
+	shards := []string{"q/m-Q6_K-00001-of-00002.gguf", "q/m-Q6_K-00002-of-00002.gguf"}
+	for i, s := range shards {
+		f.Files[s] = hubtest.Bytes(uint64(i+5), 40_000+i)
+	}
+	r, err := ours.List(t.Context(), hubtest.Repo, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.Pick("Q6_K")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := ours.Fetch(t.Context(), r, "", m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const snapshot = `import os
+from huggingface_hub import snapshot_download
+print(snapshot_download("` + hubtest.Repo + `", allow_patterns=["q/*"]))`
+	dir := runPython(t, name, snapshot, ours, "HF_HUB_OFFLINE=1")
+	for i, s := range shards {
+		if paths[i] != filepath.Join(dir, s) {
+			t.Errorf("huggingface_hub has %s, we %s", filepath.Join(dir, s), paths[i])
+		}
+	}
+
+	theirs, err := New(f.Hub.URL, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runPython(t, name, `from huggingface_hub import hf_hub_download
+for s in `+fmt.Sprintf("[%q, %q]", shards[0], shards[1])+`:
+    hf_hub_download("`+hubtest.Repo+`", s)`, theirs, "HF_ENDPOINT="+f.Hub.URL)
+	asked := len(f.Asked)
+	theirs.Offline = true
+	list, ok := theirs.Cached(hubtest.Repo, "")
+	if !ok || len(list.Models()) != 1 || len(list.Models()[0].Files) != 2 {
+		t.Fatalf("%+v", list)
+	}
+	got, err := theirs.Fetch(t.Context(), list, "", list.Models()[0], nil)
+	if err != nil || len(f.Asked) != asked {
+		t.Fatal(err, f.Asked[asked:])
+	}
+	for i, s := range shards {
+		wantFile(t, got[i], f.Files[s])
+	}
+}
+
+// TestWeGoOn: after huggingface_hub was stopped midway we fetch the right file,
+// and leave nothing that it has to clean up but its own part.
+func TestWeGoOn(t *testing.T) {
+	name := python(t)
+	f, c := newPythonFake(t)
+	f.Fault = func(w http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		if cdn {
+			w.Header().Set("Content-Length", "300000")
+			w.Write(f.Files[large][:100_000])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	runPython(t, name, `from huggingface_hub import hf_hub_download
+try:
+    hf_hub_download("`+hubtest.Repo+`", "`+large+`")
+    raise SystemExit("not stopped")
+except Exception as e:
+    print(type(e))`, c, "HF_ENDPOINT="+f.Hub.URL)
+	f.Mu.Lock()
+	f.Fault = nil
+	f.Mu.Unlock()
+	path, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, f.Files[large])
 	checkCache(t, c)
 }
 

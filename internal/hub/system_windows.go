@@ -27,3 +27,6 @@ func free(dir string) (int64, error) {
 	err = windows.GetDiskFreeSpaceEx(path, &bytes, nil, nil)
 	return int64(bytes), err
 }
+
+// isFull reports whether the disk had no room for a write.
+func isFull(err error) bool { return errors.Is(err, windows.ERROR_DISK_FULL) }

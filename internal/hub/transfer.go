@@ -127,9 +127,24 @@ func (t *transfer) space() error {
 	dir := filepath.Dir(t.blob)
 	room, err := t.c.free(dir)
 	if need := t.meta.size - t.at; err == nil && room < need {
-		return fmt.Errorf("%w: %d MB to come, %d MB free in %s; free some, or set HF_HOME to a larger disk", ErrNoSpace, need/1e6, room/1e6, dir)
+		return t.noSpace(room)
 	}
 	return nil
+}
+
+func (t *transfer) noSpace(room int64) error {
+	return fmt.Errorf("%w: %d MB to come, %d MB free in %s; free some, or set HF_HOME to a larger disk",
+		ErrNoSpace, (t.meta.size-t.at)/1e6, room/1e6, filepath.Dir(t.blob))
+}
+
+// full says what a write's error means where it is that of a disk that has
+// filled up meanwhile.
+func (t *transfer) full(err error) error {
+	if !isFull(err) {
+		return err
+	}
+	room, _ := t.c.free(filepath.Dir(t.blob))
+	return t.noSpace(room)
 }
 
 // Write appends to the blob.
@@ -137,6 +152,9 @@ func (t *transfer) Write(p []byte) (int, error) {
 	n, err := t.out.Write(p)
 	t.sum.Write(p[:n])
 	t.at += int64(n)
+	if err != nil {
+		err = t.full(err)
+	}
 	return n, err
 }
 
