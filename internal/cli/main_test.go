@@ -6,9 +6,13 @@ import (
 	"testing"
 )
 
-// TestMain keeps the models and the tokens of whoever runs the tests out of
-// them, and the network.
+// TestMain is llcuda itself where a test runs it as a process of its own. Else it
+// keeps the models and the tokens of whoever runs the tests out of them, and the
+// network.
 func TestMain(m *testing.M) {
+	if os.Getenv("LLCUDA_TEST_MAIN") != "" {
+		os.Exit(Main(os.Args[1:]))
+	}
 	dir, err := os.MkdirTemp("", "llcuda-cli")
 	if err != nil {
 		panic(err)
