@@ -7,7 +7,7 @@ import (
 )
 
 // MaxTexts is how many texts a Batcher continues at most: as many rows as devices
-// compute as few (tensor.AlikeFew).
+// compute as few (tensor.AlikeFew, or AlikeSome).
 const MaxTexts = 64
 
 // batcherStages are the parts of the model on their devices, with the caches
@@ -65,6 +65,9 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 			mem: allocator{dev: p.dev}, steps: map[stepKey]tensor.Program{}}
 		b.stages = append(b.stages, st)
 		st.few.Alike(tensor.AlikeFew)
+		if o.Texts > 8 {
+			st.few.Alike(tensor.AlikeSome)
+		}
 		st.many.Alike(tensor.AlikeMany)
 		if st.b = newBatch(&st.mem, n, p.lo, p.hi, rows, o.Context, o.Texts, m.cacheType); st.mem.err != nil {
 			return st.mem.err

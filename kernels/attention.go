@@ -47,7 +47,7 @@ func (d *Device) attention(op *tensor.Op) error {
 		return d.refuse(op, "%s and %s with heads of %d numbers", op.B, op.C, dim)
 	case !flashable(dim, t):
 		return d.attentionAny(op, dim)
-	case op.Alike == tensor.AlikeFew, op.Alike == tensor.Apart && op.Seq != nil && n <= crowdRows:
+	case op.Alike == tensor.AlikeFew, op.Alike == tensor.AlikeSome, op.Alike == tensor.Apart && op.Seq != nil && n <= crowdRows:
 		return d.crowd(op)
 	case op.Alike == tensor.Apart && op.Seq == nil && (n*group <= fewRows || n == 1):
 		return d.decode(op)

@@ -31,7 +31,7 @@ func (d *Device) convert(op *tensor.Op) error {
 	case dst.Len() == 0:
 		return nil
 	case dst.DType == x.DType && packed:
-		return d.unpackAt(x.DType, p, first, int64(x.Len()/32), ptr(dst))
+		return d.unpackAt(x.DType, p, x.Cols(), first, int64(x.Len()/32), ptr(dst))
 	case dst.DType == x.DType:
 		return d.move(ptr(dst), ptr(x), x.Bytes())
 	case dst.DType.Quantised():

@@ -49,6 +49,7 @@ type Device struct {
 	images      images
 	host        hostBuffer
 	input       converted // matmul.go
+	fewInput    converted // few.go
 	blas        blas      // cublas.go
 	stage       *staging
 	timing      [2]cuda.Event
@@ -215,7 +216,7 @@ func (d *Device) give() error {
 func (d *Device) enter(op string) error {
 	err := d.proceed(op)
 	if err == nil {
-		d.input = converted{}
+		d.input, d.fewInput = converted{}, converted{}
 	}
 	return err
 }
@@ -267,6 +268,7 @@ func (d *Device) do(op *tensor.Op) error {
 	if err == nil {
 		err = d.dispatch(op)
 		d.input.forget(op.Dst)
+		d.fewInput.forget(op.Dst)
 	}
 	if e := (*cuda.Error)(nil); errors.As(err, &e) {
 		return d.wrap(op.Kind.String(), err)

@@ -1,155 +1,161 @@
-// A chunk of packed weights, on its way and multiplied.
+// Packed weights on tensor cores, for one row of activations or a few.
 //
-// Activations are 15-bit integers with a scale for each 32: v = 128·hi + lo,
-// so that a product is two dp4a where 8 bits would be one. The relative error
-// of a product is 4e-5, where 8 bits give 5e-3. The minimum of a type (and the
-// 4, 8, 16 or 32 that its integers are above zero) is multiplied with the sums
-// of the activations, once for 16 or 32 columns.
+// A warp multiplies a tile, 16 rows of four chunks (format.cuh). Lane 4g+t has
+// the chunk t of the rows g and g+8: its words are the operand A of mma as they
+// come from memory. Operand B holds
+// the activations of one chunk in two of its eight columns, high and low bytes,
+// and zeros where the other chunks' lanes are: so the sums of the four chunks,
+// which have different scales, come out apart, each in the lane that has the
+// chunk's scale. Nothing is computed twice and nothing goes through shared
+// memory but the activations.
+//
+// Activations are 15-bit integers with a scale for each 32: v = 128·hi + lo.
+// The relative error of a product is 4e-5, where 8 bits give 5e-3. The minimum
+// of a type (and the 4, 8, 16 or 32 that its integers are above zero) is
+// multiplied with the sums of the activations, once for 16 or 32 columns.
 #pragma once
 #include "cuda.cuh"
 #include "format.cuh"
 
-// The ring: a slot holds what one warp needs of a chunk for each lane.
-const int SLOT_Q = 0;    // 16 bytes a lane
-const int SLOT_B = 512;  // 16 bytes a lane
-const int SLOT_T = 1024; // 4 bytes a lane, or 16 for eight
-const int SLOT_BYTES = 1152;
+// An item is a tile of a matrix (format.cuh). piece is how many bytes of a plane
+// it has, whole is whether the plane is of superblocks, which two tiles share.
+DEVICE constexpr int piece(int t, int plane) {
+	switch (plane) {
+	case 0: return t == Q8_0 ? 2048 : t == Q2_K || t == Q3_K ? 512 : 1024;
+	case 1: return t == Q6_K ? 512 : t == Q4_1 || t == Q5_0 || t == Q5_1 || t == Q5_K || t == Q3_K || t == Q4_K ? 256
+		: t == IQ4_XS || t == MXFP4 ? 64 : 128;
+	case 2: return t == Q5_1 || t == Q5_K ? 256 : t == Q5_0 || t == Q3_K || t == Q6_K ? 128 : t == Q2_K ? 64 : t == IQ4_XS ? 32 : 0;
+	}
+	return t == Q3_K || t == Q6_K ? 32 : 0;
+}
+DEVICE constexpr bool of_superblocks(int t, int plane) {
+	return plane == (t == Q4_K ? 1 : t == Q5_K || t == Q2_K || t == IQ4_XS ? 2 : t == Q3_K || t == Q6_K ? 3 : -1);
+}
 
-// An iteration is so many chunks a lane, 1<<shift apart: what it costs beside
-// the products is shared, and the products wait for each other less.
-template <bool RING> constexpr int unroll_shift = RING ? 2 : 1;
-template <bool RING> constexpr int unroll = 1 << unroll_shift<RING>;
+// A tile's pieces follow each other in a slot of the ring. piece_at is where
+// that of a plane begins.
+const int SLOT_BYTES = 2048 + 128;
+DEVICE constexpr int piece_at(int t, int plane) { return plane == 0 ? 0 : piece_at(t, plane - 1) + piece(t, plane - 1); }
 
-// Loaded is what a lane needs of its chunk. Of a 2-byte (1-byte) plane it is
-// the aligned word around; which part of it follows from the chunk's number.
+// Loaded is what a lane needs of a chunk.
 //
-//	q     q, or the first half of q8; of q2_k and q3_k h2 in x, y
-//	b     the second half of q8; of the others
-//	      q6_k  h2 in x, y; scales in z; d in w
-//	      q3_k  scales in x; h1 in z; d in w
-//	      rest  h1 or scales in z; d, or d and m, in w
-//	tail  the head of q4_k and q5_k; d of q8_0 in x
+//	q  nibbles, or the first half of q8
+//	b  the second half of q8; the head of q4_k and q5_k; h1 of q3_k in x
+//	h  h2, or h1 in x
+//	s  scales
+//	d  d, or d and m
 struct Loaded {
-	uint4 q, b, tail;
+	uint4 q, b;
+	uint2 h;
+	uint32_t s, d;
 };
 
 // has_q says whether a type has 16 bytes of nibbles.
 DEVICE constexpr bool has_q(int type) { return type != Q8_0 && type != Q2_K && type != Q3_K; }
 
-// word4 is the aligned word that holds the bytes of entry i of a plane.
-template <int bytes> DEVICE const char *word4(const char *plane, int i) {
-	return plane + ((int64_t)i * bytes & ~(int64_t)3);
+// piece_of is where a tile's piece of a plane begins.
+template <int type> DEVICE const char *piece_of(const Planes &w, int plane, int tile) {
+	return w.p[plane] + (int64_t)(of_superblocks(type, plane) ? tile >> 1 : tile) * piece(type, plane);
 }
 
-// half_of takes the 16-bit entry i out of word4<2>(plane, i).
-DEVICE uint16_t half_of(uint32_t word, int i) { return i & 1 ? word >> 16 : word; }
-
-DEVICE const char *q8_address(const char *q, int chunk, int half) {
-	return q + (int64_t)(chunk >> 3) * 256 + half * 128 + (chunk & 7) * 16;
+// fetch_async starts to copy a tile into a slot, 16 bytes a lane at a time. The
+// planes after the first take what lanes they need of one turn, but h2 of q6_k
+// has a turn of its own. (All addresses come before the copies: what is between
+// two of them costs the compiler's guards.)
+template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int tile) {
+	constexpr int rest = type == Q6_K ? 2 : 1;
+	constexpr int n1 = piece(type, rest) / 16, n2 = rest < 3 ? piece(type, rest + 1) / 16 : 0, n3 = rest < 2 ? piece(type, rest + 2) / 16 : 0;
+	static_assert(n1 + n2 + n3 <= 32, "one turn");
+	int lane = threadIdx.x & 31, i = lane;
+	const char *q = piece_of<type>(w, 0, tile) + lane * 16, *h = 0, *from = piece_of<type>(w, rest, tile);
+	if (rest == 2) h = piece_of<type>(w, 1, tile) + lane * 16;
+	if (n2 > 0 && lane >= n1) i = lane - n1, from = piece_of<type>(w, rest + 1, tile);
+	if (n3 > 0 && lane >= n1 + n2) i = lane - n1 - n2, from = piece_of<type>(w, rest + 2, tile);
+	from += i * 16;
+	char *to = slot + lane * 16;
+#pragma unroll
+	for (int k = 0; k < piece(type, 0); k += 512) cp_async16(to + k, q + k);
+	if (rest == 2) cp_async16(to + piece_at(type, 1), h);
+	if (lane < n1 + n2 + n3) cp_async16(to + piece_at(type, rest), from);
+	cp_async_commit();
 }
 
-// fetch_async starts to copy chunk c into a slot. Lane 0 of each 8 brings the
-// head of the super-block that the eight share.
-template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int c) {
+// load reads the lane's chunks of a tile, of the rows g and g+8, from where its
+// pieces begin.
+template <int type> DEVICE void load(Loaded v[2], const char *p0, const char *p1, const char *p2, const char *p3) {
 	int lane = threadIdx.x & 31;
-	char *q = slot + SLOT_Q + lane * 16, *b = slot + SLOT_B + lane * 16, *t = slot + SLOT_T, *d = b + 12;
-	int64_t i = c, super = c >> 3;
-	if (has_q(type)) cp_async16(q, w.p[0] + i * 16);
-	if (type == Q8_0) cp_async16(q, q8_address(w.p[0], c, 0)), cp_async16(b, q8_address(w.p[0], c, 1));
-	if (type == Q8_0) cp_async4(t + lane * 4, word4<2>(w.p[1], c));
-	if (type == Q2_K || type == Q3_K) cp_async8(q, w.p[0] + i * 8);
-	if (type == Q6_K) cp_async8(b, w.p[1] + i * 8);
-	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) cp_async4(b + 8, w.p[1] + i * 4);
-	if (type == Q4_K && (lane & 7) == 0) cp_async16(t + lane * 2, w.p[1] + super * 16);
-	if (type == Q5_K && (lane & 7) == 0) cp_async16(t + lane * 2, w.p[2] + super * 16);
-	if (type == Q6_K) cp_async4(b + 8, word4<2>(w.p[2], c));
-	if (type == Q3_K) cp_async4(b, word4<2>(w.p[2], c));
-	if (type == Q2_K) cp_async4(b + 8, word4<2>(w.p[1], c));
-	if (type == IQ4_XS || type == MXFP4) cp_async4(b + 8, word4<1>(w.p[1], c));
-	if (type == Q4_0 || type == IQ4_NL) cp_async4(d, word4<2>(w.p[1], c));
-	if (type == Q5_0) cp_async4(d, word4<2>(w.p[2], c));
-	if (type == Q4_1) cp_async4(d, w.p[1] + i * 4);
-	if (type == Q5_1) cp_async4(d, w.p[2] + i * 4);
-	if (type == Q2_K) cp_async4(d, w.p[2] + super * 4);
-	if (type == Q6_K || type == Q3_K) cp_async4(d, word4<2>(w.p[3], c >> 3));
-	if (type == IQ4_XS) cp_async4(d, word4<2>(w.p[2], c >> 3));
-}
-
-template <int type> DEVICE void take(Loaded &v, const char *slot) {
-	int lane = threadIdx.x & 31;
-	v.q = *(const uint4 *)(slot + SLOT_Q + lane * 16);
-	if (type != Q4_K) v.b = *(const uint4 *)(slot + SLOT_B + lane * 16);
-	if (type == Q8_0) v.tail.x = *(const uint32_t *)(slot + SLOT_T + lane * 4);
-	if (type == Q4_K || type == Q5_K) v.tail = *(const uint4 *)(slot + SLOT_T + (lane >> 3) * 16);
-}
-
-// fetch_direct is fetch_async and take without the ring.
-template <int type> DEVICE void fetch_direct(Loaded &v, const Planes &w, int c) {
-	int64_t i = c, super = c >> 3;
-	if (has_q(type)) v.q = load16(w.p[0] + i * 16);
-	if (type == Q8_0) v.q = load16(q8_address(w.p[0], c, 0)), v.b = load16(q8_address(w.p[0], c, 1));
-	if (type == Q8_0) v.tail.x = load4(word4<2>(w.p[1], c));
-	if (type == Q2_K || type == Q3_K) {
-		uint2 h = load8(w.p[0] + i * 8);
-		v.q.x = h.x, v.q.y = h.y;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		int c = lane + 32 * i, r = (lane >> 2) + 8 * i;
+		Loaded &l = v[i];
+		if (has_q(type)) l.q = *(const uint4 *)(p0 + c * 16);
+		if (type == Q8_0) {
+			const char *at = p0 + (c >> 3) * 256 + (c & 7) * 16;
+			l.q = *(const uint4 *)at, l.b = *(const uint4 *)(at + 128);
+		}
+		if (type == Q2_K || type == Q3_K) l.h = *(const uint2 *)(p0 + c * 8);
+		if (type == Q6_K) l.h = *(const uint2 *)(p1 + c * 8);
+		if (type == Q5_0 || type == Q5_1 || type == Q5_K) l.h.x = *(const uint32_t *)(p1 + c * 4);
+		if (type == Q3_K) l.b.x = *(const uint32_t *)(p1 + c * 4);
+		if (type == Q4_K) l.b = *(const uint4 *)(p1 + r * 16);
+		if (type == Q5_K) l.b = *(const uint4 *)(p2 + r * 16);
+		if (type == Q2_K) l.s = *(const uint16_t *)(p1 + c * 2), l.d = *(const uint32_t *)(p2 + r * 4);
+		if (type == Q3_K || type == Q6_K) l.s = *(const uint16_t *)(p2 + c * 2), l.d = *(const uint16_t *)(p3 + r * 2);
+		if (type == IQ4_XS) l.s = *(const uint8_t *)(p1 + c), l.d = *(const uint16_t *)(p2 + r * 2);
+		if (type == MXFP4) l.s = *(const uint8_t *)(p1 + c);
+		if (type == Q4_0 || type == Q8_0 || type == IQ4_NL) l.d = *(const uint16_t *)(p1 + c * 2);
+		if (type == Q5_0) l.d = *(const uint16_t *)(p2 + c * 2);
+		if (type == Q4_1) l.d = *(const uint32_t *)(p1 + c * 4);
+		if (type == Q5_1) l.d = *(const uint32_t *)(p2 + c * 4);
 	}
-	if (type == Q6_K) {
-		uint2 h = load8(w.p[1] + i * 8);
-		v.b.x = h.x, v.b.y = h.y;
-	}
-	if (type == Q5_0 || type == Q5_1 || type == Q5_K || type == Q3_K) v.b.z = load4(w.p[1] + i * 4);
-	if (type == Q4_K) v.tail = load16(w.p[1] + super * 16);
-	if (type == Q5_K) v.tail = load16(w.p[2] + super * 16);
-	if (type == Q6_K) v.b.z = load4(word4<2>(w.p[2], c));
-	if (type == Q3_K) v.b.x = load4(word4<2>(w.p[2], c));
-	if (type == Q2_K) v.b.z = load4(word4<2>(w.p[1], c));
-	if (type == IQ4_XS || type == MXFP4) v.b.z = load4(word4<1>(w.p[1], c));
-	if (type == Q4_0 || type == IQ4_NL) v.b.w = load4(word4<2>(w.p[1], c));
-	if (type == Q5_0) v.b.w = load4(word4<2>(w.p[2], c));
-	if (type == Q4_1) v.b.w = load4(w.p[1] + i * 4);
-	if (type == Q5_1) v.b.w = load4(w.p[2] + i * 4);
-	if (type == Q2_K) v.b.w = load4(w.p[2] + super * 4);
-	if (type == Q6_K || type == Q3_K) v.b.w = load4(word4<2>(w.p[3], c >> 3));
-	if (type == IQ4_XS) v.b.w = load4(word4<2>(w.p[2], c >> 3));
+}
+template <int type> DEVICE void take(Loaded v[2], const char *slot) {
+	load<type>(v, slot, slot + piece_at(type, 1), slot + piece_at(type, 2), slot + piece_at(type, 3));
+}
+template <int type> DEVICE void fetch_direct(Loaded v[2], const Planes &w, int tile) {
+	load<type>(v, piece_of<type>(w, 0, tile), piece_of<type>(w, 1, tile), piece_of<type>(w, 2, tile), piece_of<type>(w, 3, tile));
 }
 
-// Activations are the input of a product in shared memory, by chunks.
+// Activations are the input of a product in shared memory, by chunks: whole
+// groups, filled up with zeros. The arrays are two chunks apart, so that the
+// lanes that read high and low bytes together find them in different banks.
 struct Activations {
 	uint4 *hi0, *hi1; // (chunks): high bytes of columns 0–15, 16–31
 	uint4 *lo0, *lo1; // low bytes
-	int4 *meta;       // scale (f32), and the sums of the integers of each half
+	uint4 *zeros;     // (4)
+	int4 *meta;       // (chunks): scale (f32), and the sums of the integers of each half
 };
 
-// activation_bytes is what they take.
-DEVICE int activation_bytes(int cols) { return cols / 32 * (64 + 16); }
+DEVICE int groups_of(int cols) { return (cols + 127) / 128; }
 
-DEVICE Activations activations(char *memory, int chunks) {
+// activation_bytes is what they take.
+DEVICE int activation_bytes(int cols) { return groups_of(cols) * 4 * 80 + 12 * 16; }
+
+DEVICE Activations activations(char *memory, int cols) {
+	int apart = groups_of(cols) * 4 + 2;
 	Activations x;
 	x.hi0 = (uint4 *)memory;
-	x.hi1 = x.hi0 + chunks;
-	x.lo0 = x.hi1 + chunks;
-	x.lo1 = x.lo0 + chunks;
-	x.meta = (int4 *)(x.lo1 + chunks);
+	x.hi1 = x.hi0 + apart;
+	x.lo0 = x.hi1 + apart;
+	x.lo1 = x.lo0 + apart;
+	x.zeros = x.lo1 + apart;
+	x.meta = (int4 *)(x.zeros + 4);
 	return x;
 }
 
-// A Sum is a product of 16 integers of both bytes of the activations.
-struct Sum {
-	int h, l;
+// An Input is a lane's view of Activations, in bytes from dynamic_shared: its
+// part of operand B, and what belongs to its chunk.
+struct Input {
+	int b0, b1, by; // halves of the chunk of group 0, or zeros; to the next group
+	int meta;
 };
 
-// dot16 adds 16 products of signed bytes, dot16u of unsigned ones.
-DEVICE void dot16(Sum &s, const uint32_t w[4], uint4 hi, uint4 lo) {
-	s.h = dp4a(w[0], hi.x, s.h), s.l = dp4a(w[0], lo.x, s.l);
-	s.h = dp4a(w[1], hi.y, s.h), s.l = dp4a(w[1], lo.y, s.l);
-	s.h = dp4a(w[2], hi.z, s.h), s.l = dp4a(w[2], lo.z, s.l);
-	s.h = dp4a(w[3], hi.w, s.h), s.l = dp4a(w[3], lo.w, s.l);
-}
-DEVICE void dot16u(Sum &s, const uint32_t w[4], uint4 hi, uint4 lo) {
-	s.h = dp4a_u(w[0], hi.x, s.h), s.l = dp4a_u(w[0], lo.x, s.l);
-	s.h = dp4a_u(w[1], hi.y, s.h), s.l = dp4a_u(w[1], lo.y, s.l);
-	s.h = dp4a_u(w[2], hi.z, s.h), s.l = dp4a_u(w[2], lo.z, s.l);
-	s.h = dp4a_u(w[3], hi.w, s.h), s.l = dp4a_u(w[3], lo.w, s.l);
+DEVICE Input input_of(const Activations &x) {
+	int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+	const char *b0 = (const char *)x.zeros + ((lane >> 3) + 1 & 3) * 16, *b1 = b0; // a bank that the lanes beside do not read
+	if (g >> 1 == t) b0 = (const char *)((g & 1 ? x.lo0 : x.hi0) + t), b1 = (const char *)((g & 1 ? x.lo1 : x.hi1) + t);
+	const char *from = dynamic_shared();
+	return {(int)(b0 - from), (int)(b1 - from), g >> 1 == t ? 64 : 0, (int)((const char *)(x.meta + t) - from)};
 }
 
 // table16 replaces the eight nibbles of v by bytes of a table of 16: low
@@ -168,24 +174,24 @@ DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
 	hi = __byte_perm(r[0], r[1], 0x7531);
 }
 
-// dot is the product of a chunk of weights with the activations of its
-// columns: chunk c of the matrix, chunk i of the row.
-template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &x, int i) {
+// two_scales says whether the halves of a chunk have scales of their own.
+DEVICE constexpr bool two_scales(int type) { return type == Q6_K || type == Q3_K || type == Q2_K; }
+
+// integers are those of a chunk, columns 0–15 and 16–31, four a word.
+template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], const Loaded &v) {
 	const uint32_t nibbles = 0x0f0f0f0f;
-	const bool is_signed = type == Q8_0 || type == IQ4_NL || type == IQ4_XS || type == MXFP4;
-	const bool shifted = type == Q4_0 || type == Q4_1 || type == Q4_K; // high nibbles stay where they are: 16 times as much
-	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w}, first[4], second[4];
+	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w};
 	if (type == Q8_0) {
 		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
 		second[0] = v.b.x, second[1] = v.b.y, second[2] = v.b.z, second[3] = v.b.w;
 	} else if (type == Q2_K || type == Q3_K) {
 #pragma unroll
 		for (int w = 0; w < 4; w++) {
-			first[w] = v.q.x >> (2 * w) & 0x03030303;
-			second[w] = v.q.y >> (2 * w) & 0x03030303;
+			first[w] = v.h.x >> (2 * w) & 0x03030303;
+			second[w] = v.h.y >> (2 * w) & 0x03030303;
 			if (type == Q3_K) {
-				first[w] |= (v.b.z >> w & 0x01010101) << 2;
-				second[w] |= (v.b.z >> (4 + w) & 0x01010101) << 2;
+				first[w] |= (v.b.x >> w & 0x01010101) << 2;
+				second[w] |= (v.b.x >> (4 + w) & 0x01010101) << 2;
 			}
 		}
 	} else if (type == IQ4_NL || type == IQ4_XS || type == MXFP4) {
@@ -198,91 +204,98 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 #pragma unroll
 		for (int w = 0; w < 4; w++) {
 			first[w] = q[w] & nibbles;
-			second[w] = shifted ? q[w] & ~nibbles : q[w] >> 4 & nibbles;
+			second[w] = q[w] >> 4 & nibbles;
 		}
 		if (type == Q5_0 || type == Q5_1 || type == Q5_K) {
 #pragma unroll
 			for (int w = 0; w < 4; w++) {
-				first[w] |= v.b.z << (4 - w) & 0x10101010;
-				second[w] |= v.b.z >> w & 0x10101010;
+				first[w] |= v.h.x << (4 - w) & 0x10101010;
+				second[w] |= v.h.x >> w & 0x10101010;
 			}
 		}
 		if (type == Q6_K) {
 #pragma unroll
 			for (int w = 0; w < 4; w++) {
-				first[w] |= (w < 2 ? v.b.x << (4 - 2 * w) : v.b.x >> (2 * w - 4)) & 0x30303030;
-				second[w] |= (w < 2 ? v.b.y << (4 - 2 * w) : v.b.y >> (2 * w - 4)) & 0x30303030;
+				first[w] |= (w < 2 ? v.h.x << (4 - 2 * w) : v.h.x >> (2 * w - 4)) & 0x30303030;
+				second[w] |= (w < 2 ? v.h.y << (4 - 2 * w) : v.h.y >> (2 * w - 4)) & 0x30303030;
 			}
 		}
 	}
-	Sum a = {0, 0}, b = {0, 0}; // of the first and the second half
-	if (is_signed) {
-		dot16(a, first, x.hi0[i], x.lo0[i]);
-		dot16(b, second, x.hi1[i], x.lo1[i]);
-	} else {
-		dot16u(a, first, x.hi0[i], x.lo0[i]);
-		dot16u(b, second, x.hi1[i], x.lo1[i]);
-	}
-	if (shifted) b.h >>= 4, b.l >>= 4;
-	int s0 = a.h * 128 + a.l, s1 = b.h * 128 + b.l, s = (a.h + b.h) * 128 + (a.l + b.l);
-	int4 meta = x.meta[i];
-	int t0 = meta.y, t1 = meta.z, t = t0 + t1;
-	float scale = __int_as_float(meta.x), sum = 0;
+}
+
+// scaled is the product of a chunk, number j of its superblock, in the matrix's
+// numbers, from the sums of integers of its halves (or s0 of both).
+template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, int4 meta) {
+	int s = s0, t0 = meta.y, t1 = meta.z, t = t0 + t1;
+	float scale = __int_as_float(meta.x), sum = 0, d = h2f(v.d), m = h2f(v.d >> 16);
 	switch (type) {
 	case Q4_0:
-		sum = h2f(half_of(v.b.w, c)) * (s - 8 * t);
+		sum = d * (s - 8 * t);
 		break;
 	case Q5_0:
-		sum = h2f(half_of(v.b.w, c)) * (s - 16 * t);
+		sum = d * (s - 16 * t);
 		break;
-	case Q8_0:
-		sum = h2f(half_of(v.tail.x, c)) * s;
-		break;
-	case IQ4_NL:
-		sum = h2f(half_of(v.b.w, c)) * s;
+	case Q8_0: case IQ4_NL:
+		sum = d * s;
 		break;
 	case Q4_1: case Q5_1:
-		sum = h2f(v.b.w) * s + h2f(v.b.w >> 16) * t;
+		sum = d * s + m * t;
 		break;
-	case Q4_K: case Q5_K: {
-		int j = threadIdx.x & 7, word = j * 12 >> 5; // c & 7; its field is 12 bits from bit 12j
-		uint32_t low = word == 0 ? v.tail.y : word == 1 ? v.tail.z : v.tail.w, high = word == 0 ? v.tail.z : v.tail.w;
-		uint32_t field = __funnelshift_r(low, high, j * 12 & 31);
+	case Q4_K: case Q5_K: { // 12 bits from bit 12j of three words: in two bytes
+		int from = (j * 3 >> 1) - (j > 4 ? 4 : 0);
+		uint32_t low = j > 4 ? v.b.z : v.b.y, high = j > 4 ? v.b.w : v.b.z;
+		uint32_t field = __byte_perm(low, high, from * 0x11 + 0x10) >> (j & 1) * 4;
 		int sc = field & 63, mn = field >> 6 & 63;
-		sum = h2f(v.tail.x) * (sc * s) - h2f(v.tail.x >> 16) * (mn * t);
+		sum = h2f(v.b.x) * (sc * s) - h2f(v.b.x >> 16) * (mn * t);
 		break;
 	}
 	case Q6_K: case Q3_K: {
 		int low = type == Q6_K ? 32 : 4;
-		uint16_t sc = half_of(type == Q6_K ? v.b.z : v.b.x, c);
-		sum = (float)((int8_t)(sc & 255) * (s0 - low * t0)) + (float)((int8_t)(sc >> 8) * (s1 - low * t1));
-		sum *= h2f(half_of(v.b.w, c >> 3));
+		sum = d * ((float)((int8_t)(v.s & 255) * (s0 - low * t0)) + (float)((int8_t)(v.s >> 8) * (s1 - low * t1)));
 		break;
 	}
 	case Q2_K: {
-		uint16_t sm = half_of(v.b.z, c);
-		sum = h2f(v.b.w) * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - h2f(v.b.w >> 16) * ((sm >> 4 & 15) * t0 + (sm >> 12) * t1);
+		int sm = v.s;
+		sum = d * ((sm & 15) * s0 + (sm >> 8 & 15) * s1) - m * ((sm >> 4 & 15) * t0 + (sm >> 12) * t1);
 		break;
 	}
 	case IQ4_XS:
-		sum = h2f(half_of(v.b.w, c >> 3)) * ((int8_t)(v.b.z >> (8 * (c & 3))) * s);
+		sum = d * ((int8_t)v.s * s);
 		break;
-	case MXFP4: {
-		uint32_t e = v.b.z >> (8 * (c & 3)) & 255; // 2^(e-127) halved: the table has twice the values
-		sum = __uint_as_float(e < 2 ? 0x00200000 << e : (e - 1) << 23) * s;
+	case MXFP4: // 2^(e-127) halved: the table has twice the values
+		sum = __uint_as_float(v.s < 2 ? 0x00200000 << v.s : (v.s - 1) << 23) * s;
 		break;
-	}
 	}
 	return sum * scale;
 }
 
-// FOR_TYPE calls f<type>(…) for a type that is known at run time only.
-#define FOR_TYPE(type, f, ...) \
-	switch (type) { \
-	case Q4_K: f<Q4_K>(__VA_ARGS__); break; \
-	case Q6_K: f<Q6_K>(__VA_ARGS__); break; \
-	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
-	case Q5_0: f<Q5_0>(__VA_ARGS__); break; \
+// dot adds the products of a tile's rows g and g+8: the lane's chunks, number j
+// of their superblocks, and its part of the input.
+template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int j, uint4 first, uint4 second, int4 meta) {
+	uint32_t f0[4], s0[4], f1[4], s1[4];
+	integers<type>(f0, s0, v[0]);
+	integers<type>(f1, s1, v[1]);
+	const uint32_t b0[4] = {first.x, first.y, first.z, first.w}, b1[4] = {second.x, second.y, second.z, second.w};
+	int a[4] = {}, b[4] = {};
+#pragma unroll
+	for (int i = 0; i < 4; i += 2) { // the words of B are neighbours, as mma wants them
+		const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
+		mma_s8(a, fa, b0 + i);
+		mma_s8(b, sa, b1 + i); // two sums: a product need not wait for the one before
+	}
+	if (!two_scales(type))
+#pragma unroll
+		for (int i = 0; i < 4; i++) a[i] += b[i];
+	y0 += scaled<type>(v[0], j, a[0] * 128 + a[1], b[0] * 128 + b[1], meta);
+	y1 += scaled<type>(v[1], j, a[2] * 128 + a[3], b[2] * 128 + b[3], meta);
+}
+
+// FOR_TYPE calls f<type>(…) for a type that is known at run time only; where
+// COMMON_TYPES is defined, for one of those that Q4_K_M files have.
+#ifdef COMMON_TYPES
+#define FOR_RARE_TYPE(f, ...)
+#else
+#define FOR_RARE_TYPE(f, ...) \
 	case Q5_K: f<Q5_K>(__VA_ARGS__); break; \
 	case Q4_0: f<Q4_0>(__VA_ARGS__); break; \
 	case Q4_1: f<Q4_1>(__VA_ARGS__); break; \
@@ -291,5 +304,13 @@ template <int type> DEVICE float dot(const Loaded &v, int c, const Activations &
 	case Q3_K: f<Q3_K>(__VA_ARGS__); break; \
 	case IQ4_NL: f<IQ4_NL>(__VA_ARGS__); break; \
 	case IQ4_XS: f<IQ4_XS>(__VA_ARGS__); break; \
-	case MXFP4: f<MXFP4>(__VA_ARGS__); break; \
+	case MXFP4: f<MXFP4>(__VA_ARGS__); break;
+#endif
+#define FOR_TYPE(type, f, ...) \
+	switch (type) { \
+	case Q4_K: f<Q4_K>(__VA_ARGS__); break; \
+	case Q6_K: f<Q6_K>(__VA_ARGS__); break; \
+	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
+	case Q5_0: f<Q5_0>(__VA_ARGS__); break; \
+	FOR_RARE_TYPE(f, __VA_ARGS__) \
 	}

@@ -15,15 +15,16 @@ const int PRODUCT_GLU = 2;      // dst[row] = fn(y of part 0)·(y of part 1)
 // Functions of GLU, tensor.Fn's numbers.
 const int FN_SIGMOID = 9, FN_RELU = 10, FN_SILU = 11, FN_GELU = 12, FN_GELU_ERF = 13;
 
-// A Part is one matrix of a product.
+// A Part is one matrix of a product. Its units, 16 rows each, go round the
+// blocks from block `skew` on: `whole` rounds, and `rest` blocks more.
 struct Part {
 	Planes w;       // rows × cols
 	uint64_t dst;   // f32 (rows)
 	uint64_t bias;  // f32 (rows), or 0
 	int32_t type;   // GGUF type number
 	int32_t rows;
-	int32_t first;  // number of the first chunk: rows may be some of a larger matrix
-	int32_t unused;
+	int32_t first;  // first row: they may be some of a larger matrix, from a tile on
+	int32_t skew, whole, rest;
 };
 
 // A Product is up to three matrices on one input, with what comes before and
@@ -42,154 +43,173 @@ struct Product {
 	int32_t parts;
 	int32_t mode;
 	int32_t fn;           // of GLU
-	int32_t shift;        // 1<<shift lanes share a row: 2 to 5
 	int32_t norm;         // 1: rms_norm x
 	float eps;
 	float cap;            // results become cap·tanh(y/cap); 0 is off
-	int32_t units[3];     // of the parts: rows over 32>>shift, rounded up
-	int32_t skew[3];      // units of the parts before, modulo all warps; 0 of a GLU
+	int32_t groups;       // of 128 columns
+	int32_t share;        // 1<<share warps share a unit, at most as many as groups; 1 or more where super-blocks are
+	int32_t pad;
 };
 
-// A unit is 32>>shift rows of a part. The units of all parts, one after the
-// other, go round the blocks, so that each gets as many, and in a block round
-// the warps; the two parts of a GLU go round alike.
-DEVICE int stride() { return MATVEC_WARPS * gridDim.x; }
-DEVICE int first_unit(const Product &p, int part) {
-	int unit = (threadIdx.x >> 5) * gridDim.x + blockIdx.x - p.skew[part];
-	return unit < 0 ? unit + stride() : unit;
+// The units of a block are numbered through all parts; those of the two parts
+// of a GLU take turns. 1<<share warps share a unit, each a group of columns in
+// turn; so many units are at work at once.
+DEVICE int sharing(const Product &p) { return 1 << p.share; }
+DEVICE int at_once(const Product &p) { return MATVEC_WARPS >> p.share; }
+DEVICE int first_of(const Product &p) { return threadIdx.x >> 5 + p.share; } // unit of this warp
+DEVICE int rank_of(const Product &p) { return threadIdx.x >> 5 & sharing(p) - 1; }
+
+DEVICE int first_unit(const Part &part) {
+	int unit = blockIdx.x - part.skew;
+	return unit < 0 ? unit + gridDim.x : unit;
+}
+DEVICE int units_of(const Part &part) { return part.whole + (first_unit(part) < part.rest); }
+
+// units_of is how many units are this block's.
+DEVICE int units_of(const Product &p) {
+	int n = units_of(p.part[0]);
+	if (p.parts > 1) n += units_of(p.part[1]);
+	if (p.parts > 2) n += units_of(p.part[2]);
+	return n;
 }
 
-// iterations is how many a row takes.
-template <bool RING> DEVICE int iterations(const Product &p) {
-	return (p.cols / 32 + (unroll<RING> << p.shift) - 1) >> (p.shift + unroll_shift<RING>);
+// A Unit says which rows of which part the unit of a block is.
+struct Unit {
+	int part, row;
+};
+DEVICE Unit unit_at(const Product &p, int unit) {
+	int part = 0, n;
+	if (p.mode == PRODUCT_GLU) part = unit & 1, unit >>= 1;
+	else if (p.parts > 1 && unit >= (n = units_of(p.part[0]))) {
+		part = 1, unit -= n;
+		if (p.parts > 2 && unit >= (n = units_of(p.part[1]))) part = 2, unit -= n;
+	}
+	return {part, (first_unit(p.part[part]) + unit * (int)gridDim.x) * 16};
 }
 
-// A Flow brings a warp's weights, iteration after iteration, unit after unit,
-// into the next product as soon as that is known: one iteration is in use, the
-// next on its way.
+DEVICE int items(const Product &p) { return p.groups - rank_of(p) + sharing(p) - 1 >> p.share; } // of a unit
+
+// A Flow brings a warp's weights, item after item, into the next product as
+// soon as that is known: `depth` items are on their way while one is in use.
+template <bool RING> constexpr int depth = RING ? 3 : 1;
+
 struct Flow {
-	int ring;             // where this warp's 2·unroll slots begin in dynamic_shared
-	int put;              // half of them that is filled next
-	int ahead;            // 1: an iteration is on its way
-	int p, next;          // product that is fetched, what follows it or -1: of all
-	int part, unit;       // of it; part -1 is before the first
-	int chunk, col, left; // of the unit; iterations left
+	int p, next;        // product that is fetched, what follows it or -1: of all
+	int unit, units;    // of the block; units -1: not known yet
+	int left;           // items of the unit
+	int fetched, taken; // items; those between are on their way
+
+	int ring;           // where this warp's depth+1 slots begin in dynamic_shared
+	int type;           // of the unit
+	int tile, by;       // the next, and what is added to it
+	int part;           // of the unit
 };
 
-// begin begins the unit f.unit of a part.
-DEVICE void begin(Flow &f, const Part &part, int shift, int chunks, int rounds) {
-	int lane = threadIdx.x & 31, row = (f.unit << (5 - shift)) + (lane >> shift), col = lane & ((1 << shift) - 1);
-	f.col = row < part.rows ? col : chunks; // past the end: nothing to copy
-	f.chunk = part.first + row * chunks + col;
-	f.left = rounds;
+// aim points a flow at the unit that it has come to.
+DEVICE void aim(Flow &f, const Product &p) {
+	Unit u = unit_at(p, f.unit);
+	const Part &part = p.part[u.part];
+	f.left = items(p), f.by = sharing(p), f.type = part.type, f.part = u.part;
+	f.tile = (part.first + u.row >> 4) * p.groups + rank_of(p);
 }
 
-// start begins the next unit of any part. It reports whether there is one.
-template <bool RING> DEVICE bool start(Flow &f, const Product *all) {
-	if (f.part < 0) f.part = 0, f.unit = first_unit(all[f.p], 0);
-	else f.unit += stride();
-	while (f.part >= all[f.p].parts || f.unit >= all[f.p].units[f.part]) {
-		if (f.part >= all[f.p].parts) {
-			if (f.next < 0) return false;
-			f.p = f.next, f.next = -1, f.part = 0;
-		} else if (++f.part == all[f.p].parts) {
-			continue;
-		}
-		f.unit = first_unit(all[f.p], f.part);
-	}
-	const Product &p = all[f.p];
-	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations<RING>(p));
-	return true;
-}
-
-// fetch starts the copies of one iteration.
-template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded pending[unroll<RING>], const Planes &w, int shift, int chunks) {
-	char *slot = dynamic_shared() + f.ring + f.put * (unroll<RING> * SLOT_BYTES);
-	if (f.col + (unroll<RING> - 1 << shift) < chunks) { // all of them, without a branch for each
-#pragma unroll
-		for (int u = 0; u < unroll<RING>; u++) {
-			if (RING) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
-			else fetch_direct<type>(pending[u], w, f.chunk + (u << shift));
-		}
-	} else if (RING) {
-#pragma unroll 1
-		for (int u = 0; f.col + (u << shift) < chunks; u++) fetch_async<type>(slot + u * SLOT_BYTES, w, f.chunk + (u << shift));
-	} else if (f.col < chunks) {
-		fetch_direct<type>(pending[0], w, f.chunk);
-	}
-	cp_async_commit();
-	f.put ^= 1, f.ahead = 1, f.left--;
-	f.col += unroll<RING> << shift, f.chunk += unroll<RING> << shift;
-}
-template <int type> DEVICE void fetch_ring(Flow &f, const Planes &w, int shift, int chunks) { fetch<type, true>(f, 0, w, shift, chunks); }
-template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *pending, const Planes &w, int shift, int chunks) {
-	fetch<type, false>(f, pending, w, shift, chunks);
-}
-
-// A Fetched is what fetch_next returns.
-struct Fetched {
-	Flow f;
-	Loaded v[unroll<false>];
-};
-
-// fetch_next fetches an iteration of whatever comes next, if anything does. It
-// is called where the part changes, and is no part of the loops. ONLY is the
-// one type that there is, or -1.
-template <bool RING, int ONLY> DEVICE_CALL Fetched fetch_next(Flow f, const Product *all) {
-	Fetched r;
-	if (f.left > 0 || start<RING>(f, all)) {
+// next_unit finds what is fetched next, in the next product if need be.
+DEVICE void next_unit(Flow &f, const Product *all) {
+	while (f.left == 0) {
 		const Product &p = all[f.p];
-		const Part &part = p.part[f.part];
-		Planes w = part.w;
-		int shift = p.shift, chunks = p.cols / 32;
-		if constexpr (ONLY >= 0 && RING) fetch_ring<ONLY>(f, w, shift, chunks);
-		else if constexpr (ONLY >= 0) fetch_loaded<ONLY>(f, r.v, w, shift, chunks);
-		else if constexpr (RING) FOR_TYPE(part.type, fetch_ring, f, w, shift, chunks)
-		else FOR_TYPE(part.type, fetch_loaded, f, r.v, w, shift, chunks)
+		if (f.units < 0) f.units = units_of(p), f.unit = first_of(p) - at_once(p);
+		if (f.unit < f.units) f.unit += at_once(p);
+		if (f.unit < f.units) {
+			aim(f, p);
+		} else {
+			if (f.next < 0) return;
+			f.p = f.next, f.next = f.units = -1;
+		}
+	}
+}
+
+// slot_of is the slot of the item that was fetched first.
+DEVICE char *slot_of(const Flow &f, int item) { return dynamic_shared() + f.ring + (item & 3) * SLOT_BYTES; }
+
+// fetch starts the copies of an item.
+template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded *pending, const Product *all) {
+	const Planes w = all[f.p].part[f.part].w;
+	if (RING) fetch_async<type>(slot_of(f, f.fetched), w, f.tile);
+	else fetch_direct<type>(pending, w, f.tile);
+	f.tile += f.by, f.left--, f.fetched++;
+}
+template <int type> DEVICE void fetch_ring(Flow &f, const Product *all) { fetch<type, true>(f, 0, all); }
+template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *pending, const Product *all) { fetch<type, false>(f, pending, all); }
+
+// advance fetches what could be on its way and is not, as long as it is of this
+// type.
+template <int type, bool RING> DEVICE void advance(Flow &f, Loaded *pending, const Product *all) {
+	if (f.left == 0) next_unit(f, all);
+#pragma unroll 1
+	while (f.left > 0 && f.type == type && f.fetched - f.taken < depth<RING>) fetch<type, RING>(f, pending, all);
+}
+
+// A Filled is what fill_up returns.
+struct Filled {
+	Flow f;
+	Loaded v[2];
+};
+
+// fill fetches what could be on its way and is not. It is no part of the loops.
+// ONLY is the one type that there is, or -1.
+template <bool RING, int ONLY> DEVICE_CALL Filled fill_up(Flow f, const Product *all) {
+	Filled r;
+#pragma unroll 1
+	while (f.fetched - f.taken < depth<RING>) {
+		if (f.left == 0) next_unit(f, all);
+		if (f.left == 0) break;
+		if constexpr (ONLY >= 0) fetch<ONLY, RING>(f, r.v, all);
+		else if constexpr (RING) FOR_TYPE(f.type, fetch_ring, f, all)
+		else FOR_TYPE(f.type, fetch_loaded, f, r.v, all)
 	}
 	r.f = f;
 	return r;
 }
-
-template <bool RING, int ONLY> DEVICE void fetch_any(Flow &f, Loaded *pending, const Product *all) {
-	Fetched next = fetch_next<RING, ONLY>(f, all);
-	f = next.f;
-	if (!RING && f.ahead)
-		for (int u = 0; u < unroll<RING>; u++) pending[u] = next.v[u];
+template <bool RING, int ONLY> DEVICE void fill(Flow &f, Loaded *pending, const Product *all) {
+	if (f.fetched - f.taken == depth<RING>) return;
+	Filled r = fill_up<RING, ONLY>(f, all);
+	if (!RING && r.f.fetched > f.fetched) pending[0] = r.v[0], pending[1] = r.v[1];
+	f = r.f;
 }
 
-// start_flow begins before product p. The ring, MATVEC_WARPS·2·unroll slots,
-// begins `ring` bytes behind dynamic_shared.
+// await waits for the item that was fetched first, and returns its slot.
+template <bool RING> DEVICE const char *await(Flow &f) {
+	int item = f.taken++, more = f.fetched - f.taken;
+	if (RING) {
+		if (more >= 2) cp_async_wait<2>();
+		else if (more == 1) cp_async_wait<1>();
+		else cp_async_wait<0>();
+		__syncwarp(); // the copies of other lanes, too; and all have read the slot before
+	}
+	return slot_of(f, item);
+}
+
+// start_flow begins before product p. The ring begins `ring` bytes behind
+// dynamic_shared.
+const int RING_BYTES = MATVEC_WARPS * 4 * SLOT_BYTES;
 DEVICE Flow start_flow(int ring, int p) {
-	Flow f;
-	f.ring = ring + (threadIdx.x >> 5) * (2 * unroll<true> * SLOT_BYTES);
-	f.p = p, f.next = -1, f.part = -1;
-	f.put = f.ahead = f.unit = f.left = f.chunk = f.col = 0;
+	Flow f = {};
+	f.ring = ring + (threadIdx.x >> 5) * (RING_BYTES / MATVEC_WARPS);
+	f.p = p, f.next = f.units = -1;
 	return f;
 }
 
-// A Parked is a flow that waits in shared memory, so that what runs meanwhile
-// has the registers. What was in registers is fetched again.
-struct Parked {
-	int p, next, put, ahead, part, unit, left;
-};
-
-DEVICE void park(const Flow &f, Parked *memory) {
+// A flow is parked in shared memory, so that what runs meanwhile has the
+// registers. What was in registers is fetched again: the first item of its
+// product.
+DEVICE void park(const Flow &f, Flow *memory) {
 	__syncwarp();
-	if ((threadIdx.x & 31) == 0) *memory = {f.p, f.next, f.put, f.ahead, f.part, f.unit, f.left};
+	if ((threadIdx.x & 31) == 0) *memory = f;
 	__syncwarp();
 }
 
-template <bool RING> DEVICE Flow resume(const Parked *memory, int ring, const Product *all) {
-	Flow f = start_flow(ring, memory->p);
-	f.next = memory->next, f.put = memory->put, f.ahead = memory->ahead;
-	f.part = memory->part, f.unit = memory->unit;
-	int left = memory->left;
-	if (!RING && f.ahead) f.ahead = 0, left++;
-	if (left == 0) return f;
-	const Product &p = all[f.p];
-	begin(f, p.part[f.part], p.shift, p.cols / 32, iterations<RING>(p));
-	int done = (f.left - left) * (unroll<RING> << p.shift);
-	f.col += done, f.chunk += done, f.left = left;
+template <bool RING> DEVICE Flow resume(const Flow *memory) {
+	Flow f = *memory;
+	if (!RING && f.fetched > f.taken) f.fetched--, f.left = 0, f.units = -1;
 	return f;
 }

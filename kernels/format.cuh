@@ -9,13 +9,16 @@
 // models use and for tensors that are written at run time. p[0] is the first.
 //
 // Planes: integers, their high bits and their scales apart, each in an array
-// over the whole matrix, so that a warp that reads 32 chunks reads 512
-// consecutive bytes, 16 a lane. c is the chunk's number, row·cols/32 + col/32;
-// 8 chunks make a superblock s = c/8. Planes begin at multiples of 256 bytes.
+// over the whole matrix, in the order of tiles of 16 rows and 4 chunks, which a
+// warp multiplies at once (dot.cuh): of a tile it reads consecutive bytes. c is
+// a chunk's number in that order (chunk_at): tiles along a row of tiles, rows of
+// a tile, chunks of a row. s is a superblock's (super_at), 8 chunks of a row, in
+// the order of pairs of tiles and of their rows. Rows and chunks are filled up
+// with zeros to whole tiles. Planes begin at multiples of 256 bytes.
 //
 //	q    16 B a chunk: byte b is number b (low nibble) and 16+b (high nibble)
 //	q8   32 B a chunk: numbers 16h… at (c/8)·256 + h·128 + (c mod 8)·16; whole
-//	     groups of 8 chunks, the last padded
+//	     groups of 8 chunks, two rows of a tile
 //	h1   4 B a chunk, a bit a number: number 4w+i at bit 8i+w, 16+4w+i at 8i+4+w
 //	h2   8 B a chunk, a word for each 16 numbers: number 4w+i in bits 8i+2w, +1
 //
@@ -65,6 +68,29 @@ const int RAW = 64;
 struct Planes {
 	const char *p[4];
 };
+
+// chunk_at is the number of chunk col of a row of so many chunks, chunk_on that
+// of chunk k of the superblock whose first one is c.
+DEVICE int64_t chunk_at(int64_t row, int col, int chunks) {
+	return ((row >> 4) * (chunks + 3 >> 2) + (col >> 2)) * 64 + (row & 15) * 4 + (col & 3);
+}
+DEVICE int64_t chunk_on(int64_t c, int k) { return c + (k & 3) + (k >> 2) * 64; }
+
+// super_at is the number of the superblock of chunk col.
+DEVICE int64_t super_at(int64_t row, int col, int chunks) { return ((row >> 4) * (chunks >> 3) + (col >> 3)) * 16 + (row & 15); }
+
+// A Place is a chunk in planes: its number, its superblock's, and its own in that.
+struct Place {
+	int64_t c, s;
+	int j;
+};
+
+// place_in finds chunk i of a matrix, counted along its rows of so many chunks.
+DEVICE Place place_in(int64_t i, int chunks) {
+	uint32_t row = (uint32_t)i / (uint32_t)chunks;
+	int col = (int)((uint32_t)i - row * (uint32_t)chunks);
+	return {chunk_at(row, col, chunks), super_at(row, col, chunks), col & 7};
+}
 
 // A Chunk is 32 numbers: number i is d[i/16]·(byte i%4 of q[i/4], signed) + m[i/16].
 // Where a type has one scale for all, the halves are equal and the compiler
@@ -507,7 +533,8 @@ template <int T> DEVICE void plane_integers(uint32_t q[8], const Planes &p, int6
 	}
 }
 
-template <int T> DEVICE void load_planes(Chunk &c, const Planes &p, int64_t chunk) {
+template <int T> DEVICE void load_planes(Chunk &c, const Planes &p, const Place &at) {
+	int64_t chunk = at.c;
 	if constexpr (T == IQ4_NL || T == IQ4_XS || T == MXFP4) {
 		uint32_t w[4];
 		load_words<4, 16>(w, p.p[0] + 16 * chunk);
@@ -517,7 +544,7 @@ template <int T> DEVICE void load_planes(Chunk &c, const Planes &p, int64_t chun
 			else iq4_levels(c.q[i], c.q[4 + i], w[i]);
 		}
 		if constexpr (T == IQ4_NL) set_scale(c, h2f(load2(p.p[1] + 2 * chunk)));
-		if constexpr (T == IQ4_XS) set_scale(c, h2f(load2(p.p[2] + chunk / 8 * 2)) * (float)(int8_t)load1(p.p[1] + chunk));
+		if constexpr (T == IQ4_XS) set_scale(c, h2f(load2(p.p[2] + at.s * 2)) * (float)(int8_t)load1(p.p[1] + chunk));
 		if constexpr (T == MXFP4) set_scale(c, half_e8m0(load1(p.p[1] + chunk)));
 		return;
 	}
@@ -533,19 +560,19 @@ template <int T> DEVICE void load_planes(Chunk &c, const Planes &p, int64_t chun
 		set_affine(c, low_half(dm), high_half(dm));
 	}
 	if constexpr (T == Q2_K) {
-		uint32_t dm = load4(p.p[2] + chunk / 8 * 4), s = load2(p.p[1] + 2 * chunk);
+		uint32_t dm = load4(p.p[2] + at.s * 4), s = load2(p.p[1] + 2 * chunk);
 		float d = low_half(dm), m = high_half(dm);
 		set_scales(c, d * (float)(int)(s & 15), d * (float)(int)(s >> 8 & 15));
 		c.m[0] = -(m * (float)(int)(s >> 4 & 15)), c.m[1] = -(m * (float)(int)(s >> 12));
 	}
 	if constexpr (T == Q3_K || T == Q6_K) {
 		uint32_t s = load2(p.p[2] + 2 * chunk);
-		float d = h2f(load2(p.p[3] + chunk / 8 * 2));
+		float d = h2f(load2(p.p[3] + at.s * 2));
 		set_scales(c, d * (float)(int8_t)s, d * (float)(int8_t)(s >> 8));
 	}
 	if constexpr (T == Q4_K || T == Q5_K) {
-		uint4 head = load16(p.p[T == Q4_K ? 1 : 2] + chunk / 8 * 16);
-		set_super(c, head.x, scale_offset(head, (int)(chunk % 8)));
+		uint4 head = load16(p.p[T == Q4_K ? 1 : 2] + at.s * 16);
+		set_super(c, head.x, scale_offset(head, at.j));
 	}
 }
 
@@ -558,14 +585,15 @@ DEVICE constexpr int block_align(int t) {
 	return b & -b;
 }
 
-// load_chunk loads a chunk of a matrix. T is a type's number: the planes of a
-// type that has them, the blocks of another; T + RAW are the blocks always.
-template <int T> DEVICE void load_chunk(Chunk &c, const Planes &p, int64_t chunk, const uint32_t *book = 0) {
+// load_chunk loads chunk i of a matrix, along its rows of so many chunks. T is a
+// type's number: the planes of a type that has them, the blocks of another;
+// T + RAW are the blocks always. book is 0, or the type's code book.
+template <int T> DEVICE void load_chunk(Chunk &c, const Planes &p, int64_t i, int chunks, const uint32_t *book = 0) {
 	if constexpr (has_planes(T)) {
-		load_planes<T>(c, p, chunk);
+		load_planes<T>(c, p, place_in(i, chunks));
 	} else {
 		constexpr int n = block_chunks(T);
-		load_raw<T % RAW, block_align(T)>(c, p.p[0] + chunk / n * block_bytes(T), (int)(chunk % n), book);
+		load_raw<T % RAW, block_align(T)>(c, p.p[0] + i / n * block_bytes(T), (int)(i % n), book);
 	}
 }
 
@@ -585,7 +613,7 @@ template <int T> DEVICE float plain_number(const char *p, int64_t i) {
 // decode_chunk makes the numbers of a chunk, rounded as package tensor rounds
 // them. Chunks of plain types are 32 numbers, too; those of f32, f16 and bf16
 // have to begin at a multiple of 16 bytes.
-template <int T> DEVICE void decode_chunk(float w[32], const Planes &p, int64_t chunk) {
+template <int T> DEVICE void decode_chunk(float w[32], const Planes &p, int64_t chunk, int chunks) {
 	if constexpr (T == F32) {
 #pragma unroll
 		for (int i = 0; i < 32; i += 4) {
@@ -605,7 +633,7 @@ template <int T> DEVICE void decode_chunk(float w[32], const Planes &p, int64_t 
 		for (int i = 0; i < 32; i++) w[i] = plain_number<T>(p.p[0], 32 * chunk + i);
 	} else {
 		Chunk c;
-		load_chunk<T>(c, p, chunk);
+		load_chunk<T>(c, p, chunk, chunks);
 #pragma unroll
 		for (int i = 0; i < 32; i++) {
 			w[i] = __fmul_rn(c.d[i / 16], byte_float(flip(c.q[i / 4]), i % 4));

@@ -7,7 +7,7 @@ import (
 )
 
 // A recorded step of one token is fused here: operations that a transformer
-// repeats become the stages of one persistent kernel (step.cu). What comes
+// repeats become the stages of one persistent kernel (step.cuh). What comes
 // before the first stage and after the last stays as it is.
 //
 //	[norm of h, sum into x,] [norm of x,] 1–3 products of one input, biases,
@@ -18,7 +18,7 @@ import (
 // A tensor between two operations of a stage is never written, which the
 // contract of tensor.Program allows.
 
-// Kinds of stages (step.cu).
+// Kinds of stages (step.cuh).
 const (
 	stageProduct int32 = iota
 	stageAttend
@@ -27,7 +27,7 @@ const (
 
 type stage struct{ kind, index int32 }
 
-// pickArgs is step.cu's Pick.
+// pickArgs is step.cuh's Pick.
 type pickArgs struct{ best, token, id, pos, by uint64 }
 
 // A fusion is the fused form of a list of operations while it is made.

@@ -64,9 +64,9 @@ func (g *graph) capture() error {
 	if err := d.drv.StreamBeginCapture(d.stream); err != nil {
 		return d.wrap("compile", err)
 	}
-	d.input = converted{}
+	d.input, d.fewInput = converted{}, converted{}
 	err = g.issue()
-	d.input = converted{}
+	d.input, d.fewInput = converted{}, converted{}
 	record, e := d.drv.StreamEndCapture(d.stream)
 	if e == nil && g.generation != d.generation {
 		e = errors.New("internal error: scratch memory moved while launches were recorded")

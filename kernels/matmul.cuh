@@ -1,7 +1,7 @@
 // Products of many rows on tensor cores: dst (n, m) = x (n, k) · wᵀ (m, k).
 //
-// A block of 4 warps makes a tile of BM = 128 rows of w by BN rows of x (128, 64
-// or 16; f16 also 256 by 128 with 8 warps), 32 columns a step. Both operands
+// A block of 4 warps makes a tile of BM = 128 rows of w by BN rows of x (128, 64,
+// 32 or 16; f16 also 256 by 128 with 8 warps), 32 columns a step. Both operands
 // lie in shared memory as f16; the sums are f32 in registers. The tensor cores'
 // first operand is w, so that a store writes whole sectors of dst.
 //
@@ -53,7 +53,7 @@ struct MatMulArgs {
 	uint64_t w_scale; // f32 (m), likewise
 	uint64_t dst;     // (n, ldd)
 	uint64_t partial; // f32 (splits, n, m), or 0
-	int32_t first;    // w's first chunk in its planes
+	int32_t first;    // w's first row in its planes
 	int32_t n, m;
 	int32_t ldx, ldw, ldd;
 	int32_t steps;    // of 32 columns
@@ -74,7 +74,7 @@ struct Fetched {
 	uint4 head;
 };
 
-template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, bool fresh) {
+template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, int s, bool fresh) {
 	if constexpr (T == Q8_0) {
 		const char *at = p.p[0] + (int64_t)(c >> 3) * 256 + (c & 7) * 16;
 		load_words<4, 16>(f.q, at);
@@ -93,24 +93,28 @@ template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, bool fres
 		if constexpr (T == MXFP4) f.d = load1(p.p[1] + c);
 	}
 	if (!fresh) return;
-	int s = c >> 3;
+	c &= ~3; // of the superblock, whose other half is in the next tile
 	if constexpr (T == Q4_K || T == Q5_K) f.head = load16(p.p[T == Q4_K ? 1 : 2] + (int64_t)s * 16);
-	if constexpr (T == Q2_K) f.head = load16(p.p[1] + (int64_t)s * 16), f.d = load4(p.p[2] + (int64_t)s * 4);
-	if constexpr (T == Q3_K || T == Q6_K) f.head = load16(p.p[2] + (int64_t)s * 16), f.d = load2(p.p[3] + (int64_t)s * 2);
-	if constexpr (T == IQ4_XS) {
-		uint2 v = load8(p.p[1] + (int64_t)s * 8);
-		f.head.x = v.x, f.head.y = v.y, f.d = load2(p.p[2] + (int64_t)s * 2);
+	if constexpr (T == Q2_K || T == Q3_K || T == Q6_K) {
+		const char *at = p.p[T == Q2_K ? 1 : 2] + (int64_t)c * 2;
+		uint2 v = load8(at), w = load8(at + 128);
+		f.head = make_uint4(v.x, v.y, w.x, w.y);
 	}
+	if constexpr (T == Q2_K) f.d = load4(p.p[2] + (int64_t)s * 4);
+	if constexpr (T == Q3_K || T == Q6_K) f.d = load2(p.p[3] + (int64_t)s * 2);
+	if constexpr (T == IQ4_XS) f.head.x = load4(p.p[1] + c), f.head.y = load4(p.p[1] + c + 64), f.d = load2(p.p[2] + (int64_t)s * 2);
 }
 
-// prefetch asks for the integers of a superblock (8 chunks from c on), which
-// are needed eight steps later, so that fetch finds them in L2.
+// prefetch asks for the integers of two tiles (of a row: 8 chunks, from c on),
+// which are needed eight steps later, so that fetch finds them in L2.
 template <int T> DEVICE void prefetch(const Planes &p, int c) {
 	constexpr int bytes = T == Q8_0 ? 32 : T == Q2_K || T == Q3_K ? 8 : 16; // a chunk in the first plane
-	prefetch_l2(p.p[0] + (int64_t)c * bytes);
-	if constexpr (T == Q8_0) prefetch_l2(p.p[0] + (int64_t)c * bytes + 128);
-	if constexpr (T == Q3_K || T == Q5_0 || T == Q5_1 || T == Q5_K) prefetch_l2(p.p[1] + (int64_t)c * 4);
-	if constexpr (T == Q6_K) prefetch_l2(p.p[1] + (int64_t)c * 8);
+#pragma unroll
+	for (int i = 0; i < 128; i += 64) {
+		prefetch_l2(p.p[0] + (int64_t)(c + i) * bytes);
+		if constexpr (T == Q3_K || T == Q5_0 || T == Q5_1 || T == Q5_K) prefetch_l2(p.p[1] + (int64_t)(c + i) * 4);
+		if constexpr (T == Q6_K) prefetch_l2(p.p[1] + (int64_t)(c + i) * 8);
+	}
 }
 
 // integers are bytes from 0 up; zero is what stands for the number 0.
@@ -307,8 +311,10 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 	x.start(a.x, a.ldx, n0, a.n, step0);
 	Copy<planes ? 1 : BM, threads> w;
 	Fetched f;
-	int chunk = 0;
-	if constexpr (planes) chunk = a.first + min(m0 + tid, a.m - 1) * a.steps + step0;
+	int row = a.first + min(m0 + tid, a.m - 1), chunk = 0, super = 0; // of planes: of step0 and on
+	if constexpr (planes) {
+		chunk = (int)chunk_at(row, step0, a.steps), super = (int)super_at(row, step0, a.steps);
+	}
 	else w.start((uint64_t)a.w.p[0], a.ldw, m0, a.m, step0);
 
 	float sum[MT][NT][4];
@@ -332,9 +338,10 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 	}
 	if constexpr (planes) {
 		if (steps > 0) {
-			fetch<T>(f, a.w, chunk, true);
-			if ((chunk | 7) + 1 - chunk < steps) prefetch<T>(a.w, (chunk | 7) + 1);
-			decode<T>(w_tiles, tid, f, chunk & 7);
+			if ((step0 & 4) != 0) fetch<T>(f, a.w, chunk - 64, super, true); // the heads begin in the tile before
+			fetch<T>(f, a.w, chunk, super, (step0 & 4) == 0);
+			if (8 - (step0 & 7) < steps) prefetch<T>(a.w, (int)chunk_at(row, (step0 | 7) + 1, a.steps));
+			decode<T>(w_tiles, tid, f, step0 & 7);
 		}
 	}
 
@@ -355,9 +362,11 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 		}
 		cp_async_commit();
 		if constexpr (planes) {
-			chunk++;
-			if (s + 1 < steps) fetch<T>(f, a.w, chunk, (chunk & 7) == 0);
-			if (s + 9 < steps && (chunk & 7) == 0) prefetch<T>(a.w, chunk + 8);
+			int col = step0 + s + 1;
+			chunk += col & 3 ? 1 : 61;
+			if ((col & 7) == 0) super += 16;
+			if (s + 1 < steps) fetch<T>(f, a.w, chunk, super, (col & 7) == 0);
+			if (s + 9 < steps && (col & 7) == 0) prefetch<T>(a.w, chunk + 128);
 		}
 
 		const char *x_now = x_tiles + now * X_TILE + b_row;
@@ -381,7 +390,7 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 			if constexpr (!planes) w.put(w_then);
 		}
 		if constexpr (planes) {
-			if (s + 1 < steps) decode<T>(w_tiles + (s + 1 & 1) * W_TILE, tid, f, chunk & 7);
+			if (s + 1 < steps) decode<T>(w_tiles + (s + 1 & 1) * W_TILE, tid, f, step0 + s + 1 & 7);
 		}
 		if (++now == a.stages) now = 0;
 		if (++then == a.stages) then = 0;
@@ -415,4 +424,5 @@ template <int T, int BM, int BN, int WM, int WN> DEVICE void matmul_tile(const M
 #define MATMUL(T, name) \
 	KERNEL(matmul_##name##_128, MatMulArgs, 128, 2) { matmul_tile<T, 128, 128, 64, 64>(a); } \
 	KERNEL(matmul_##name##_64, MatMulArgs, 128, 3) { matmul_tile<T, 128, 64, 64, 32>(a); } \
+	KERNEL(matmul_##name##_32, MatMulArgs, 128, 4) { matmul_tile<T, 128, 32, 32, 32>(a); } \
 	KERNEL(matmul_##name##_16, MatMulArgs, 128, 6) { matmul_tile<T, 128, 16, 32, 16>(a); }

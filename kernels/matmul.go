@@ -53,9 +53,9 @@ var (
 )
 
 func matmulKernels() []string {
-	names := []string{"matmul_f16_256", "matmul_f16_128", "matmul_f16_64", "matmul_f16_16"}
+	names := []string{"matmul_f16_256", "matmul_f16_128", "matmul_f16_64", "matmul_f16_32", "matmul_f16_16"}
 	for dt := range planeBytes {
-		for _, width := range []string{"_128", "_64", "_16"} {
+		for _, width := range []string{"_128", "_64", "_32", "_16"} {
 			names = append(names, "matmul_"+dt.String()+width)
 		}
 	}
@@ -82,6 +82,7 @@ func (c *converted) forget(t *tensor.Tensor) {
 // matMul: dst (n, m) = x (n, k) · wᵀ, w (m, k).
 //
 //	one row of x        matvec.cu, packed weights: bound by reading w
+//	up to eight         few.cu, packed weights
 //	up to eight         matvec_raw.cu, other weights
 //	more                matmul.cuh: tensor cores, f16 operands, f32 sums;
 //	                    weights that are not packed become f16 by panels of rows
@@ -89,8 +90,9 @@ func (c *converted) forget(t *tensor.Tensor) {
 //
 // Large products of plain types are cuBLAS's where a machine has it.
 //
-// Rows that are alike all take the tiles: along k these add in one order,
-// whatever their size, and k is cut as it is for a typical number of rows.
+// Rows that are alike take few.cu, eight after eight, or the tiles: along k
+// these add in one order, whatever their size, and k is cut as it is for a
+// typical number of rows.
 func (d *Device) matMul(op *tensor.Op) error {
 	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
 	if n*m == 0 {
@@ -103,6 +105,13 @@ func (d *Device) matMul(op *tensor.Op) error {
 		if done, err := d.matVec(op); done || err != nil {
 			return err
 		}
+	}
+	if op.Alike == tensor.AlikeFew || op.Alike == tensor.Apart && n <= fewMost {
+		if done, err := d.few(op); done || err != nil {
+			return err
+		}
+	}
+	if op.Alike == tensor.Apart {
 		if _, _, packed := d.packed(op.A); n <= matVecRawRows && !packed {
 			return d.matVecRaw(op)
 		}
@@ -133,7 +142,7 @@ func (d *Device) matMulTiles(op *tensor.Op, n, m, k int) error {
 	a := matmulArgs{x: x.addr, xScale: x.scale, dst: ptr(op.Dst), n: int32(n), m: int32(m), ldx: int32(x.ld), ldd: int32(m),
 		steps: int32(ceil(k, tileK)), dtype: int32(op.Dst.DType)}
 	if w, first, ok := d.packed(op.A); ok && first+int64(m*k/32) < 1<<31 {
-		a.w, a.first = w, int32(first)
+		a.w, a.first = w, int32(first/int64(k/32))
 		return d.tiles(op.A.DType, op.Alike, &a)
 	}
 	if w, ok := asF16(op.A); ok {
@@ -229,7 +238,7 @@ type variant struct {
 // variants for up to n rows of x; the last takes any number. large is for f16
 // where the SM has the shared memory for it.
 var (
-	variants = [...]variant{{"_16", 128, 16, 4, 6, 0.25}, {"_64", 128, 64, 4, 3, 0.4}, {"_128", 128, 128, 4, 2, 0.57}}
+	variants = [...]variant{{"_16", 128, 16, 4, 6, 0.25}, {"_32", 128, 32, 4, 4, 0.3}, {"_64", 128, 64, 4, 3, 0.4}, {"_128", 128, 128, 4, 2, 0.57}}
 	large    = variant{"_256", 256, 128, 8, 1, 0.57}
 )
 
@@ -282,7 +291,7 @@ func (d *Device) tiles(w tensor.DType, alike tensor.Alike, a *matmulArgs) error 
 }
 
 // typicalRows are those of products whose rows are alike.
-var typicalRows = [...]int{tensor.AlikeFew: 16, tensor.AlikeMany: 256}
+var typicalRows = [...]int{tensor.AlikeFew: 16, tensor.AlikeSome: 32, tensor.AlikeMany: 256}
 
 // splitFor is into how many parts along k the tiles of a product are cut.
 func (d *Device) splitFor(w tensor.DType, v variant, n, m, steps int) int {

@@ -3,28 +3,32 @@
 // Launch: one block of 512 threads an SM. Shared memory: the ring and the
 // activations. Bound by reading W once; see product.cuh.
 //
-// measured, with the launch: q4_k 14336 × 4096 2,360 GB/s, q6_k 128256 × 4096
-// 3,460, q8_0 262144 × 1152 3,940 of 4,540 that the card streams (H200,
-// 2026-11-23). Instructions bound it there: 130 a warp for 1,024 weights.
+// measured, with the launch: q6_k 128256 × 4096 2,870 GB/s, q8_0 262144 × 1152
+// 2,777, q4_k 14336 × 4096 2,041, of 3,090 that the card streams (H100,
+// 2026-11-28). The large ones are bound by memory; of the others a launch and
+// the input take 5 µs.
 #include "product.cuh"
 
 struct MatVec {
 	Product product; // of one part
+	int32_t ring;    // bytes before the ring: activations
+	int32_t sums;    // bytes before the sums
+	int32_t room;    // units that have sums at a time
+	int32_t pad;
 };
 
 template <int TYPE, bool RING> DEVICE void matvec(const MatVec &a) {
 	SHARED Product p;
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
-	SHARED float gates[1];
 	copy_words(&p, &a.product, sizeof(Product));
+	Flow f = start_flow(a.ring, 0);
 	__syncthreads();
-	Flow f = start_flow(activation_bytes(p.cols), 0);
-	Loaded pending[unroll<false>];
-	fetch_any<RING, TYPE>(f, pending, &p);
-	Activations x = activations(dynamic_shared(), p.cols / 32);
+	Loaded pending[2];
+	fill<RING, TYPE>(f, pending, &p);
+	Activations x = activations(dynamic_shared(), p.cols);
 	float factor = prepare(p, x, sums);
-	product<RING, TYPE>(&p, 0, f, pending, x, factor, gates, bests);
+	product<RING, TYPE>(&p, 0, f, pending, x, factor, (float *)(dynamic_shared() + a.sums), a.room, bests);
 }
 
 #define MATVEC(type, number) \

@@ -10,8 +10,8 @@ import (
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
-	ringBytes     = matvecWarps * 2 * 4 * 1152
-	gates         = 128 // GATES
+	ringBytes     = matvecWarps * 4 * 2176     // RING_BYTES
+	unitBytes     = matvecWarps * tileRows * 4 // sums of a unit
 )
 
 // How the results of a product leave it (product.cuh).
@@ -23,28 +23,33 @@ const (
 
 // A part is flow.cuh's Part.
 type part struct {
-	w         planes
-	dst, bias uint64
-	dtype     int32
-	rows      int32
-	first, _  int32 // chunk
+	w                 planes
+	dst, bias         uint64
+	dtype             int32
+	rows              int32
+	first             int32
+	skew, whole, rest int32
 }
 
 // A product is flow.cuh's Product.
 type product struct {
-	part             [3]part
-	x, norm          uint64
-	post, postNorm   uint64
-	sum              uint64
-	residual, best   uint64
-	cols, parts      int32
-	mode, fn         int32
-	shift, normalise int32
-	eps, cap         float32
-	units, skew      [3]int32
+	part           [3]part
+	x, norm        uint64
+	post, postNorm uint64
+	sum            uint64
+	residual, best uint64
+	cols, parts    int32
+	mode, fn       int32
+	normalise      int32
+	eps, cap       float32
+	groups, share  int32
+	_              int32
 }
 
-type matvecArgs struct{ product product }
+type matvecArgs struct {
+	product             product
+	ring, sums, room, _ int32
+}
 
 var _ = mirror(matvecArgs{}, matvecKernels()...)
 
@@ -61,76 +66,102 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
 		return false, nil
 	}
-	a := matvecArgs{product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}}
+	a := matvecArgs{product: product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}}
 	if !d.setPart(&a.product.part[0], op.A, op.Dst) || !d.finishProduct(&a.product) {
 		return false, nil
 	}
-	region := activationBytes(op.A.Cols())
-	ring, bytes := d.ring(region, sharedOfMatvec)
-	return true, d.launch("matvec_"+op.A.DType.String()+ring, d.sms(), matvecThreads, region+bytes, unsafe.Pointer(&a))
+	l := d.layOut(activationBytes(op.A.Cols()), sharedOfMatvec)
+	a.ring, a.sums, a.room = l.ring, l.sums, l.room
+	return true, d.launch("matvec_"+op.A.DType.String()+l.ending, d.sms(), matvecThreads, l.bytes, unsafe.Pointer(&a))
 }
 
 // setPart says where a weight is and where its results go. It reports whether
-// the weight is packed.
+// the weight is packed and its rows begin with a tile.
 func (d *Device) setPart(p *part, w, dst *tensor.Tensor) bool {
 	w0, first, ok := d.packed(w)
-	*p = part{w: w0, dst: ptr(dst), dtype: int32(w.DType), rows: int32(w.Rows()), first: int32(first)}
-	return ok && first+int64(w.Len()/32) < 1<<31
-}
-
-// finishProduct chooses how many lanes share a row, so that the last of a
-// block's warps is done soonest. It reports whether the product can be.
-func (d *Device) finishProduct(p *product) bool {
-	chunks, least := int(p.cols)/32, 2
-	rows := 0
-	for i := range p.parts {
-		rows += int(p.part[i].rows)
-		if tensor.DType(p.part[i].dtype).BlockLen() == 256 {
-			least = 3 // eight lanes share a superblock
-		}
-	}
-	if p.cols%32 != 0 || rows == 0 || activationBytes(int(p.cols)) > d.info.SharedPerBlock-sharedOfStep {
+	if !ok || w.Cols() == 0 {
 		return false
 	}
-	best := 0
-	for shift := 5; shift >= least; shift-- {
-		// Chunks of the busiest warp's lanes; a unit's sum costs about one more.
-		units := ceil(ceil(ceil(rows, 32>>shift), d.sms()), matvecWarps)
-		if cost := units * (ceil(chunks, 1<<shift) + 1); best == 0 || cost < best {
-			p.shift, best = int32(shift), cost
-		}
-	}
-	warps, before := matvecWarps*d.sms(), 0
-	for i := range p.parts {
-		units := ceil(int(p.part[i].rows), 32>>p.shift)
-		p.units[i], p.skew[i] = int32(units), int32(before%warps)
-		before += units
-	}
-	return true
+	row := first / int64(w.Cols()/32)
+	*p = part{w: w0, dst: ptr(dst), dtype: int32(w.DType), rows: int32(w.Rows()), first: int32(row)}
+	return row%tileRows == 0 && row+int64(w.Rows()) < 1<<31
 }
 
-// pair makes p a GLU of its two parts. It reports whether that can be: a warp
-// keeps the results of the first.
+// finishProduct deals the units of all parts out to the blocks, one after the
+// other. It reports whether the product can be.
+func (d *Device) finishProduct(p *product) bool {
+	p.groups = int32(ceil(int(p.cols), tileColumns))
+	if p.cols%32 != 0 || activationBytes(int(p.cols))+2*unitBytes > d.info.SharedPerBlock-sharedOfStep {
+		return false
+	}
+	before, least := 0, 0
+	for i := range p.parts {
+		if tensor.DType(p.part[i].dtype).BlockLen() == 256 {
+			least = 1
+		}
+		p.part[i].deal(before, d.sms())
+		before += ceil(int(p.part[i].rows), tileRows)
+	}
+	p.share = shareOf(ceil(before, d.sms()), int(p.groups), least)
+	return before > 0
+}
+
+// shareOf chooses how many warps share a unit, as a power of two, so that the
+// last of a block's warps is done soonest: units of the block, groups of each,
+// the least that may share one.
+func shareOf(units, groups, least int) int32 {
+	best, low := least, 0
+	for share := least; share <= 4 && 1<<share <= groups; share++ {
+		// In items; going to another unit costs about half of one.
+		rounds := ceil(units, matvecWarps>>share)
+		if cost := rounds * (2*ceil(groups, 1<<share) + 1); share == least || cost <= low {
+			best, low = share, cost
+		}
+	}
+	return int32(best)
+}
+
+// deal has the part's units go round the blocks after so many before it.
+func (p *part) deal(before, blocks int) {
+	units := ceil(int(p.rows), tileRows)
+	p.skew, p.whole, p.rest = int32(before%blocks), int32(units/blocks), int32(units%blocks)
+}
+
+// pair makes p a GLU of its two parts, whose units go round alike. It reports
+// whether that can be.
 func (d *Device) pair(p *product) bool {
-	p.mode, p.skew[1] = productGLU, 0
-	return p.units[0] == p.units[1] && ceil(int(p.units[0]), matvecWarps*d.sms())*32>>p.shift <= gates
+	p.mode = productGLU
+	p.part[1].deal(0, d.sms())
+	return p.part[0].rows == p.part[1].rows
 }
 
 // Static shared memory of the kernels, rounded up.
 const (
-	sharedOfMatvec = 10 << 10
-	sharedOfStep   = 12 << 10
+	sharedOfMatvec = 2 << 10
+	sharedOfStep   = 5 << 10
 )
 
 // activationBytes is what a product's input takes of shared memory.
-func activationBytes(cols int) int { return cols / 32 * 80 }
+func activationBytes(cols int) int { return ceil(cols, tileColumns)*4*80 + 12*16 }
 
-// ring is the ending of the kernels with a ring, and its size, where the card
-// has cp.async and room for it beside so much other shared memory. Where it has
-// not, its memory is slower, and what fits into registers keeps it busy.
-func (d *Device) ring(region, static int) (ending string, bytes int) {
-	if !d.async || region+static+ringBytes > d.info.SharedPerBlock {
-		return "", 0
+// A layout is the dynamic shared memory of a kernel with products: its region,
+// a ring where there is one, and the sums of some units.
+type layout struct {
+	ending           string // of the kernels with a ring
+	ring, sums, room int32
+	bytes            int
+}
+
+// layOut finds room beside a region of so many bytes. A ring is for cards that
+// have cp.async and the shared memory; where it is not, memory is slower, and
+// what fits into registers keeps it busy.
+func (d *Device) layOut(region, static int) layout {
+	region = (region + 15) &^ 15
+	l, left := layout{ring: int32(region), bytes: region}, d.info.SharedPerBlock-static-region
+	if d.async && left >= ringBytes+8*unitBytes {
+		l.ending, l.bytes, left = "_ring", region+ringBytes, left-ringBytes
 	}
-	return "_ring", ringBytes
+	l.sums, l.room = int32(l.bytes), int32(min(left/unitBytes, 2*matvecWarps)&^1)
+	l.bytes += int(l.room) * unitBytes
+	return l
 }

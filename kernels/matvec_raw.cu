@@ -229,7 +229,7 @@ template <int T, int N> DEVICE void matvec_quantised(const MatVecRawArgs &a) {
 #pragma unroll 1
 			for (int c = lane; c < width; c += 32) {
 				Chunk w;
-				load_chunk<T + RAW>(w, a.w, (int64_t)row * chunks + t + c, book);
+				load_chunk<T + RAW>(w, a.w, (int64_t)row * chunks + t + c, chunks, book);
 				add_chunk<T, N>(sum, w, a, c);
 			}
 		}

@@ -14,8 +14,8 @@ type planes [4]uint64
 // planeAlign is what the beginnings of planes are multiples of.
 const planeAlign = 256
 
-// planeBytes are the sizes of the planes of packed types, in bytes of a
-// superblock of 8 chunks. 8 chunks of q8_0 are kept together.
+// planeBytes are the sizes of the planes of packed types, in bytes of 8 chunks
+// of a row.
 var planeBytes = map[tensor.DType][]int{
 	tensor.Q4_0:   {128, 16},
 	tensor.Q4_1:   {128, 32},
@@ -35,17 +35,19 @@ var planeBytes = map[tensor.DType][]int{
 // packs says whether Place keeps a type as planes.
 func packs(dt tensor.DType) bool { return planeBytes[dt] != nil }
 
+// A tile of planes is 16 rows of 4 chunks.
+const (
+	tileRows    = 16
+	tileColumns = 128
+)
+
 // planeSizes are where the planes of an m×k matrix begin in its memory, and
-// how long they are together.
+// how long they are together: whole tiles.
 func planeSizes(dt tensor.DType, m, k int) (offsets [4]int, total int) {
-	chunks := m * k / 32
+	chunks := ceil(m, tileRows) * ceil(k, tileColumns) * 64
 	for i, bytes := range planeBytes[dt] {
 		offsets[i] = total
-		size := chunks * bytes / 8
-		if dt == tensor.Q8_0 && i == 0 {
-			size = ceil(chunks, 8) * bytes
-		}
-		total += ceil(size, planeAlign) * planeAlign
+		total += ceil(chunks*bytes/8, planeAlign) * planeAlign
 	}
 	return offsets, total
 }
@@ -84,6 +86,8 @@ type packArgs struct {
 	raw    uint64
 	first  int64
 	n      int64
+	chunks int32
+	_      int32
 }
 
 var _ = mirror(packArgs{}, packKernels())
@@ -96,15 +100,16 @@ func packKernels() (names []string) {
 }
 
 // pack makes planes of the blocks that lie on the card at raw, an even
-// address: n chunks, whole blocks, of which the first is chunk `first`.
-func (d *Device) pack(dt tensor.DType, p planes, first, n int64, raw uint64) error {
-	args := packArgs{p, raw, first, n}
+// address: n chunks, whole blocks, of which the first is chunk `first` of a
+// matrix of so many columns.
+func (d *Device) pack(dt tensor.DType, p planes, cols int, first, n int64, raw uint64) error {
+	args := packArgs{planes: p, raw: raw, first: first, n: n, chunks: int32(cols / 32)}
 	return d.launch("pack_"+dt.String(), ceil(int(n), 256), 256, 0, unsafe.Pointer(&args))
 }
 
 // unpackAt is the inverse of pack.
-func (d *Device) unpackAt(dt tensor.DType, p planes, first, n int64, raw uint64) error {
-	args := packArgs{p, raw, first, n}
+func (d *Device) unpackAt(dt tensor.DType, p planes, cols int, first, n int64, raw uint64) error {
+	args := packArgs{planes: p, raw: raw, first: first, n: n, chunks: int32(cols / 32)}
 	return d.launch("unpack_"+dt.String(), ceil(dt.Bytes(int(32*n)), 256), 256, 0, unsafe.Pointer(&args))
 }
 
@@ -122,7 +127,7 @@ func (d *Device) unpack(dst []byte, t *tensor.Tensor) error {
 	}
 	for end := first + int64(t.Len()/32); first < end && err == nil; first += piece {
 		n := min(piece, end-first)
-		if err = d.unpackAt(t.DType, p, first, n, raw); err != nil {
+		if err = d.unpackAt(t.DType, p, t.Cols(), first, n, raw); err != nil {
 			return d.wrap("read", err)
 		}
 		bytes := t.DType.Bytes(int(32 * n))

@@ -101,6 +101,13 @@ func TestPlanesRoundTrip(t *testing.T) {
 	}
 }
 
+// chunkAt is a chunk's number in planes (format.cuh): tiles of 16 rows and 4
+// chunks, row after row of them.
+func chunkAt(row, col, chunks int) int {
+	tile := row/16*((chunks+3)/4) + col/4
+	return tile*64 + row%16*4 + col%4
+}
+
 // Planes lie as format.cuh says. The integers are known from blocks whose
 // scales are 1, so that the reference decoder returns them.
 func TestPlanesLayout(t *testing.T) {
@@ -149,7 +156,7 @@ func TestPlanesLayout(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n, v := range x {
-			q, ch, i := int(v)+c.zero, n/32, n%32
+			q, ch, i := int(v)+c.zero, chunkAt(n/k, n%k/32, k/32), n%32
 			word, lane, half := i%16/4, i%4, i/16
 			check := func(what string, got byte, want int) {
 				if int(got) != want {

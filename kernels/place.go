@@ -56,6 +56,9 @@ func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (
 		return nil, err
 	}
 	err = d.take(&a)
+	if err == nil && a.packed && (a.rows%tileRows != 0 || a.cols%tileColumns != 0) { // what fills tiles up is zeros
+		err = d.zero(a.addr, a.bytes)
+	}
 	if err != nil {
 		err = d.wrap("place", fmt.Errorf("%s: %w", t, err))
 	}
@@ -142,7 +145,7 @@ func (d *Device) uploadPiece(st *staging, op string, a allocation, addr uint64, 
 	if !a.packed {
 		err = d.drv.MemcpyHtoD(addr, s.buf[:len(src)], d.stream)
 	} else if err = d.drv.MemcpyHtoD(st.area, s.buf[:len(src)], d.stream); err == nil {
-		err = d.pack(a.dtype, planesOf(a.dtype, a.addr, a.rows, a.cols), a.chunks(int(addr-a.addr)), a.chunks(len(src)), st.area)
+		err = d.pack(a.dtype, planesOf(a.dtype, a.addr, a.rows, a.cols), a.cols, a.chunks(int(addr-a.addr)), a.chunks(len(src)), st.area)
 	}
 	if err == nil {
 		err = d.drv.EventRecord(s.done, d.stream)

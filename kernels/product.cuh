@@ -2,12 +2,15 @@
 // comes before it (sums, a norm) and after (bias, residual, GLU, the best row).
 //
 // It is bound by reading W once, so everything serves the flow of weights
-// (flow.cuh). A warp takes rows; 1<<shift of its lanes share a row, each a
-// chunk of 32 columns at a time, four of them an iteration. The next iteration
-// is on its way meanwhile: on sm_80 and newer into a ring in shared memory
-// (cp.async) where there is room for one, else into registers.
+// (flow.cuh). A block takes units of 16 rows, and its warps share the columns of
+// a unit (dot.cuh). The next items are on their way meanwhile: on sm_80 and
+// newer into a ring in shared memory (cp.async) where there is room for one,
+// else into registers.
 #pragma once
 #include "flow.cuh"
+
+// What code runs once in a stage is kept short, and loops there are not
+// unrolled: it is cold, and a block waits for its instructions.
 
 // copy_words copies by all threads of the block; no barrier.
 DEVICE void copy_words(void *dst, const void *src, int bytes) {
@@ -55,6 +58,14 @@ DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
 	if ((i & 31) == 0) ((float *)(x.meta + c))[0] = most * (1 / limit);
 }
 
+// put_zeros writes the zeros of an input: the chunks that its last group lacks.
+DEVICE void put_zeros(const Product &p, const Activations &x) {
+	const uint4 zero = make_uint4(0, 0, 0, 0);
+	int chunk = p.cols / 32 + threadIdx.x;
+	if (threadIdx.x < 4) x.zeros[threadIdx.x] = zero;
+	if (chunk < 4 * p.groups) x.hi0[chunk] = x.hi1[chunk] = x.lo0[chunk] = x.lo1[chunk] = zero, x.meta[chunk] = make_int4(0, 0, 0, 0);
+}
+
 // prepare brings the input of p into shared memory and returns the factor that
 // every result still has to be multiplied with: the norm's, so that its sum
 // and the integers come from one pass. sums: 2·MATVEC_WARPS numbers. (Loading
@@ -63,39 +74,39 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
 	const int step = 4 * MATVEC_THREADS, many = 4; // columns of the block at a time; of those loaded together
 	const float *in = (const float *)p.x, *post = (const float *)p.post;
 	float scale = 0, square = 0;
+	put_zeros(p, x);
 	if (post) {
 		for (int i = 4 * threadIdx.x; i < p.cols; i += step) {
 			float4 h = load_fresh4(post + i);
 			scale += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
 		}
-		scale = rsqrtf(block_sum(scale, sums + MATVEC_WARPS) / p.cols + p.eps);
+		scale = rsqrtf(__fdividef(block_sum(scale, sums + MATVEC_WARPS), p.cols) + p.eps);
 	}
+#pragma unroll 1
 	for (int base = 4 * (int)(threadIdx.x & ~31); base < p.cols; base += many * step) { // the same for a warp
 		float4 v[many];
+		int i = base + 4 * (threadIdx.x & 31);
 #pragma unroll
-		for (int k = 0; k < many; k++) {
-			int i = base + 4 * (threadIdx.x & 31) + k * step;
-			v[k] = i < p.cols ? load_fresh4(in + i) : make_float4(0, 0, 0, 0);
-		}
-#pragma unroll
-		for (int k = 0; k < many; k++) {
-			int i = base + 4 * (threadIdx.x & 31) + k * step;
+		for (int k = 0; k < many; k++) v[k] = i + k * step < p.cols ? load_fresh4(in + i + k * step) : make_float4(0, 0, 0, 0);
+#pragma unroll 1
+		for (int from = base, k = 0; k < many && from < p.cols; k++, from += step, i += step) { // not unrolled: cold code is slow
 			bool inside = i < p.cols;
-			if (base + k * step >= p.cols) break;
 			if (post && inside) {
 				float4 h = load_fresh4(post + i), w = ones_or(p.post_weight, i);
-				v[k].x += h.x * scale * w.x, v[k].y += h.y * scale * w.y, v[k].z += h.z * scale * w.z, v[k].w += h.w * scale * w.w;
-				if (blockIdx.x == 0) *(float4 *)((float *)p.sum + i) = v[k];
+				v[0].x += h.x * scale * w.x, v[0].y += h.y * scale * w.y, v[0].z += h.z * scale * w.z, v[0].w += h.w * scale * w.w;
+				if (blockIdx.x == 0) *(float4 *)((float *)p.sum + i) = v[0];
 			}
 			if (p.norm && inside) {
 				float4 w = ones_or(p.norm_weight, i);
-				square += v[k].x * v[k].x + v[k].y * v[k].y + v[k].z * v[k].z + v[k].w * v[k].w;
-				v[k].x *= w.x, v[k].y *= w.y, v[k].z *= w.z, v[k].w *= w.w;
+				square += v[0].x * v[0].x + v[0].y * v[0].y + v[0].z * v[0].z + v[0].w * v[0].w;
+				v[0].x *= w.x, v[0].y *= w.y, v[0].z *= w.z, v[0].w *= w.w;
 			}
-			quantise(x, i, v[k], inside);
+			quantise(x, i, v[0], inside);
+#pragma unroll
+			for (int n = 1; n < many; n++) v[n - 1] = v[n];
 		}
 	}
-	if (p.norm) return rsqrtf(block_sum(square, sums) / p.cols + p.eps);
+	if (p.norm) return rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
 	__syncthreads();
 	return 1;
 }
@@ -133,96 +144,129 @@ DEVICE void block_best(Best b, Best *out, Best *memory) {
 	out[blockIdx.x] = b;
 }
 
-// What the units of a product leave for each other.
-struct Results {
-	float factor;         // of all results (prepare)
-	float *gates;         // GATES numbers of this warp: results of the first part of a GLU
+// A Work is a block's way through a product. Units that share the room for
+// sums are a pass: their warps leave what they have, the block adds.
+struct Work {
+	float factor;   // of all results (prepare)
+	float *sums;    // (room, sharing, 16)
+	int from, to;   // units of the pass
+	float extra[2]; // residuals, or else biases, of what the warp will finish, on their way
 	Best best;
 };
-const int GATES = 128;
 
-// run computes this warp's units of one part of product all[at].
-template <int type, bool RING, int ONLY>
-DEVICE void run(const Product *all, int at, int index, Flow &f, Loaded *pending, const Activations &x, Results &r) {
-	const int U = unroll<RING>;
-	const Product &p = all[at];
-	const Part &part = p.part[index];
-	const Planes w = part.w;
-	const int chunks = p.cols / 32, shift = p.shift, rounds = iterations<RING>(p), units = p.units[index], step = stride();
-	const int lane = threadIdx.x & 31, first = lane & ((1 << shift) - 1);
-	int n = lane >> shift; // of gates
-	for (int unit = first_unit(p, index); unit < units; unit += step, n += 32 >> shift) {
-		int row = (unit << (5 - shift)) + (lane >> shift), col = row < part.rows ? first : chunks, c = part.first + row * chunks + first;
-		float y = 0, extra = 0; // loaded before it is needed
-		if (col == 0 && part.bias) extra = __ldg((const float *)part.bias + row);
-		if (col == 0 && p.mode == PRODUCT_ADD) extra += load_fresh((const float *)p.residual + row);
-		for (int i = 0; i < rounds; i++) {
-			Loaded loaded[U];
-			const char *slot = dynamic_shared() + f.ring + (f.put ^ 1) * (U * SLOT_BYTES);
-			if (RING) {
-				cp_async_wait<0>();
-				__syncwarp(); // the copies of other lanes, too; and all have read the other slots
-			} else {
-				for (int u = 0; u < U; u++) loaded[u] = pending[u];
-			}
-			f.ahead = 0;
-			bool here = f.p == at && f.part == index;
-			if (here && f.left == 0 && f.unit + step < units) f.unit += step, begin(f, part, shift, chunks, rounds);
-			if (here && f.left > 0) fetch<type, RING>(f, pending, w, shift, chunks);
-			else fetch_any<RING, ONLY>(f, pending, all);
-			if (col + (U - 1 << shift) < chunks) { // all of them, side by side
+// A warp finishes one or two units of a pass: both parts of a GLU, gate first.
+DEVICE int finished(const Product &p, const Work &w, int i) {
+	int warp = threadIdx.x >> 5;
+	return w.from + (p.mode == PRODUCT_GLU ? 2 * warp + i : warp + i * MATVEC_WARPS);
+}
+DEVICE void expect(const Product &p, Work &w) {
+	w.extra[0] = w.extra[1] = 0;
+	if (p.mode != PRODUCT_ADD && !p.part[0].bias && !p.part[1].bias && !p.part[2].bias) return;
 #pragma unroll
-				for (int u = 0; u < U; u++) {
-					Loaded v;
-					if (RING) take<type>(v, slot + u * SLOT_BYTES);
-					else v = loaded[u];
-					y += dot<type>(v, c + (u << shift), x, col + (u << shift));
-				}
-			} else if (RING) {
-#pragma unroll 1
-				for (int u = 0; col + (u << shift) < chunks; u++) {
-					Loaded v;
-					take<type>(v, slot + u * SLOT_BYTES);
-					y += dot<type>(v, c + (u << shift), x, col + (u << shift));
-				}
-			} else if (col < chunks) {
-				y += dot<type>(loaded[0], c, x, col);
-			}
-			col += U << shift, c += U << shift;
-		}
-		for (int i = 1 << shift >> 1; i > 0; i /= 2) y += __shfl_xor_sync(full_warp, y, i);
-		if (first != 0 || row >= part.rows) continue;
-		y = y * r.factor + extra;
-		if (p.mode == PRODUCT_GLU && index == 0) {
-			r.gates[n] = y;
-			continue;
-		}
-		if (p.mode == PRODUCT_GLU) y *= glu(p.fn, r.gates[n]);
-		if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
-		((float *)p.part[p.mode == PRODUCT_GLU ? 0 : index].dst)[row] = y;
-		if (y == y) r.best = better(r.best, {y, row});
+	for (int i = 0; i < 2; i++) {
+		int unit = finished(p, w, i);
+		if (unit >= w.to) return;
+		Unit u = unit_at(p, unit);
+		const Part &part = p.part[u.part];
+		int row = u.row + (int)(threadIdx.x & 15);
+		if (row >= part.rows) continue;
+		if (p.mode == PRODUCT_ADD) w.extra[i] = load_fresh((const float *)p.residual + row);
+		else if (part.bias) w.extra[i] = __ldg((const float *)part.bias + row);
 	}
 }
-template <int type> DEVICE void run_ring(const Product *all, int at, int index, Flow &f, const Activations &x, Results &r) {
-	run<type, true, -1>(all, at, index, f, 0, x, r);
+
+// unit_sum adds what the warps have of a unit; lanes i and i+16 get row i's.
+DEVICE float unit_sum(const Product &p, const Work &w, int unit) {
+	const float *sums = w.sums + ((unit - w.from << p.share) * 16) + (threadIdx.x & 15);
+	int half = (threadIdx.x & 31) >> 4;
+	float y = 0;
+#pragma unroll
+	for (int i = 0; i < MATVEC_WARPS; i += 2)
+		if (i + half < sharing(p)) y += sums[(i + half) * 16];
+	return y + __shfl_xor_sync(full_warp, y, 16);
 }
-template <int type> DEVICE void run_loaded(const Product *all, int at, int index, Flow &f, Loaded *pending, const Activations &x, Results &r) {
-	run<type, false, -1>(all, at, index, f, pending, x, r);
+
+DEVICE void finish(const Product &p, Work &w) {
+	float gate = 0;
+#pragma unroll 1
+	for (int i = 0; i < 2; i++) {
+		int unit = finished(p, w, i);
+		if (unit >= w.to) return;
+		Unit u = unit_at(p, unit);
+		const Part &part = p.part[u.part];
+		int row = u.row + (int)(threadIdx.x & 15);
+		bool inside = (threadIdx.x & 31) < 16 && row < part.rows;
+		float y = unit_sum(p, w, unit) * w.factor + w.extra[0];
+		if (p.mode == PRODUCT_ADD && part.bias && inside) y += __ldg((const float *)part.bias + row);
+		if (p.mode == PRODUCT_GLU && i == 0) gate = glu(p.fn, y), inside = false;
+		if (p.mode == PRODUCT_GLU) y *= gate;
+		if (p.cap != 0) y = p.cap * tanhf(y / p.cap);
+		if (inside) {
+			((float *)p.part[p.mode == PRODUCT_GLU ? 0 : u.part].dst)[row] = y;
+			if (p.best && y == y) w.best = better(w.best, {y, row});
+		}
+		w.extra[0] = w.extra[1];
+	}
+}
+
+// run computes this warp's share of a unit of product all[at].
+template <int type, bool RING>
+DEVICE void run(const Product *all, int at, int unit, Flow &f, Loaded *pending, const Input &x, const Work &w) {
+	const Product &p = all[at];
+	const int share = p.share, rank = rank_of(p), step = 64 << share; // bytes of an array of activations from tile to tile
+	const int j = 4 * rank + (threadIdx.x & 3) & 7; // of all items: where superblocks are, share is at least 1
+	const int by = x.by << share;
+	int b0 = x.b0 + rank * x.by, b1 = x.b1 + rank * x.by, meta = x.meta + rank * 64;
+	const char *memory = dynamic_shared();
+	float y0 = 0, y1 = 0;
+#pragma unroll 1
+	for (int n = items(p); n > 0; n--) {
+		const char *slot = await<RING>(f);
+		Loaded v[2];
+		if (!RING) v[0] = pending[0], v[1] = pending[1];
+		advance<type, RING>(f, pending, all);
+		if (RING) take<type>(v, slot);
+		dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta));
+		b0 += by, b1 += by, meta += step;
+	}
+	int lane = threadIdx.x & 31;
+	float mine = lane & 1 ? y1 : y0, other = lane & 1 ? y0 : y1;
+	mine += __shfl_xor_sync(full_warp, other, 1);
+	mine += __shfl_xor_sync(full_warp, mine, 2);
+	if ((lane & 2) == 0) w.sums[((unit - w.from << p.share) + rank_of(p)) * 16 + (lane & 1) * 8 + (lane >> 2)] = mine;
+}
+template <int type> DEVICE void run_ring(const Product *all, int at, int unit, Flow &f, const Input &x, const Work &w) {
+	run<type, true>(all, at, unit, f, 0, x, w);
+}
+template <int type> DEVICE void run_loaded(const Product *all, int at, int unit, Flow &f, Loaded *pending, const Input &x, const Work &w) {
+	run<type, false>(all, at, unit, f, pending, x, w);
 }
 
 // product computes all[at] with its input in x. f brings its weights, and
-// begins to bring those of f.next. gates: GATES numbers a warp. ONLY is the
-// type of all parts, or -1.
+// begins to bring those of f.next. sums has room for so many units that 16
+// warps work on at a time, room·256 numbers. ONLY is the type of all parts, or
+// -1.
 template <bool RING, int ONLY>
-DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *gates, Best *memory) {
+DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *sums, int room, Best *memory) {
 	const Product &p = all[at];
-	// A warp that had nothing to do of the last product has not come here yet.
-	if (!f.ahead) fetch_any<RING, ONLY>(f, pending, all);
-	Results r = {factor, gates + (threadIdx.x >> 5) * GATES, {0, -1}};
-	for (int index = 0; index < p.parts; index++) {
-		if constexpr (ONLY >= 0) run<ONLY, RING, ONLY>(all, at, index, f, pending, x, r);
-		else if constexpr (RING) FOR_TYPE(p.part[index].type, run_ring, all, at, index, f, x, r)
-		else FOR_TYPE(p.part[index].type, run_loaded, all, at, index, f, pending, x, r)
+	Work w = {factor, sums, 0, 0, {0, 0}, {0, -1}};
+	Input in = input_of(x);
+	int units = units_of(p), unit = first_of(p);
+	if (f.fetched == f.taken) fill<RING, ONLY>(f, pending, all); // also where this block has no unit
+	room = min(room << 4 - p.share, 2 * MATVEC_WARPS);
+	while (w.to < units) {
+		w.from = w.to, w.to = min(w.from + room, units);
+		expect(p, w);
+		if (w.from > 0) __syncthreads(); // the sums have been read
+		for (; unit < w.to; unit += at_once(p)) {
+			if (f.fetched == f.taken) fill<RING, ONLY>(f, pending, all);
+			int type = p.part[unit_at(p, unit).part].type;
+			if constexpr (ONLY >= 0) run<ONLY, RING>(all, at, unit, f, pending, in, w);
+			else if constexpr (RING) FOR_TYPE(type, run_ring, all, at, unit, f, in, w)
+			else FOR_TYPE(type, run_loaded, all, at, unit, f, pending, in, w)
+		}
+		__syncthreads();
+		finish(p, w);
 	}
-	if (p.best) block_best(r.best, (Best *)p.best, memory);
+	if (p.best) block_best(w.best, (Best *)p.best, memory);
 }

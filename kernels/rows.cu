@@ -26,7 +26,7 @@ struct RowsArgs {
 	uint64_t fault;
 	int64_t first;  // chunk of the table's first row
 	int64_t n;      // chunks of dst (plain: numbers)
-	int32_t chunks; // of a row (plain: numbers)
+	int32_t chunks; // of a row of the table (plain: numbers)
 	int32_t rows;   // of the table
 	int32_t type;   // of dst (plain: of the table)
 	int32_t pad;
@@ -51,7 +51,7 @@ template <int T> DEVICE void rows(const RowsArgs &a) {
 	int64_t at = i < a.n ? row_of(a, i) : -1;
 	if (at >= 0) {
 		float w[32];
-		decode_chunk<T>(w, a.table, a.first + at);
+		decode_chunk<T>(w, a.table, a.first + at, a.chunks);
 #pragma unroll
 		for (int k = 0; k < 32; k++) tile[33 * lane + k] = w[k];
 	}

@@ -51,6 +51,6 @@ func (d *Device) rows(op *tensor.Op) error {
 // decodeChunks writes n chunks of x, from chunk `from` on, to dst in a plain type.
 func (d *Device) decodeChunks(dst uint64, typ tensor.DType, x *tensor.Tensor, from, n int) error {
 	p, first, kind := d.form(x)
-	args := rowsArgs{table: p, dst: dst, first: first + int64(from), n: int64(n), typ: int32(typ)}
+	args := rowsArgs{table: p, dst: dst, first: first + int64(from), n: int64(n), chunks: int32(x.Cols() / 32), typ: int32(typ)}
 	return d.launch("rows_"+kind, ceil(n, 128), 128, 0, unsafe.Pointer(&args))
 }

@@ -20,6 +20,7 @@ const (
 
 	// matmul.go
 	matmulInputScratch
+	fewInputScratch
 	matmulWeightScratch
 	matmulPartScratch
 	cublasScratch

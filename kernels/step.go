@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// stepArgs is step.cu's Step.
+// stepArgs is step.cuh's Step.
 type stepArgs struct {
 	stages, products, attends uint64
 	barrier, profile          uint64
 	pick                      pickArgs
 	count, productCount       int32
 	units, region             int32
+	sums, room                int32
 }
 
 var _ = mirror(stepArgs{}, stepKernels()...)
@@ -35,7 +37,8 @@ func stepKernels() (all []string) {
 	for _, dim := range []int{64, 96, 128, 256} {
 		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			if k := stepKernel(dim, cache); k != "" {
-				all = append(all, k, k+"_ring")
+				rare := "step_all" + strings.TrimPrefix(k, "step")
+				all = append(all, k, k+"_ring", rare, rare+"_ring")
 			}
 		}
 	}
@@ -85,15 +88,18 @@ func (f *fusion) build() (*step, error) {
 	d := f.d
 	op := f.attends[0].op
 	s := &step{dev: d, kernel: stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
+	if !f.common() {
+		s.kernel = "step_all" + strings.TrimPrefix(s.kernel, "step")
+	}
 	a := &s.args
 	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
 	region := decodeShared
 	for _, p := range f.products {
 		region = max(region, activationBytes(int(p.cols)))
 	}
-	ring, bytes := d.ring(region, sharedOfStep)
-	a.region, s.smem = int32(region), region+bytes
-	s.kernel += ring
+	l := d.layOut(region, sharedOfStep)
+	a.region, a.sums, a.room, s.smem = l.ring, l.sums, l.room, l.bytes
+	s.kernel += l.ending
 
 	if f.pick.token != 0 {
 		f.pick.best = f.own(8 * d.sms())
@@ -110,6 +116,20 @@ func (f *fusion) build() (*step, error) {
 	a.attends = upload(f, decodes)
 	s.owned = f.owned
 	return s, f.err
+}
+
+// common says whether all weights are of types that step.cu has.
+func (f *fusion) common() bool {
+	for _, p := range f.products {
+		for _, part := range p.part[:p.parts] {
+			switch tensor.DType(part.dtype) {
+			case tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0:
+			default:
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // decodes are the attention stages as the kernel sees them, and how many units

@@ -18,7 +18,7 @@ func (d *Device) teams(rows, cols int) (grid, block, lanes int) {
 func (d *Device) teamsAlike(alike tensor.Alike, rows, cols int) (grid, block, lanes int) {
 	typical := rows
 	switch alike {
-	case tensor.AlikeFew:
+	case tensor.AlikeFew, tensor.AlikeSome:
 		typical = 1
 	case tensor.AlikeMany:
 		typical = 2 * d.sms()

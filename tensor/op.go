@@ -39,9 +39,10 @@ type Alike uint8
 const (
 	Apart Alike = iota // whatever is fast for so many rows
 
-	// Nothing else. The two orders are for few rows (tokens of so many texts)
-	// and for many (prompts), and each is right for any number of rows.
+	// Nothing else. The orders are for few rows (up to eight), for some (tokens
+	// of more texts) and for many (prompts), and each is right for any number.
 	AlikeFew
+	AlikeSome
 	AlikeMany
 )
 

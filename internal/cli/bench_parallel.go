@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -34,29 +33,38 @@ func (b *bench) together(ctx context.Context, m *engine.Model, results []benchRe
 	if len(b.parallel) == 0 {
 		return results, nil
 	}
-	batcher, err := m.NewBatcher(engine.BatcherOptions{Texts: slices.Max(b.parallel)})
-	if err != nil {
-		return nil, err
-	}
-	defer batcher.Close()
 	for _, n := range b.parallel {
-		var rates []float64
-		for i := range b.repeat + 1 {
-			start := time.Now()
-			if err := b.crowd(ctx, batcher, n, i); err != nil {
-				return nil, err
-			}
-			if i > 0 {
-				rates = append(rates, float64(n*b.gen)/time.Since(start).Seconds())
-			}
+		rates, err := b.rates(ctx, m, n)
+		if err != nil {
+			return nil, err
 		}
-		b.used = max(b.used, b.before-freeBytes(b.cards))
 		r := b.result(m, "together", rates, nil)
 		r.Test, r.Texts = fmt.Sprintf("tg%d × %d", b.gen, n), n
 		r.GBPerSecond = r.TokensPerSecond / float64(n) * float64(m.Info().TokenBytes) / 1e9
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// rates are tokens a second of n texts, by a batcher made for so many, after a
+// warm-up.
+func (b *bench) rates(ctx context.Context, m *engine.Model, n int) (rates []float64, err error) {
+	batcher, err := m.NewBatcher(engine.BatcherOptions{Texts: n})
+	if err != nil {
+		return nil, err
+	}
+	defer batcher.Close()
+	for i := range b.repeat + 1 {
+		start := time.Now()
+		if err := b.crowd(ctx, batcher, n, i); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			rates = append(rates, float64(n*b.gen)/time.Since(start).Seconds())
+		}
+	}
+	b.used = max(b.used, b.before-freeBytes(b.cards))
+	return rates, nil
 }
 
 // crowd continues n texts, whose prompts no slot has yet.

@@ -19,7 +19,7 @@ type crowd struct {
 func sequences() []Case {
 	var all []Case
 	add := func(name string, c crowd) {
-		for _, alike := range []tensor.Alike{tensor.Apart, tensor.AlikeFew, tensor.AlikeMany} {
+		for _, alike := range []tensor.Alike{tensor.Apart, tensor.AlikeFew, tensor.AlikeSome, tensor.AlikeMany} {
 			c := c
 			c.alike = alike
 			name := fmt.Sprintf("%s, alike %d, cache of %d·%d %s, %d:%d heads of %d, window %d",
@@ -144,7 +144,7 @@ func forks() []Case {
 func alikes() []Case {
 	var all []Case
 	add := func(op, name string, total int, each func(e *env, alike tensor.Alike) func(rows []int) []float64) {
-		for alike, sizes := range [][]int{tensor.AlikeFew: {1, 2, 3, 8, 17, 32}, tensor.AlikeMany: {1, 5, 16, 33, 70, 150}} {
+		for alike, sizes := range [][]int{tensor.AlikeFew: {1, 2, 3, 8, 17, 32}, tensor.AlikeSome: {1, 2, 8, 17, 32}, tensor.AlikeMany: {1, 5, 16, 33, 70, 150}} {
 			if alike == 0 {
 				continue
 			}

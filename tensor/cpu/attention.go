@@ -64,7 +64,7 @@ func (p *program) attention(op *tensor.Op) error {
 	}
 	threads := p.dev.Threads()
 	switch op.Alike {
-	case tensor.AlikeFew:
+	case tensor.AlikeFew, tensor.AlikeSome:
 		a.many = a.group >= fewRows
 	case tensor.AlikeMany:
 		a.many = true
@@ -86,7 +86,7 @@ func (p *program) attention(op *tensor.Op) error {
 	pieces := a.tiles * op.KVHeads
 	parallel := pieces // what decides into how many parts keys are split
 	switch {
-	case op.Alike == tensor.AlikeFew:
+	case op.Alike == tensor.AlikeFew, op.Alike == tensor.AlikeSome:
 		parallel = op.KVHeads
 	case op.Alike == tensor.AlikeMany, op.Seq != nil && a.queries > 1: // a tile may be several pieces
 		parallel = math.MaxInt

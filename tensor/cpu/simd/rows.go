@@ -36,7 +36,7 @@ func (k *Kernel) mulRows(a *args) {
 // through one; those for two and four integers have one order, too.
 func (k *Kernel) visit(c columns[dotFunc], n int, visit func(do dotFunc, i, step int)) {
 	i := 0
-	if k.alike != tensor.AlikeFew {
+	if k.alike != tensor.AlikeFew && k.alike != tensor.AlikeSome {
 		for _, f := range c {
 			for ; i+f.n <= n; i += f.n {
 				visit(f.do, i, 1)

@@ -47,7 +47,7 @@ func TestAlike(t *testing.T) {
 	const rows = 19
 	for _, s := range sets {
 		for _, d := range tensor.DTypes() {
-			for _, alike := range []tensor.Alike{tensor.AlikeFew, tensor.AlikeMany} {
+			for _, alike := range []tensor.Alike{tensor.AlikeFew, tensor.AlikeSome, tensor.AlikeMany} {
 				k := s.kernel(d, alike)
 				cols := someCols(d)[1]
 				testMul(t, k, 5, cols)
