@@ -13,15 +13,15 @@ import (
 )
 
 // An Entry is a model of the registry: a short name for public repositories of
-// GGUF files, all of architectures that engine runs, tuned for instructions.
-// The shape is that of the model's config.json.
+// GGUF files, all of architectures that engine runs; they are tuned for instructions, or make
+// embeddings. The shape is that of the model's config.json.
 type Entry struct {
 	Name       string   `json:"name"`
 	Also       []string `json:"also"` // other names, Ollama's among them
 	Arch       string   `json:"arch"`
 	Params     float64  `json:"params"` // billions
 	Layers     int      `json:"layers"`
-	KVHeads    int      `json:"kv_heads"`
+	KVHeads    int      `json:"kv_heads"` // 0: no cache
 	HeadDim    int      `json:"head_dim"`
 	Window     int      `json:"window"`      // tokens that the other layers than full_layers see; 0: all
 	FullLayers int      `json:"full_layers"` // layers that see all, where there is a window

@@ -17,15 +17,18 @@ import (
 func TestRegistry(t *testing.T) {
 	of := map[string]string{}
 	for _, e := range Registry() {
-		if !slices.Contains([]string{"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"}, e.Arch) {
+		if !slices.Contains([]string{"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "bert", "nomic-bert"}, e.Arch) {
 			t.Errorf("%s: architecture %s", e.Name, e.Arch)
 		}
-		if e.Params < 0.1 || e.Params > 15 || e.Layers < 12 || e.Layers > 64 || e.KVHeads < 1 || e.KVHeads > 32 || e.HeadDim < 64 ||
+		if strings.HasSuffix(e.Arch, "bert") != (e.KVHeads == 0) {
+			t.Errorf("%s: %d heads of keys", e.Name, e.KVHeads)
+		}
+		if e.Params < 0.02 || e.Params > 15 || e.Layers < 12 || e.Layers > 64 || e.KVHeads > 32 || e.HeadDim < 32 ||
 			e.HeadDim > 256 || (e.Window == 0) != (e.FullLayers == 0) || e.FullLayers > e.Layers || len(e.Repos) == 0 {
 			t.Errorf("%+v", e)
 		}
 		for _, repo := range e.Repos {
-			if !repository.MatchString(repo) || !strings.HasSuffix(repo, "-GGUF") {
+			if !repository.MatchString(repo) || !strings.EqualFold(repo[max(0, len(repo)-5):], "-GGUF") {
 				t.Errorf("%s: repository %s", e.Name, repo)
 			}
 		}

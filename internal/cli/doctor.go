@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/install"
+	"github.com/llcuda/llcuda/internal/catalog"
+	"github.com/llcuda/llcuda/internal/hub"
 )
 
 // newDoctor checks what llcuda needs of this machine.
@@ -19,7 +22,7 @@ func newDoctor() *cobra.Command {
 		Short: "Check this machine and say what to mend",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checks := append(install.Doctor(cmd.Context()), gpuCheck())
+			checks := append(install.Doctor(cmd.Context()), gpuCheck(), modelsCheck())
 			if err := printChecks(cmd.OutOrStdout(), checks, asJSON); err != nil {
 				return err
 			}
@@ -52,4 +55,30 @@ func printChecks(w io.Writer, checks []install.Check, asJSON bool) error {
 		}
 	}
 	return nil
+}
+
+// modelsCheck says where models are looked for and where they are fetched to.
+func modelsCheck() install.Check {
+	c := catalog.FromEnv()
+	count := map[catalog.Source]int{}
+	for _, m := range c.Local() {
+		count[m.Source]++
+	}
+	detail := fmt.Sprintf("%d in %s", count[catalog.Folder], strings.Join(c.Folders, ", "))
+	for _, s := range []catalog.Source{catalog.Ollama, catalog.LlamaCpp} {
+		if count[s] > 0 {
+			detail += fmt.Sprintf("; %d of %s", count[s], s)
+		}
+	}
+	if c.Hub == nil {
+		_, err := hub.FromEnv()
+		return install.Check{Name: "models", Detail: detail, Hint: fmt.Sprintf("nothing can be fetched: %v", err)}
+	}
+	detail += fmt.Sprintf("; %d in %s", count[catalog.HuggingFace], c.Hub.Cache)
+	if c.Hub.Offline {
+		detail += "; HF_HUB_OFFLINE is set, so nothing is fetched"
+	} else if c.Hub.Token != "" {
+		detail += "; fetched with a token"
+	}
+	return install.Check{Name: "models", OK: true, Detail: detail}
 }

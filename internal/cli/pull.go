@@ -26,7 +26,7 @@ repository (org/name, org/name:Q4_K_M, hf.co/org/name) or a file of one
 the cards, or of the host. What came before an interrupt is kept, and the same command
 goes on from there.
 
-HF_TOKEN, or the file that huggingface-cli login writes, opens private and gated
+HF_TOKEN, or the file that hf auth login writes, opens private and gated
 repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
