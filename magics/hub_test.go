@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +148,115 @@ func TestLoadErrors(t *testing.T) {
 			got := run(newTestInterpreter(t), "%load "+c.line)
 			if !strings.HasPrefix(got, "error: ModelError: ") || !strings.Contains(got, c.want) {
 				t.Errorf("%s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestPullAndModels: a pulled model is listed with its place, is not removed
+// while it is loaded, and goes by its exact name alone.
+func TestPullAndModels(t *testing.T) {
+	f, _ := newTestHub(t)
+	in := newTestInterpreter(t)
+	got := run(in, "%pull gemma-3-270m:q4_k_m")
+	if !strings.Contains(got, "fetched gemma-3-270m-it-Q4_K_M from unsloth/gemma-3-270m-it-GGUF") || !strings.Contains(got, "gemma-3-270m-it-Q4_K_M is at "+os.Getenv("HF_HOME")) {
+		t.Fatal(got)
+	}
+	if got := run(in, "%pull gemma-3-270m:q4_k_m"); strings.Contains(got, "fetched") || f.Count("cdn GET") != 1 {
+		t.Errorf("again: %s", got)
+	}
+	row := regexp.MustCompile(`(?m)^gemma-3-270m-it-Q4_K_M +Q4_K_M +4\.3 MB +Hugging Face cache: unsloth/gemma-3-270m-it-GGUF$`)
+	if got := run(in, "%models"); !row.MatchString(got) {
+		t.Error(got)
+	}
+	if got := run(in, "%models search Gemma 270"); !strings.Contains(got, "gemma-3-270m") || strings.Contains(got, "gemma-3-1b") || !strings.Contains(got, "unsloth/gemma-3-270m-it-GGUF") {
+		t.Error(got)
+	}
+	if got := run(in, "%models search nothing of this"); !strings.HasPrefix(got, `stdout: no short name has "nothing of this"`) {
+		t.Error(got)
+	}
+	for _, c := range []struct{ line, want string }{
+		{"%models rm gemma-3-270m", "no model is called exactly gemma-3-270m; did you mean"},
+		{"%models rm", "rm: want one name, got 0"},
+		{"%models remove x", "remove: want search or rm"},
+		{"%load gemma-3-270m-Q4_K_M --silent\n%models rm gemma-3-270m-it-Q4_K_M", "gemma-3-270m-it-Q4_K_M is loaded; %unload gemma-3-270m-it-Q4_K_M first"},
+		{"%unload\n%models rm gemma-3-270m-it-Q4_K_M", "removed gemma-3-270m-it-Q4_K_M: 4.3 MB freed"},
+		{"%models rm gemma-3-270m-it-Q4_K_M", "no model in Hugging Face's cache is called exactly"},
+		{"%load gemma-3-270m-Q4_K_M --offline", "not in the cache, and no server may be asked"},
+		{"%pull demo", "demo is in llcuda itself"},
+		{"%pull http://localhost:8000/v1", "has no file to fetch"},
+		{"%gguf show gemma-3-270m-Q4_K_M", "is not on this machine; %pull gemma-3-270m-Q4_K_M fetches it"},
+	} {
+		if got := run(in, c.line); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s\nwant %s", c.line, got, c.want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "mine.gguf")
+	if err := os.WriteFile(file, []byte("GGUF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LLCUDA_MODELS", filepath.Dir(file))
+	if got := run(in, "%models rm mine"); !strings.Contains(got, "is a file of yours and stays") {
+		t.Error(got)
+	}
+}
+
+// TestLoadFaults: a hub that fails or lies gives the right model or a clear
+// error, and the next %load the right one.
+func TestLoadFaults(t *testing.T) {
+	cut := false
+	for _, c := range []struct {
+		name, want string
+		fault      func(f *hubtest.Server)
+	}{
+		{"wrong bytes", "wrong bytes: their sum is", func(f *hubtest.Server) { f.Linked = strings.Repeat("ab", 32) }},
+		{"a size too large", "wrong size", func(f *hubtest.Server) { f.Size = 5_000_000 }},
+		{"a size too small", "wrong size", func(f *hubtest.Server) { f.Size = 4_000_000 }},
+		{"whole files only", "", func(f *hubtest.Server) { f.Whole = true }},
+		{"an address that expires", "", func(f *hubtest.Server) {
+			first := true
+			f.Fault = func(w http.ResponseWriter, _ *http.Request, cdn bool) bool {
+				if first && cdn {
+					first = false
+					w.WriteHeader(403)
+					return true
+				}
+				return false
+			}
+		}},
+		{"cut midway", "", func(f *hubtest.Server) {
+			f.Fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
+				if !cdn || cut {
+					return false
+				}
+				cut = true
+				b := f.Others["unsloth/gemma-3-270m-it-GGUF"]["gemma-3-270m-it-Q4_K_M.gguf"]
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(b)-1, len(b)))
+				w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+				w.WriteHeader(206)
+				w.Write(b[:1_000_000])
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, _ := newTestHub(t)
+			t.Setenv("HF_TOKEN", "hf_secret")
+			c.fault(f)
+			in := newTestInterpreter(t)
+			got := run(in, "%load gemma-3-270m-Q4_K_M")
+			if c.want == "" && !strings.Contains(got, "loaded gemma") || c.want != "" && (!strings.Contains(got, c.want) || strings.Contains(got, "loaded gemma")) {
+				t.Fatalf("%s\nwant %q", got, c.want)
+			}
+			if strings.Contains(got, "secret") || slices.Contains(f.Tokens, "cdn") {
+				t.Errorf("the token or a signature went out: %s, %v", got, f.Tokens)
+			}
+			f.Mu.Lock()
+			f.Fault, f.Linked, f.Size, f.Whole = nil, "", 0, false
+			f.Mu.Unlock()
+			if got := run(in, "%load gemma-3-270m-Q4_K_M"); !strings.Contains(got, "loaded gemma") {
+				t.Errorf("after the fault: %s", got)
 			}
 		})
 	}

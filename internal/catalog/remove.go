@@ -50,11 +50,17 @@ func (c *Catalog) Remove(ctx context.Context, name string) (hub.Removed, error) 
 			}
 		}
 	}
-	var known []string
+	var known, near []string
 	for _, m := range only(c.Local(), HuggingFace) {
 		known = append(known, m.Name)
+		if strings.HasPrefix(strings.ToLower(m.Name), strings.ToLower(name)) && len(near) < 3 {
+			near = append(near, m.Name)
+		}
 	}
-	if near := closest(name, known, 3); len(near) > 0 {
+	if len(near) == 0 {
+		near = closest(name, known, 3)
+	}
+	if len(near) > 0 {
 		return hub.Removed{}, fmt.Errorf("no model is called exactly %s; did you mean %s?", name, strings.Join(near, " or "))
 	}
 	return hub.Removed{}, fmt.Errorf("no model in Hugging Face's cache is called exactly %s; %%models lists them", name)
