@@ -71,6 +71,7 @@ fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
 	go test ./gguf -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 	go test ./tensor -run xxx -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
 	go test ./internal/hub -run xxx -fuzz '^FuzzList$$' -fuzztime $(FUZZTIME)
+	go test ./internal/catalog -run xxx -fuzz '^FuzzName$$' -fuzztime $(FUZZTIME)
 	go test ./internal/catalog -run xxx -fuzz '^FuzzManifest$$' -fuzztime $(FUZZTIME)
 	go test ./internal/catalog -run xxx -fuzz '^FuzzLlamaManifest$$' -fuzztime $(FUZZTIME)
 	go test ./internal/jinja -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)

@@ -68,3 +68,28 @@ func TestFindModel(t *testing.T) {
 		}
 	}
 }
+
+// FuzzName: whatever is typed, a repository that is asked for is one that a
+// server could have, and a local answer is a file that is there.
+func FuzzName(f *testing.F) {
+	for _, s := range []string{"demo", "org/name", "hf.co/org/name:Q4_K_M", "https://huggingface.co/o/n/blob/main/a/b.gguf?x", "a/b/c.gguf", "../x", "hf.co/..", "gemma-3-1b:Q8_0", ":", "a:b:c"} {
+		f.Add(s, "")
+		f.Add(s, "x.gguf")
+	}
+	c := &Catalog{Folders: []string{f.TempDir()}}
+	f.Fuzz(func(t *testing.T, name, file string) {
+		q := Query{Name: name, File: file}
+		r, err := c.parse(&q)
+		if err != nil || r == nil {
+			return
+		}
+		for _, repo := range r.repos {
+			if !repository.MatchString(repo) {
+				t.Errorf("%q: repository %q", name, repo)
+			}
+		}
+		if len(r.repos) == 0 || r.entry == nil && len(r.repos) != 1 {
+			t.Errorf("%q: %v", name, r.repos)
+		}
+	})
+}

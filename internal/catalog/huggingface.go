@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -62,7 +63,11 @@ func (c *Catalog) findCopy(q *Query, r *reference, all []Model) (*Found, error) 
 		return nil, nil
 	}
 	if len(copies) == 1 || r.want != "" {
-		return &Found{Model: copies[0]}, nil
+		f := &Found{Model: copies[0]}
+		if r.want == "" {
+			f.Why = fmt.Sprintf("%s is the one that is here; %s:QUANT fetches another", f.label(), q.Name)
+		}
+		return f, nil
 	}
 	i, why, err := choose(q, r.entry, copies)
 	if err != nil {
@@ -132,12 +137,24 @@ func (c *Catalog) findRemote(ctx context.Context, q *Query, r *reference) (*Foun
 		if first == nil {
 			first = err
 		}
-		var status *hub.StatusError
-		if ctx.Err() != nil || errors.As(err, &status) && status.Status >= 500 {
+		if ctx.Err() != nil || !elsewhere(err) {
 			break
 		}
 	}
 	return nil, c.hint(q, r, first)
+}
+
+// elsewhere reports whether another repository may have what this one lacks.
+func elsewhere(err error) bool {
+	var status *hub.StatusError
+	var asked *url.Error
+	switch {
+	case errors.As(err, &status):
+		return status.Status < 500 && status.Status != http.StatusTooManyRequests
+	case errors.As(err, &asked): // the server was not reached
+		return false
+	}
+	return true
 }
 
 func (c *Catalog) inRepo(ctx context.Context, client *hub.Client, repo string, q *Query, r *reference) (*Found, error) {
@@ -160,7 +177,14 @@ func (c *Catalog) inRepo(ctx context.Context, client *hub.Client, repo string, q
 	} else if pick, err = list.Pick(r.want); err != nil {
 		return nil, err
 	}
-	return &Found{Model: c.model(list, pick), Why: why, revision: q.Revision}, nil
+	found := &Found{Model: c.model(list, pick), Why: why, revision: q.Revision}
+	if found.Here() { // of the same commit: only its name may be new
+		_, err = client.Fetch(ctx, list, q.Revision, pick, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // hint adds the closest names to the error of a repository that is not there.

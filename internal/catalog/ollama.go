@@ -27,6 +27,9 @@ const (
 	manifestsLimit = 1000 // files looked at in one store
 )
 
+// ollamaPath is what host/namespace/model/tag may hold.
+var ollamaPath = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
+
 var digestForm = regexp.MustCompile(`^sha256[:-]([0-9a-f]{64})$`)
 
 // ollamaRoots are where the store may be: OLLAMA_MODELS alone, or the user's
@@ -113,7 +116,7 @@ func (c *Catalog) inOllama() []Model {
 // registry and library, and with the tag. "" is none.
 func ollamaName(rel string) string {
 	parts := strings.Split(rel, "/")
-	if len(parts) != 4 {
+	if len(parts) != 4 || !ollamaPath.MatchString(rel) {
 		return ""
 	}
 	path := strings.Join(parts[:3], "/")
