@@ -95,18 +95,19 @@ func (c *remoteCalls) events(p remote.Piece) (events []chat.Event) {
 		events = append(events, chat.Event{Kind: chat.ContentDelta, Text: p.Text, Raw: p.Text})
 	}
 	for _, part := range p.ToolCalls {
-		for part.Index >= len(c.all) && len(c.all) < 128 {
+		i := *part.Index // the client sets it
+		for i >= len(c.all) && len(c.all) < 128 {
 			c.all = append(c.all, chat.ToolCall{})
 		}
-		if part.Index < 0 || part.Index >= len(c.all) {
+		if i < 0 || i >= len(c.all) {
 			continue
 		}
-		t := &c.all[part.Index]
+		t := &c.all[i]
 		if part.ID != "" {
 			t.ID = part.ID
 		}
-		t.Name += part.Name
-		t.Arguments += part.Arguments
+		t.Name += part.Function.Name
+		t.Arguments += part.Function.Arguments
 	}
 	return events
 }

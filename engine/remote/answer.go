@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/llcuda/llcuda/internal/openai"
 )
 
 // errLeft is that the caller of an iterator has broken off.
@@ -17,6 +20,9 @@ var errLeft = errors.New("left")
 
 // errNotAPI is an answer that no server of this API gives.
 var errNotAPI = errors.New("not what the API has; its address usually ends in /v1")
+
+// maxAnswer bounds what is read as one JSON text, in bytes.
+const maxAnswer = 16 << 20
 
 // An answer is one try of one request at one server.
 type answer struct {
@@ -28,7 +34,7 @@ type answer struct {
 	pieces      int
 	bytes       int
 	finish      string
-	usage       *usage
+	usage       *openai.Usage
 }
 
 // ask sends the request and delivers the pieces of the answer. Nothing was
@@ -95,7 +101,7 @@ func (a *answer) read(ctx context.Context, r *http.Response) error {
 	var err error
 	switch kind {
 	case "text/event-stream":
-		err = a.stream(newEvents(r.Body))
+		err = a.stream(r.Body)
 	case "application/json":
 		err = a.whole(r.Body)
 	default:
@@ -129,51 +135,50 @@ func (a *answer) cut(err error) error {
 
 // stream reads events up to [DONE], or to the end of a stream that said why
 // the answer ends.
-func (a *answer) stream(es *events) error {
-	for {
-		name, data, err := es.next()
+func (a *answer) stream(body io.Reader) error {
+	for e, err := range openai.Events(body) {
 		switch {
-		case err == io.EOF && a.finish != "":
-			return nil
-		case err == io.EOF:
-			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
-		case strings.TrimSpace(string(data)) == "[DONE]":
+		case string(bytes.TrimSpace(e.Data)) == openai.Done:
 			return nil
 		}
 		var k chunk
-		if err := json.Unmarshal(data, &k); err != nil {
-			if es.ended {
-				return io.ErrUnexpectedEOF
+		if err := json.Unmarshal(e.Data, &k); err != nil {
+			if e.Cut {
+				break
 			}
 			return fmt.Errorf("an event is %w: %v", errNotAPI, err)
 		}
-		if name == "error" || len(k.Error) > 0 && string(k.Error) != "null" {
-			return a.c.parseError(data)
+		if e.Name == "error" || k.failed() {
+			return a.c.parseError(0, e.Data)
 		}
 		if err := a.deliver(&k); err != nil {
 			return err
 		}
 	}
+	if a.finish == "" {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
 
 // whole reads the answer of a server that does not stream.
 func (a *answer) whole(body io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(body, maxEvent+1))
+	data, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if err != nil {
 		return err
 	}
-	if len(data) > maxEvent {
-		return errHugeEvent
+	if len(data) > maxAnswer {
+		return openai.ErrHugeEvent
 	}
 	var k chunk
 	if err := json.Unmarshal(data, &k); err != nil {
 		return fmt.Errorf("the answer is %w: %v", errNotAPI, err)
 	}
 	switch {
-	case len(k.Error) > 0 && string(k.Error) != "null":
-		return a.c.parseError(data)
+	case k.failed():
+		return a.c.parseError(0, data)
 	case len(k.Choices) == 0:
 		return fmt.Errorf("the answer is %w: it has no choices", errNotAPI)
 	}

@@ -3,27 +3,21 @@ package remote
 import (
 	"bytes"
 	"encoding/json"
+
+	"github.com/llcuda/llcuda/internal/openai"
 )
 
 // A Piece is a part of an answer, as it came.
 type Piece struct {
 	Text      string
-	Reasoning string     // what a model thinks before it answers
-	ToolCalls []ToolCall // parts of calls
-}
-
-// A ToolCall is a part of a call of a tool. Parts with one Index belong
-// together: the first has ID and Name, Arguments are joined to one JSON text.
-type ToolCall struct {
-	Index     int
-	ID, Name  string
-	Arguments string
+	Reasoning string            // what a model thinks before it answers
+	ToolCalls []openai.ToolCall // parts of calls: those with one Index belong together, and Arguments are joined
 }
 
 func (p *Piece) bytes() int {
 	n := len(p.Text) + len(p.Reasoning)
 	for _, c := range p.ToolCalls {
-		n += len(c.Name) + len(c.Arguments)
+		n += len(c.Function.Name) + len(c.Function.Arguments)
 	}
 	return n
 }
@@ -41,7 +35,7 @@ type chunk struct {
 		Message      delta
 		FinishReason string `json:"finish_reason"`
 	}
-	Usage *usage
+	Usage *openai.Usage
 	Error json.RawMessage
 }
 
@@ -60,10 +54,8 @@ type delta struct {
 	} `json:"tool_calls"`
 }
 
-type usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-}
+// failed reports whether the server gave up.
+func (k *chunk) failed() bool { return len(k.Error) > 0 && string(k.Error) != "null" }
 
 // piece is what the chunk adds to the first choice, and why that one ends.
 func (k *chunk) piece() (p Piece, finish string) {
@@ -88,7 +80,8 @@ func (k *chunk) piece() (p Piece, finish string) {
 				if t.Index != nil {
 					n = *t.Index
 				}
-				p.ToolCalls = append(p.ToolCalls, ToolCall{Index: n, ID: t.ID, Name: t.Function.Name, Arguments: string(t.Function.Arguments)})
+				p.ToolCalls = append(p.ToolCalls, openai.ToolCall{Index: &n, ID: t.ID, Type: "function",
+					Function: openai.FunctionCall{Name: t.Function.Name, Arguments: string(t.Function.Arguments)}})
 			}
 		}
 	}
@@ -111,6 +104,18 @@ func (c *content) UnmarshalJSON(b []byte) error {
 	for _, p := range parts {
 		*c += content(p.Text)
 	}
+	return nil
+}
+
+// loose is a string, or the text of any other value.
+type loose string
+
+func (l *loose) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		s = string(b)
+	}
+	*l = loose(s)
 	return nil
 }
 

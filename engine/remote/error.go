@@ -1,7 +1,7 @@
 package remote
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/llcuda/llcuda/internal/openai"
 )
 
 // An APIError is what a server says is wrong, with a status or inside a
@@ -80,57 +82,23 @@ func (e *RedirectError) Error() string {
 // readError reads the answer to a request that failed.
 func (c *Client) readError(r *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // what came of it is better than nothing
-	e := c.parseError(b)
-	e.Status = r.StatusCode
-	if e.Message == "" {
-		e.Message = strings.ToLower(http.StatusText(r.StatusCode))
-	}
+	e := c.parseError(r.StatusCode, b)
 	e.RetryAfter = retryAfter(r.Header.Get("Retry-After"), time.Now())
 	return e
 }
 
-// parseError reads the forms that errors have: OpenAI's {"error": {…}}, the
-// text or object alone under "error", vLLM's former {"object": "error", …},
-// FastAPI's {"detail": …}, and plain text.
-func (c *Client) parseError(b []byte) *APIError {
-	e := &APIError{Server: c.base.Host}
-	var outer struct {
-		Error  json.RawMessage
-		Detail json.RawMessage
-		errorObject
+// parseError reads the body of an error, or an error inside a stream, which
+// has no status but perhaps names one.
+func (c *Client) parseError(status int, b []byte) *APIError {
+	if b = bytes.TrimSpace(b); bytes.HasPrefix(b, []byte("<")) { // the page of a proxy
+		b = nil
 	}
-	if json.Unmarshal(b, &outer) != nil {
-		if text := strings.TrimSpace(string(b)); !strings.HasPrefix(text, "<") { // no page of a proxy
-			e.Message = c.line(text)
-		}
-		return e
-	}
-	inner := outer.errorObject
-	for _, raw := range []json.RawMessage{outer.Error, outer.Detail} {
-		var text string
-		var object errorObject
-		switch {
-		case len(raw) == 0 || string(raw) == "null":
-			continue
-		case json.Unmarshal(raw, &text) == nil:
-			inner = errorObject{Message: text}
-		case json.Unmarshal(raw, &object) == nil && object.Message != "":
-			inner = object
-		default:
-			inner = errorObject{Message: string(raw)}
-		}
-		break
-	}
-	e.Message, e.Type, e.Code = c.line(inner.Message), c.line(inner.Type), c.line(string(inner.Code))
-	if n, err := strconv.Atoi(e.Code); err == nil && n >= 400 && n < 600 {
+	o := openai.ReadError(status, b)
+	e := &APIError{Server: c.base.Host, Status: status, Type: c.line(o.Type), Code: c.line(o.Code), Message: c.line(o.Message)}
+	if n, err := strconv.Atoi(e.Code); err == nil && status == 0 && n >= 400 && n < 600 {
 		e.Status = n
 	}
 	return e
-}
-
-type errorObject struct {
-	Message, Type string
-	Code          loose
 }
 
 // line is a server's text as one line of bearable length, without the key.
@@ -149,18 +117,6 @@ func (c *Client) line(s string) string {
 		s = strings.ToValidUTF8(s[:1000], "") + "…"
 	}
 	return s
-}
-
-// loose is a JSON string, or the text of any other value but null.
-type loose string
-
-func (l *loose) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) != nil {
-		s = string(b)
-	}
-	*l = loose(s)
-	return nil
 }
 
 // retryAfter reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3).

@@ -24,7 +24,7 @@ func (c *Client) Models(ctx context.Context) ([]Model, error) {
 		return nil, err
 	}
 	defer r.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(r.Body, maxEvent))
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("remote: %s: reading its models: %w", c.base.Host, err)
 	}
@@ -46,7 +46,7 @@ func (c *Client) Models(ctx context.Context) ([]Model, error) {
 		return nil, fmt.Errorf("remote: %s/models: the answer is %w", c.base, errNotAPI)
 	}
 	if list.Data == nil {
-		return nil, c.parseError(b)
+		return nil, c.parseError(0, b)
 	}
 	var models []Model
 	for _, m := range list.Data {

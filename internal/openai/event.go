@@ -16,30 +16,46 @@ const Done = "[DONE]"
 type Event struct {
 	Name string // "" is "message"
 	Data []byte // lines joined with \n; valid until the next one
+	Cut  bool   // the stream ended within it: it may be whole, or not
 }
 
 // maxEvent bounds the bytes of an event.
 const maxEvent = 16 << 20
 
-// Events reads a stream until its end or the first error. Comments, which keep
-// a connection alive, are left out; an event that the end cut off, too.
+// ErrHugeEvent: an event is larger than any of this API.
+var ErrHugeEvent = fmt.Errorf("openai: an event of more than %d MiB", maxEvent>>20)
+
+// Events reads a stream until its end or the first error. Each event comes as
+// soon as it is whole. Comments, which keep a connection alive, are left out.
+// What the end of the stream cut off is an event too, unlike in the standard:
+// there are servers that leave out the empty line behind the last one.
 func Events(r io.Reader) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 0, 4096), maxEvent)
-		lines.Split(scanLines)
+		l := lines{r: bufio.NewReader(r)}
+		if start, _ := l.r.Peek(3); string(start) == "\uFEFF" {
+			l.r.Discard(3)
+		}
 		var e Event
-		has := false
-		for lines.Scan() {
-			line := lines.Bytes()
-			if len(line) == 0 {
+		has, size := false, 0
+		for {
+			switch err := l.read(maxEvent - size); {
+			case err == io.EOF:
+				if e.Cut = true; has {
+					yield(e, nil)
+				}
+				return
+			case err != nil:
+				yield(Event{}, err)
+				return
+			case len(l.line) == 0:
 				if has && !yield(e, nil) {
 					return
 				}
-				e, has = Event{Data: e.Data[:0]}, false
+				e, has, size = Event{Data: e.Data[:0]}, false, 0
 				continue
 			}
-			field, value, _ := bytes.Cut(line, []byte(":"))
+			size += len(l.line)
+			field, value, _ := bytes.Cut(l.line, []byte(":"))
 			value = bytes.TrimPrefix(value, []byte(" "))
 			switch string(field) {
 			case "event":
@@ -48,32 +64,44 @@ func Events(r io.Reader) iter.Seq2[Event, error] {
 				if has {
 					e.Data = append(e.Data, '\n')
 				}
-				if e.Data, has = append(e.Data, value...), true; len(e.Data) > maxEvent {
-					yield(Event{}, fmt.Errorf("openai: an event of more than %d bytes", maxEvent))
-					return
-				}
+				e.Data, has = append(e.Data, value...), true
 			}
-		}
-		if err := lines.Err(); err != nil {
-			yield(Event{}, fmt.Errorf("openai: read events: %w", err))
 		}
 	}
 }
 
-// scanLines splits at \n, \r\n and \r, as events may.
-func scanLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	i := bytes.IndexAny(data, "\r\n")
-	switch {
-	case i < 0 && atEOF && len(data) > 0:
-		return len(data), data, nil
-	case i < 0:
-		return 0, nil, nil
-	case data[i] == '\n':
-		return i + 1, data[:i], nil
-	case i+1 < len(data) && data[i+1] == '\n':
-		return i + 2, data[:i], nil
-	case i+1 == len(data) && !atEOF:
-		return 0, nil, nil // \n may follow
+// lines are those of a stream of events: they end in \n, \r\n or \r.
+type lines struct {
+	r    *bufio.Reader
+	line []byte
+	cr   bool // the last line ended in \r: a \n belongs to it
+}
+
+// read sets l.line to the next line. A last one that nothing ends is a line.
+func (l *lines) read(limit int) error {
+	l.line = l.line[:0]
+	for {
+		b, err := l.r.ReadByte()
+		after := l.cr
+		l.cr = false
+		switch {
+		case err == io.EOF && len(l.line) > 0:
+			return nil
+		case err == io.EOF:
+			return err
+		case err != nil:
+			return fmt.Errorf("openai: read events: %w", err)
+		case b == '\n' && after:
+			continue
+		case b == '\n':
+			return nil
+		case b == '\r': // does not wait for a \n, which may be long in coming
+			l.cr = true
+			return nil
+		}
+		if len(l.line) >= limit {
+			return ErrHugeEvent
+		}
+		l.line = append(l.line, b)
 	}
-	return i + 1, data[:i], nil
 }

@@ -161,39 +161,6 @@ func TestErrorForms(t *testing.T) {
 	}
 }
 
-// TestEvents reads a stream as the HTML standard's examples have it.
-func TestEvents(t *testing.T) {
-	for _, c := range []struct{ name, stream, want string }{
-		{"one", "data: a\n\n", "|a"},
-		{"no blank", "data:a\n\n", "|a"},
-		{"lines", "data: YHOO\ndata: +2\ndata: 10\n\n", "|YHOO\n+2\n10"},
-		{"comment", ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n", "|first event;|second event;| third event"},
-		{"name", "event: add\ndata: 73\n\n", "add|73"},
-		{"crlf", "data: a\r\n\r\ndata: b\r\n\r\n", "|a;|b"},
-		{"cr", "data: a\r\rdata: b\r\r", "|a;|b"},
-		{"cut", "data: a\n\ndata: b\n", "|a"},
-		{"empty", "data\n\ndata\ndata\n\ndata:\n", "|;|\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var got []string
-			for e, err := range Events(strings.NewReader(c.stream)) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, e.Name+"|"+string(e.Data))
-			}
-			if s := strings.Join(got, ";"); s != c.want {
-				t.Errorf("got %q, want %q", s, c.want)
-			}
-		})
-	}
-	for _, err := range Events(strings.NewReader("data: " + strings.Repeat("x", maxEvent+1))) {
-		if err == nil {
-			t.Error("an event without end was read")
-		}
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"messages":[{"role":"user","content":"hi"}],"stop":["a"],"tool_choice":{"type":"function","function":{"name":"f"}}}`))
 	f.Add([]byte(`{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}],"prompt":[[1,2]]}`))
