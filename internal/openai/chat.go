@@ -33,7 +33,7 @@ type ChatRequest struct {
 
 	// What servers of open models add.
 	Grammar            string         `json:"grammar,omitempty"`              // llama-server: GBNF
-	ChatTemplateKwargs map[string]any `json:"chat_template_kwargs,omitempty"` // vLLM, llama-server: {"enable_thinking": false}
+	ChatTemplateKwargs map[string]json.RawMessage `json:"chat_template_kwargs,omitempty"` // vLLM, llama-server: {"enable_thinking": false}
 }
 
 // Limit is how many tokens may be generated; 0 is as many as there is room for.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // An Error is what a server answers in place of a result.
@@ -17,6 +18,8 @@ type Error struct {
 	Type    string // "invalid_request_error", "server_error", …
 	Param   string // the field that is wrong; "" is null
 	Code    string // "context_length_exceeded", …; "" is null
+
+	RetryAfter time.Duration // of the header; 0: nothing is said
 }
 
 func (e *Error) Error() string { return e.Message }
