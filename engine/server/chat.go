@@ -3,12 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
+	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/internal/openai"
 )
 
@@ -18,8 +18,10 @@ type conversation struct {
 	q       *openai.ChatRequest
 	head    openai.ChatChunk // of each event
 	prompt  *chat.Prompt
-	tools   []chat.Tool             // that may be called
+	tools   []chat.Tool              // that may be called
 	options []engine.GenerateOptions // one a choice
+	grammar *grammar.Grammar         // of all choices; nil: they are free
+	forced  bool                     // it is that of a call
 }
 
 func (s *Server) chatCompletions(w *response, r *http.Request) error {
@@ -57,14 +59,13 @@ func (s *Server) converse(q *openai.ChatRequest) (*conversation, error) {
 	}
 	c := &conversation{server: s, q: q}
 	c.head = openai.ChatChunk{ID: newID("chatcmpl-"), Object: "chat.completion.chunk", Created: time.Now().Unix(), Model: s.o.Name}
+	if err := c.bound(); err != nil {
+		return nil, err
+	}
 	if err := c.render(); err != nil {
 		return nil, err
 	}
 	most, err := s.room("messages", c.prompt.IDs, q.Limit())
-	if err != nil {
-		return nil, err
-	}
-	bind, err := c.constraint()
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (s *Server) converse(q *openai.ChatRequest) (*conversation, error) {
 	}
 	seed := seedOf(&q.Sampling)
 	for i := range n {
-		o := engine.GenerateOptions{MaxTokens: most, Stop: q.Stop, IgnoreEOG: q.IgnoreEOS}
+		o := engine.GenerateOptions{MaxTokens: most, Stop: q.Stop, IgnoreEOG: q.IgnoreEOS, Visible: s.template.Visible()}
 		if q.Logprobs {
 			o.Logprobs = 1
 			if q.TopLogprobs != nil {
@@ -84,7 +85,7 @@ func (s *Server) converse(q *openai.ChatRequest) (*conversation, error) {
 		if o.Sampler, err = s.sampler(&q.Sampling, seed, i); err != nil {
 			return nil, err
 		}
-		o.Constraint = bind()
+		o.Constraint = s.bind(c.grammar, o.Visible)
 		c.options = append(c.options, o)
 	}
 	return c, nil
@@ -110,6 +111,9 @@ func (c *conversation) render() error {
 	o := chat.Options{AddGenerationPrompt: true, Variables: q.ChatTemplateKwargs}
 	switch q.ReasoningEffort {
 	case "":
+		if c.grammar != nil {
+			o.EnableThinking = new(bool)
+		}
 	case "none":
 		o.EnableThinking = new(bool)
 	default:
@@ -128,16 +132,6 @@ func (c *conversation) render() error {
 		return templateError(err)
 	}
 	return nil
-}
-
-// templateError is of the caller: templates are written for what their model
-// knows, and refuse the rest in their own ways.
-func templateError(err error) error {
-	var wrong *chat.Error
-	if errors.As(err, &wrong) {
-		return openai.Invalid("messages", "invalid_value", "Invalid %s: %v.", wrong.Where, wrong.Err)
-	}
-	return openai.Invalid("messages", "invalid_value", "%v", err)
 }
 
 func message(m *openai.Message) chat.Message {
@@ -168,7 +162,7 @@ func (c *conversation) run(ctx context.Context, i int, emit func(events []chat.E
 			sp.top = *c.q.TopLogprobs
 		}
 	}
-	parser := c.server.template.NewParser(c.prompt.Text, c.tools)
+	parser := c.splitter()
 	one := c.q.ParallelToolCalls != nil && !*c.q.ParallelToolCalls
 	take := func(events []chat.Event, tokens []spelled) {
 		kept := events[:0:0]

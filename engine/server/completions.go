@@ -87,7 +87,7 @@ func (c *completion) choose() error {
 	if q.MaxTokens != nil {
 		limit = *q.MaxTokens
 	}
-	bind, err := s.constraint(q.ResponseFormat, q.Grammar)
+	g, err := s.grammar(q.ResponseFormat, q.Grammar, q.IgnoreEOS)
 	if err != nil {
 		return err
 	}
@@ -98,9 +98,6 @@ func (c *completion) choose() error {
 		if err != nil {
 			return err
 		}
-		if q.Echo && limit == 0 {
-			most = 0
-		}
 		for k := range c.n {
 			o := engine.GenerateOptions{MaxTokens: most, Stop: q.Stop, IgnoreEOG: q.IgnoreEOS}
 			if q.Logprobs != nil {
@@ -109,7 +106,7 @@ func (c *completion) choose() error {
 			if o.Sampler, err = s.sampler(&q.Sampling, seed, k); err != nil {
 				return err
 			}
-			o.Constraint = bind()
+			o.Constraint = s.bind(g, nil)
 			c.options = append(c.options, o)
 		}
 	}
@@ -121,9 +118,6 @@ func (c *completion) run(ctx context.Context, i int, emit func(text string, toke
 	ids, o := c.prompts[i/c.n], c.options[i]
 	if c.q.Echo {
 		emit(c.server.o.Model.Tokenizer().Decode(ids), nil)
-	}
-	if o.MaxTokens == 0 {
-		return result{finish: openai.FinishLength, prompt: len(ids), stats: engine.Stats{PromptTokens: len(ids)}}, nil
 	}
 	var sp *spelling
 	if c.q.Logprobs != nil {

@@ -145,6 +145,9 @@ func (s *Server) generate(ctx context.Context, prompt []int32, o engine.Generate
 			if err != nil {
 				return err
 			}
+			if t.ID >= 0 {
+				s.metrics.token()
+			}
 			if !push(t) {
 				return nil
 			}

@@ -30,6 +30,46 @@ type serverMetrics struct {
 	newTokens    atomic.Int64
 	firstToken   *histogram // seconds
 	speed        *histogram // tokens a second of one text
+	pace         pace       // of all texts
+}
+
+// pace counts the tokens of the last seconds.
+type pace struct {
+	mu      sync.Mutex
+	seconds [paceSeconds + 1]int64 // since 1970, of each place
+	tokens  [paceSeconds + 1]int64
+}
+
+const paceSeconds = 3
+
+func (p *pace) add(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	second := now.Unix()
+	i := second % int64(len(p.seconds))
+	if p.seconds[i] != second {
+		p.seconds[i], p.tokens[i] = second, 0
+	}
+	p.tokens[i]++
+}
+
+// perSecond is the mean of the seconds before this one.
+func (p *pace) perSecond(now time.Time) float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sum := int64(0)
+	for i, second := range p.seconds {
+		if ago := now.Unix() - second; 1 <= ago && ago <= paceSeconds {
+			sum += p.tokens[i]
+		}
+	}
+	return float64(sum) / paceSeconds
+}
+
+// token counts one as it comes.
+func (m *serverMetrics) token() {
+	m.newTokens.Add(1)
+	m.pace.add(time.Now())
 }
 
 type counts struct {
@@ -99,7 +139,6 @@ func (m *serverMetrics) request(route string, status int) {
 func (m *serverMetrics) text(prompt int, st *engine.Stats, waited time.Duration) {
 	m.promptTokens.Add(int64(prompt))
 	m.cachedTokens.Add(int64(max(prompt-st.PromptTokens, 0)))
-	m.newTokens.Add(int64(st.NewTokens))
 	if st.StopReason == "cancelled" {
 		m.cancelled.Add(1)
 	}

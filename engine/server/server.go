@@ -132,6 +132,10 @@ func (o *Options) defaults() {
 	}
 }
 
+// Close ends what is being generated with an error, for those who do not use
+// Serve, which does so itself.
+func (s *Server) Close() { s.halt() }
+
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // routes are all there is; openapi.json describes them.
@@ -142,6 +146,7 @@ func (s *Server) routes() *http.ServeMux {
 		"/v1/models/{id...}":   {"GET": s.model},
 		"/v1/completions":      {"POST": s.completions},
 		"/v1/chat/completions": {"POST": s.chatCompletions},
+		"/v1/responses":        {"POST": s.responses},
 		"/v1/embeddings":       {"POST": s.embeddings},
 		"/tokenize":            {"POST": s.tokenize},
 		"/detokenize":          {"POST": s.detokenize},
@@ -162,6 +167,7 @@ type Status struct {
 	Requests          int64         // answered
 	Failed            int64         // of them, with a status of 400 or more
 	Prompt, Generated int64         // tokens
+	Speed             float64       // generated tokens a second, of all texts in the last seconds
 	Cached            int64         // of the prompt tokens: were not computed again
 	Up                time.Duration // since New
 }
@@ -171,5 +177,5 @@ func (s *Server) Status() Status {
 	running, waiting := s.queue.state()
 	m := s.metrics
 	return Status{Running: running, Waiting: waiting, Requests: m.requests.sum(""), Failed: m.failed.Load(), Prompt: m.promptTokens.Load(),
-		Generated: m.newTokens.Load(), Cached: m.cachedTokens.Load(), Up: time.Since(s.started)}
+		Generated: m.newTokens.Load(), Cached: m.cachedTokens.Load(), Speed: m.pace.perSecond(time.Now()), Up: time.Since(s.started)}
 }
