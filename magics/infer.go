@@ -21,8 +21,9 @@ func init() {
 		Help: `%infer What is AI? --max-tokens 100
 %infer --temperature 0 The capital of France is
 %%infer --seed 7 --var story     the prompt is the rest of the cell
+%infer --batch prompts.jsonl --output answers.jsonl     each line {"prompt": …} or {"messages": …}; run it again to go on
 Flags stand before or behind the prompt; a prompt in quotes, or behind --, is taken as it is.`,
-		Flags: inferFlags, Run: infer})
+		Flags: func(f *pflag.FlagSet) { inferFlags(f); batchFlags(f) }, Run: infer})
 }
 
 func inferFlags(f *pflag.FlagSet) {
@@ -58,6 +59,9 @@ type inference struct {
 }
 
 func infer(ctx context.Context, c *Call) error {
+	if c.Flags.Changed("batch") || c.Flags.Changed("output") || c.Flags.Changed("parallel") {
+		return runBatch(ctx, c)
+	}
 	q, err := readInference(c)
 	if err != nil {
 		return err

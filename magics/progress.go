@@ -18,6 +18,7 @@ type progressBar struct {
 	what string
 
 	count func(n int64) string // what is done, in words; nil: bytes
+	more  func() string        // behind the numbers; nil: nothing
 
 	off  bool
 	rate bool // show bytes a second and the time left
@@ -56,6 +57,9 @@ func (p *progressBar) update(done, total int64) {
 	numbers := fmt.Sprintf("%d %%, %s of %s", 100*done/total, words(done), words(total))
 	if p.rate {
 		numbers += SpeedText(&p.speed, total)
+	}
+	if p.more != nil {
+		numbers += p.more()
 	}
 	p.show(jupyter.Bundle{
 		"text/plain": fmt.Sprintf("%s [%s%s] %s", p.what, strings.Repeat("#", full), strings.Repeat(" ", width-full), numbers),
