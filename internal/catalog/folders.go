@@ -58,7 +58,7 @@ func inFolder(dir string) (string, error) {
 			if files, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(files) == 1 {
 				return files[0], nil
 			}
-			return "", fmt.Errorf("%s is a checkpoint of transformers or PEFT; these come with a later version: save it as GGUF (Unsloth: model.save_pretrained_gguf) and load that file", dir)
+			return "", checkpoint(dir)
 		}
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
@@ -68,6 +68,9 @@ func inFolder(dir string) (string, error) {
 	})
 	switch len(files) {
 	case 0:
+		if weights, _ := filepath.Glob(filepath.Join(dir, "*.safetensors")); len(weights) > 0 {
+			return "", checkpoint(dir)
+		}
 		return "", fmt.Errorf("%s is a folder without .gguf files; give the file's path", dir)
 	case 1:
 		return files[0], nil
