@@ -22,16 +22,24 @@ func newInfer() *cobra.Command {
 	o := engine.GenerateOptions{Sampler: engine.DefaultSampler()}
 	var file string
 	var asJSON bool
+	var batch *tokensOrFile
 	cmd := &cobra.Command{
 		Use:   "infer MODEL [PROMPT…]",
-		Short: "Stream a completion",
+		Short: "Stream a completion, or answer a file of prompts",
 		Long: `Infer loads a model and streams the completion of a prompt, given as arguments, by
 --file, or on standard input; the speed follows on standard error, with the seed
-that --seed repeats the text with. --temperature 0 always takes the likeliest token.`,
+that --seed repeats the text with. --temperature 0 always takes the likeliest token.
+
+--batch F --output G answers the lines of a JSONL file, several at once (--parallel);
+run it again to go on where it was stopped. MODEL may be the address of a server that
+speaks OpenAI's API, http://host:8000/v1 (--model, --key-env, --extra).`,
 		Args: between(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 && file != "" {
 				return usageError{errors.New("infer: want one of PROMPT and --file")}
+			}
+			if inCells(cmd, batch, args[0]) {
+				return inferCells(cmd, &mf, batch, args, file)
 			}
 			if !cmd.Flags().Changed("seed") {
 				o.Sampler.Seed = engine.RandomSeed()
@@ -56,6 +64,7 @@ that --seed repeats the text with. --temperature 0 always takes the likeliest to
 		},
 	}
 	mf.add(cmd)
+	batch = addCellFlags(cmd, &mf)
 	f, s := cmd.Flags(), &o.Sampler
 	f.StringVar(&file, "file", "", "read the prompt from this file")
 	f.IntVar(&o.MaxTokens, "max-tokens", 256, "at most so many new `tokens`; 0 is as many as the context holds")
