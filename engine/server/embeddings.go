@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"math"
 	"net/http"
 
+	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/internal/openai"
 )
 
@@ -37,6 +39,9 @@ func (s *Server) embeddings(w *response, r *http.Request) error {
 	out := openai.EmbeddingResponse{Object: "list", Model: s.o.Name}
 	err := s.queue.run(r.Context(), func() error {
 		vectors, tokens, err := s.o.Embedder.Embed(r.Context(), texts)
+		if errors.Is(err, engine.ErrContextFull) {
+			return openai.Invalid("input", openai.CodeContextLength, "%v", err)
+		}
 		if err != nil {
 			return err
 		}

@@ -172,7 +172,7 @@ func (s *Server) all(ctx context.Context, n int, f func(ctx context.Context, i i
 	var wait sync.WaitGroup
 	for i := range n {
 		wait.Go(func() {
-			if err := safely(func() error { return f(ctx, i) }); err != nil {
+			if err := s.safely(func() error { return f(ctx, i) }); err != nil {
 				cancel(err)
 			}
 		})
@@ -182,10 +182,11 @@ func (s *Server) all(ctx context.Context, n int, f func(ctx context.Context, i i
 }
 
 // safely takes a panic for an error: other requests go on.
-func safely(f func() error) (err error) {
+func (s *Server) safely(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
+			s.o.Log.Error("panic", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("server: panic: %v", p)
 		}
 	}()
 	return f()

@@ -20,7 +20,9 @@ import (
 // rebinding: Host), or from its own origin (Origin).
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.WriteTimeout)) // an earlier request has left its own
+		control := http.NewResponseController(w)
+		control.SetWriteDeadline(time.Now().Add(s.o.WriteTimeout)) // an earlier request has left its own
+		control.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))   // also of a body that nobody asks for
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := s.admit(w, r); err != nil {
 			s.route("refused", map[string]handler{r.Method: func(*response, *http.Request) error { return err }}).ServeHTTP(w, r)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,20 +82,9 @@ func (s *Server) route(path string, methods map[string]handler) http.Handler {
 					Message: fmt.Sprintf("Not allowed to %.20s on %s; allowed: %s.", r.Method, path, strings.Join(allowed, ", "))}
 			}
 		}
-		err := s.call(h, w, r)
+		err := s.safely(func() error { return h(w, r) })
 		s.finish(w, r, path, err, time.Since(begin))
 	})
-}
-
-// call runs h, and takes a panic for an error.
-func (s *Server) call(h handler, w *response, r *http.Request) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.o.Log.Error("panic", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("server: panic: %v", p)
-		}
-	}()
-	return h(w, r)
 }
 
 // statusGone is what a log says of a client that left: nginx's number.
@@ -125,7 +113,8 @@ func (s *Server) finish(w *response, r *http.Request, path string, err error, to
 
 // fail answers with an error and returns the status for the books.
 func (s *Server) fail(w *response, r *http.Request, err error) int {
-	if r.Context().Err() != nil || errors.Is(err, errSlow) || errors.Is(err, errUnsent) {
+	var said *openai.Error // is worth a try: a body that comes too slowly has ended the context too
+	if r.Context().Err() != nil && !errors.As(err, &said) || errors.Is(err, errSlow) || errors.Is(err, errUnsent) {
 		return statusGone
 	}
 	e := s.wireError(err)
@@ -171,12 +160,14 @@ func (s *Server) read(w *response, r *http.Request, v any) error {
 	}
 	w.control.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
 	body, err := s.body(http.MaxBytesReader(w, r.Body, s.o.MaxBody), r)
-	w.control.SetReadDeadline(time.Time{})
+	if err == nil { // else what is left of it, which http.Server reads before it answers, would have all time
+		w.control.SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return s.tooLarge()
-	case err != nil && r.Context().Err() == nil && isTimeout(err):
+	case err != nil && isTimeout(err):
 		w.Header().Set("Connection", "close")
 		return &openai.Error{Status: http.StatusRequestTimeout, Type: openai.InvalidRequest,
 			Message: fmt.Sprintf("The body did not arrive in %v.", s.o.BodyTimeout)}

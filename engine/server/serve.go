@@ -21,7 +21,7 @@ const (
 // Serve answers on l until ctx ends. Then it takes no more requests, lets
 // running answers finish for up to grace, and cancels the rest.
 func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
-	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	h := &http.Server{Handler: s, ReadHeaderTimeout: s.headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(limit(l, maxConnections)) }()

@@ -72,6 +72,8 @@ type Server struct {
 	longest  int           // bytes of the vocabulary's longest token
 	large    chan struct{} // places for those who read a large body
 
+	headerTimeout time.Duration
+
 	halt   context.CancelFunc // ends what is being generated
 	halted context.Context
 }
@@ -87,7 +89,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("server: nothing to serve: neither a model nor an embedder")
 	}
 	o.defaults()
-	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies)}
+	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout}
 	s.metrics = newMetrics(s)
 	s.halted, s.halt = context.WithCancel(context.Background())
 	s.keys = hashKeys(o.APIKeys)

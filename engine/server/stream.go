@@ -69,7 +69,7 @@ func (st *stream) send(name string, v any) {
 func (st *stream) run(ctx context.Context, work func() error) error {
 	defer st.cancel(nil)
 	done := make(chan error, 1)
-	go func() { done <- safely(work) }()
+	go func() { done <- st.w.server.safely(work) }()
 	silent := time.NewTimer(st.w.server.o.KeepAlive)
 	defer silent.Stop()
 	for {
