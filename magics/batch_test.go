@@ -374,3 +374,22 @@ func TestBatchLineMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A notebook sees one line that changes, and then the summary in its place.
+func TestBatchProgress(t *testing.T) {
+	k := newTestInterpreter(t)
+	url, _ := echo(t, func(p string) int {
+		time.Sleep(120 * time.Millisecond)
+		return 0
+	})
+	in, out := batchFiles(t, prompts(6)...)
+	run(k, "%load --silent "+url)
+	got := runWith(t.Context(), k, &recorder{live: true}, "%infer --parallel 1 --batch "+in+" --output "+out)
+	first, _, _ := strings.Cut(got, "\n")
+	if !strings.HasPrefix(first, "display_data: answers.jsonl [#") || !strings.Contains(first, " lines of 6 lines, ") || !strings.Contains(first, " tokens/s, ") || !strings.HasSuffix(first, " left") {
+		t.Errorf("first %q", first)
+	}
+	if n := strings.Count(got, "\ndisplay_data: "); n != 0 || !strings.Contains(got, "update_display_data: "+out+": 6 of 6 lines answered") {
+		t.Errorf("got %q", got)
+	}
+}

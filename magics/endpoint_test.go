@@ -185,3 +185,44 @@ func TestEndpointKey(t *testing.T) {
 		}
 	}
 }
+
+// The server gets the whole conversation, less what was thought.
+func TestEndpointChat(t *testing.T) {
+	in, f := newTestInterpreter(t), newFakeServer(t)
+	bodies := make(chan map[string]any, 9)
+	plain := f.Config.Handler
+	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/chat/completions" {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		var body map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		bodies <- body
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, delta := range []string{`{"role":"assistant"}`, `{"reasoning_content":"Hm."}`, `{"content":"Ye"}`, `{"content":"s."}`} {
+			fmt.Fprintf(w, "data: {\"choices\":[{\"index\":0,\"delta\":%s,\"finish_reason\":null}]}\n\n", delta)
+		}
+		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"+
+			"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n")
+	})
+	run(in, "%load --silent "+f.URL+"/v1 --model org/tiny")
+	got := run(in, "%chat Is it? --system Briefly. --max-tokens 9 --temperature 0 --var said")
+	for _, want := range []string{"Hm.", "Yes.", "11 prompt tokens · 3 new tokens", "stop: end of text"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+	if v, _ := in.vars.Get("said"); v != "Yes." {
+		t.Errorf("--var holds %q", v)
+	}
+	run(in, "%chat And now?")
+	for _, want := range []string{
+		`{"max_tokens":9,"messages":[{"content":"Briefly.","role":"system"},{"content":"Is it?","role":"user"}],"model":"org/tiny","stream":true,"stream_options":{"include_usage":true},"temperature":0}`,
+		`{"max_tokens":1024,"messages":[{"content":"Briefly.","role":"system"},{"content":"Is it?","role":"user"},{"content":"Yes.","role":"assistant"},{"content":"And now?","role":"user"}],"model":"org/tiny","stream":true,"stream_options":{"include_usage":true}}`,
+	} {
+		if body, _ := json.Marshal(<-bodies); string(body) != want {
+			t.Errorf("sent %s, want %s", body, want)
+		}
+	}
+}
