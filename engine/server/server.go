@@ -140,10 +140,9 @@ func (s *Server) Close() { s.halt() }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// routes are all there is; openapi.json describes them.
-func (s *Server) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	for path, methods := range map[string]map[string]handler{
+// table is all there is; openapi.json describes it.
+func (s *Server) table() map[string]map[string]handler {
+	return map[string]map[string]handler{
 		"/v1/models":           {"GET": s.models},
 		"/v1/models/{id...}":   {"GET": s.model},
 		"/v1/completions":      {"POST": s.completions},
@@ -156,7 +155,12 @@ func (s *Server) routes() *http.ServeMux {
 		"/health":              {"GET": s.health},
 		"/metrics":             {"GET": s.writeMetrics},
 		"/openapi.json":        {"GET": s.openAPI},
-	} {
+	}
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for path, methods := range s.table() {
 		mux.Handle(path, s.route(path, methods))
 	}
 	mux.Handle("/", s.route("other", nil))
