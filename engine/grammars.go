@@ -30,7 +30,7 @@ func (m *Model) Constrain(g *grammar.Grammar, visible ...int32) *grammar.Matcher
 	visible = slices.Clone(visible)
 	slices.Sort(visible)
 	shown := fmt.Sprint(slices.Compact(visible))
-	key := shown + g.Source()
+	key := shown + g.Key()
 	if machine := c.machines[key]; machine != nil {
 		return machine.Matcher()
 	}

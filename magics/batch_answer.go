@@ -10,6 +10,7 @@ import (
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
+	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/remote"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 )
@@ -45,7 +46,7 @@ func (l *loaded) batchAnswerer(b *batch, q *inference) (batchAnswerer, error) {
 		return nil, modelError("%s: %v", l.name, err)
 	}
 	b.parallel = o.Texts
-	return &batchModel{m: l.model, b: batcher, o: q.o, fresh: !b.c.Flags.Changed("seed"),
+	return &batchModel{m: l.model, b: batcher, o: q.o, grammar: q.grammar, fresh: !b.c.Flags.Changed("seed"),
 		template: sync.OnceValues(func() (*chat.Template, error) { return chat.NewTemplate(l.model) })}, nil
 }
 
@@ -55,7 +56,8 @@ type batchModel struct {
 	m        *engine.Model
 	b        *engine.Batcher
 	o        engine.GenerateOptions
-	fresh    bool // each line has a seed of its own
+	grammar  *grammar.Grammar // nil: texts are free
+	fresh    bool             // each line has a seed of its own
 	template func() (*chat.Template, error)
 }
 
@@ -71,6 +73,9 @@ func (a *batchModel) answer(ctx context.Context, line *batchLine) (r batchRecord
 	}
 	stats := new(engine.Stats)
 	o.Stats = stats
+	if a.grammar != nil {
+		o.Constraint = a.m.Constrain(a.grammar)
+	}
 	var ids []int32
 	var parser *chat.Parser // nil: the text is all there is
 	if line.messages == nil {

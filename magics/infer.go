@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
@@ -21,6 +22,9 @@ func init() {
 		Help: `%infer What is AI? --max-tokens 100
 %infer --temperature 0 The capital of France is
 %%infer --seed 7 --var story     the prompt is the rest of the cell
+%infer --schema person.json --var emma Describe Emma as JSON:
+--schema makes the text a JSON value that is valid for the schema, --grammar one of a GBNF grammar. What the schema
+asks for and can't be kept is an error. Say in the prompt what you want: the model knows nothing of the schema.
 %infer --batch prompts.jsonl --output answers.jsonl     each line {"prompt": …} or {"messages": …}; run it again to go on
 Flags stand before or behind the prompt; a prompt in quotes, or behind --, is taken as it is.`,
 		Flags: func(f *pflag.FlagSet) { inferFlags(f); batchFlags(f) }, Run: infer})
@@ -36,6 +40,8 @@ func inferFlags(f *pflag.FlagSet) {
 	f.Float32("repeat-penalty", 1, "above 1 makes repetition less likely")
 	f.Uint64("seed", 0, "the same `seed` gives the same text (default: another each time)")
 	f.StringArray("stop", nil, "a `text` that ends the generation; may be given several times; \\n is a line break")
+	f.String("schema", "", "the text is JSON that is valid for this `schema`, a file or {…}")
+	f.String("grammar", "", "the text is one of the GBNF grammar in this `file`")
 	f.Bool("json", false, "print one JSON object instead of the text")
 	f.String("var", "", "also store the text in the variable of this `name`")
 	f.String("model", "", "the loaded model of this `name` (default: the last one)")
@@ -49,6 +55,9 @@ type inference struct {
 	fresh  bool // the seed was chosen here, and matters
 	json   bool
 	toVar  string
+
+	grammar *grammar.Grammar // of --schema or --grammar; nil: the text is free
+	matcher *grammar.Matcher // that of the text
 
 	promptTokens int
 
@@ -111,6 +120,10 @@ func (l *loaded) answer(ctx context.Context, c *Call, q *inference) (_ string, e
 		}
 	}
 	l.session.Reset()
+	if q.grammar != nil {
+		q.matcher = l.model.Constrain(q.grammar)
+		q.o.Constraint = q.matcher
+	}
 	var text strings.Builder
 	out := c.Display.Stdout()
 	for t, err := range l.session.Generate(ctx, ids, q.o) {
@@ -164,6 +177,12 @@ func (q *inference) readFlags(c *Call) error {
 			q.o.Stop = append(q.o.Stop, strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\\`, `\`).Replace(t))
 		}
 	}
+	schema, _ := f.GetString("schema")
+	gbnf, _ := f.GetString("grammar")
+	var err error
+	if q.grammar, err = grammar.Open(inHome(schema), inHome(gbnf)); err != nil {
+		return c.usage("%v", err)
+	}
 	q.json, _ = f.GetBool("json")
 	q.toVar, _ = f.GetString("var")
 	switch {
@@ -197,6 +216,9 @@ func (q *inference) report(c *Call, l *loaded, text string) error {
 			"prompt_tokens_per_second": s.PromptTokensPerSecond(), "first_token_seconds": s.FirstToken.Seconds(),
 			"seconds": (s.FirstToken + s.DecodeTime).Seconds(),
 		}
+		if q.matcher != nil {
+			v["complete"] = q.matcher.MayEnd()
+		}
 		if l.endpoint != nil {
 			q.endpointJSON(c, v)
 		}
@@ -227,7 +249,11 @@ func (q *inference) summary() string {
 		parts = append(parts, fmt.Sprintf("seed %d", q.o.Sampler.Seed))
 	}
 	parts = append(parts, q.notes...)
-	return strings.Join(append(parts, "stop: "+stopText(s.StopReason)), " · ")
+	stop := "stop: " + stopText(s.StopReason)
+	if q.matcher != nil && !q.matcher.MayEnd() {
+		stop += ", so the text is cut: what --schema or --grammar asks for is not complete"
+	}
+	return strings.Join(append(parts, stop), " · ")
 }
 
 func stopText(reason string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/remote"
 )
 
@@ -43,6 +44,9 @@ func endpointRequest(f *pflag.FlagSet, m remote.Model) (q remote.Request, err er
 			q.Fields[more.field] = json.Number(f.Lookup(more.flag).Value.String())
 		}
 	}
+	if err := structured(f, m, q.Fields); err != nil {
+		return q, err
+	}
 	extra, _ := f.GetString("extra")
 	if extra == "" {
 		return q, nil
@@ -59,6 +63,28 @@ func endpointRequest(f *pflag.FlagSet, m remote.Model) (q remote.Request, err er
 		q.Fields[name] = v
 	}
 	return q, nil
+}
+
+// structured sends --schema or --grammar in the words of the server. The
+// server keeps it in its own way.
+func structured(f *pflag.FlagSet, m remote.Model, fields map[string]any) error {
+	schema, _ := f.GetString("schema")
+	gbnf, _ := f.GetString("grammar")
+	g, err := grammar.Open(inHome(schema), inHome(gbnf))
+	switch {
+	case err != nil || g == nil:
+		return err
+	case schema != "" && m.OwnedBy == "llamacpp":
+		fields["json_schema"] = json.RawMessage(g.Source())
+	case schema != "" && (m.OwnedBy == "vllm" || m.OwnedBy == "sglang" || m.OwnedBy == "llcuda"):
+		fields["response_format"] = map[string]any{"type": "json_schema",
+			"json_schema": map[string]any{"name": "answer", "schema": json.RawMessage(g.Source())}}
+	case gbnf != "" && (m.OwnedBy == "llamacpp" || m.OwnedBy == "llcuda" || m.OwnedBy == "me"):
+		fields["grammar"] = g.Source()
+	default:
+		return fmt.Errorf("--schema and --grammar: %s does not say that its server knows them for completions; --extra '{\"name\": value}' sends a field in the server's own words", m.ID)
+	}
+	return nil
 }
 
 // answer streams what a server continues the prompt with into the cell.

@@ -19,11 +19,14 @@ type Grammar struct {
 	rules   []rule // the first is the root
 	program *program
 	source  string
+	kind    string // what source is: "GBNF", …
 }
 
-// Source is what the grammar was made from: grammars of the same source have
-// the same texts.
+// Source is what the grammar was made from: GBNF or a JSON schema.
 func (g *Grammar) Source() string { return g.source }
+
+// Key is the same for two grammars only if they have the same texts.
+func (g *Grammar) Key() string { return g.kind + " " + g.source }
 
 // A rule is a name for a part of the grammar.
 type rule struct {

@@ -65,7 +65,7 @@ func (b *builder) array(o *object, path string) *expr {
 // elements puts lo to hi elements in a row: those of the list, then items.
 func (b *builder) elements(list []*expr, item *expr, lo, hi int) *expr {
 	ws := b.library("ws")
-	comma := seq(ws, text(","), ws)
+	comma := seq(text(","), ws)
 	rest := text("")
 	n := len(list)
 	switch {

@@ -8,9 +8,9 @@ import "sync"
 const library = `
 root     ::= value date time date-time duration email hostname ipv4 ipv6 uuid uri
 value    ::= object | array | string | number | "true" | "false" | "null"
-object   ::= "{" ws (member (ws "," ws member)*)? ws "}"
-member   ::= string ws ":" ws value
-array    ::= "[" ws (value (ws "," ws value)*)? ws "]"
+object   ::= "{" ws (member ("," ws member)*)? ws "}"
+member   ::= string ":" ws value
+array    ::= "[" ws (value ("," ws value)*)? ws "]"
 string   ::= "\"" char* "\""
 char     ::= plain | "\\" (["\\/bfnrt] | "u" code)
 plain    ::= [^"\\\x00-\x1F]

@@ -38,7 +38,7 @@ func Parse(source string) (*Grammar, error) {
 	if err := p.run(); err != nil {
 		return nil, err
 	}
-	g := &Grammar{rules: p.rules, source: source}
+	g := &Grammar{rules: p.rules, source: source, kind: "GBNF"}
 	if err := g.check(); err != nil {
 		if r, ok := err.(*ruleError); ok {
 			return nil, p.errorAt(p.defined[r.rule], "%s", r.msg)

@@ -39,14 +39,14 @@ func (b *builder) object(o *object, path string) *expr {
 			return b.nothing(path, "required", "%q has no valid value", name)
 		case e != nil:
 			ws := b.library("ws")
-			props = append(props, property{seq(text(encode(name)), ws, text(":"), ws, e), need})
+			props = append(props, property{seq(text(encode(name)+":"), ws, e), need})
 		}
 	}
 	var extra *expr
 	if open {
 		if e := b.part(more, child(path, "additionalProperties")); e != nil {
 			ws := b.library("ws")
-			extra = b.tail(path+", further properties", seq(b.keyExcept(names), ws, text(":"), ws, e), path)
+			extra = b.tail(path+", further properties", seq(b.keyExcept(names), text(":"), ws, e), path)
 		}
 	}
 	lo, hi, ok := b.limits(o, "minProperties", "maxProperties", path)
@@ -116,7 +116,7 @@ func (b *builder) members(props []property, extra *expr, required, lo, hi int, p
 		return b.nothing(path, "maxProperties", "%d properties are required", required)
 	}
 	ws := b.library("ws")
-	comma := seq(ws, text(","), ws)
+	comma := seq(text(","), ws)
 	if len(props) == 0 && extra != nil {
 		switch {
 		case lo > 1:

@@ -29,7 +29,8 @@ func (e *SchemaError) Error() string {
 // models write them. Properties come in the order of the schema; where it does
 // not say additionalProperties there are none, and likewise with prefixItems;
 // between two tokens there is at most a space, or a line's end and the next
-// line's start; numbers have a bounded length.
+// line's start, and nothing before a comma or colon; numbers have a bounded
+// length.
 //
 // What the grammar could not keep is an error, of type *SchemaError, and so is
 // an unknown keyword. Known are type, enum, const, properties, required,
@@ -46,13 +47,13 @@ func FromSchema(schema []byte) (*Grammar, error) {
 		return nil, &SchemaError{Path: "#", Msg: err.Error()}
 	}
 	b := newBuilder(root)
-	return b.grammar("schema "+string(schema), func() *expr { return b.named(root, "#") })
+	return b.grammar("schema", string(schema), func() *expr { return b.named(root, "#") })
 }
 
 // AnyObject is the grammar of all JSON objects, written as FromSchema says.
 func AnyObject() *Grammar {
 	b := newBuilder(true)
-	g, err := b.grammar("object", func() *expr { return b.library("object") })
+	g, err := b.grammar("object", "", func() *expr { return b.library("object") })
 	if err != nil {
 		panic(err) // the library is ours
 	}
@@ -84,7 +85,7 @@ func newBuilder(root any) *builder {
 	return &builder{root: root, known: map[*object]int{}, lib: map[string]int{}, never: map[int]bool{}}
 }
 
-func (b *builder) grammar(source string, root func() *expr) (*Grammar, error) {
+func (b *builder) grammar(kind, source string, root func() *expr) (*Grammar, error) {
 	b.rule("root", "#")
 	body := root()
 	switch {
@@ -96,7 +97,7 @@ func (b *builder) grammar(source string, root func() *expr) (*Grammar, error) {
 		return nil, &SchemaError{Path: "#", Msg: "no value is valid"}
 	}
 	b.rules[0].body = body
-	g := &Grammar{rules: b.rules, source: source}
+	g := &Grammar{rules: b.rules, source: source, kind: kind}
 	err := g.check()
 	var r *ruleError
 	switch {

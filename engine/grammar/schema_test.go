@@ -15,7 +15,7 @@ var schemas = map[string]struct {
 }{
 	"any value":    {`{}`, []string{`1`, `"a"`, `{"a":[1,null,true,{}]}`, `-0.5e+10`, `"\u00e9\ud83d\ude42\/"`}, []string{``, `01`, `"\ud800"`, `"\ude42"`, "\"\t\"", ` 1`, `1 `, `[1,]`, "{\"a\":\n\n1}"}},
 	"true":         {`true`, []string{`null`, `[]`}, []string{`nul`}},
-	"spaces":       {`{"type":"array"}`, []string{"[\n  1,\n  2\n]", `[ 1 , 2 ]`, "[]"}, []string{"[  1]", "[1]\n"}},
+	"spaces":       {`{"type":"array"}`, []string{"[\n  1,\n  2\n]", `[ 1, 2 ]`, "[]"}, []string{"[  1]", "[1]\n", "[1 ,2]"}},
 	"object":       {`{"type":"object"}`, []string{`{}`, `{"a":1,"b":{"c":[]}}`}, []string{`[]`, `{a:1}`}},
 	"properties":   {`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"},"c":{"type":"null"}},"required":["b"],"additionalProperties":false}`, []string{`{"b":""}`, `{"a":1,"b":"x","c":null}`, `{"b":"x", "c": null}`, `{"a":-3,"b":""}`}, []string{`{}`, `{"a":1}`, `{"b":1}`, `{"c":null,"b":""}`, `{"b":"","d":1}`, `{"b":"",}`}},
 	"all optional": {`{"properties":{"a":{"type":"integer"},"b":{"type":"integer"},"c":{"type":"integer"}}}`, []string{`{}`, `{"a":1}`, `{"b":1}`, `{"c":1}`, `{"a":1,"c":2}`, `{"a":1,"b":2,"c":3}`, `{"b":1,"c":2}`}, []string{`{"a":1,"a":1}`, `{"b":1,"a":2}`, `{,"a":1}`}},

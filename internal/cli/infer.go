@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
@@ -20,7 +21,7 @@ import (
 func newInfer() *cobra.Command {
 	var mf modelFlags
 	o := engine.GenerateOptions{Sampler: engine.DefaultSampler()}
-	var file string
+	var file, schema, gbnf string
 	var asJSON bool
 	var batch *tokensOrFile
 	cmd := &cobra.Command{
@@ -29,6 +30,11 @@ func newInfer() *cobra.Command {
 		Long: `Infer loads a model and streams the completion of a prompt, given as arguments, by
 --file, or on standard input; the speed follows on standard error, with the seed
 that --seed repeats the text with. --temperature 0 always takes the likeliest token.
+
+--schema makes the text a JSON value that is valid for a JSON schema, --grammar one of a
+GBNF grammar. What of a schema cannot be kept is refused. A text that ends by --max-tokens
+before it is complete is said to be cut. The model knows nothing of the schema: say in the
+prompt what is wanted.
 
 --batch F --output G answers the lines of a JSONL file, several at once (--parallel);
 run it again to go on where it was stopped. MODEL may be the address of a server that
@@ -47,6 +53,10 @@ speaks OpenAI's API, http://host:8000/v1 (--model, --key-env, --extra).`,
 			if err := checkGenerate(&o); err != nil {
 				return usageError{err}
 			}
+			g, err := grammar.Open(schema, gbnf)
+			if err != nil {
+				return usageError{fmt.Errorf("infer: %w", err)}
+			}
 			var prompt []string
 			if len(args) > 1 {
 				prompt = []string{strings.Join(args[1:], " ")}
@@ -60,7 +70,7 @@ speaks OpenAI's API, http://host:8000/v1 (--model, --key-env, --extra).`,
 				return err
 			}
 			defer m.Close()
-			return infer(cmd, m, text, o, asJSON)
+			return infer(cmd, m, text, o, g, asJSON)
 		},
 	}
 	mf.add(cmd)
@@ -75,6 +85,8 @@ speaks OpenAI's API, http://host:8000/v1 (--model, --key-env, --extra).`,
 	f.Float32Var(&s.RepeatPenalty, "repeat-penalty", s.RepeatPenalty, "above 1 makes repetition less likely")
 	f.Uint64Var(&s.Seed, "seed", 0, "the same `seed` gives the same text (default: another each time)")
 	f.StringArrayVar(&o.Stop, "stop", nil, "a `text` that ends the generation; may be given several times; \\n is a line break")
+	f.StringVar(&schema, "schema", "", "the text is JSON that is valid for this `schema`, a file or {…}")
+	f.StringVar(&gbnf, "grammar", "", "the text is one of the GBNF grammar in this `file`")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }
@@ -105,11 +117,12 @@ type inferResult struct {
 	PromptTokensPerSecond float64 `json:"prompt_tokens_per_second"`
 	FirstTokenSeconds     float64 `json:"first_token_seconds"`
 	StopReason            string  `json:"stop_reason"`
+	Complete              *bool   `json:"complete,omitempty"` // with --schema or --grammar: it is one of the texts
 }
 
 // infer generates and reports. A text that an interrupt or the end of the
 // context cut short is reported too.
-func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.GenerateOptions, asJSON bool) error {
+func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.GenerateOptions, g *grammar.Grammar, asJSON bool) error {
 	s, err := m.NewSession()
 	if err != nil {
 		return err
@@ -117,6 +130,11 @@ func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.Generate
 	defer s.Close()
 	var stats engine.Stats
 	o.Stats = &stats
+	var matcher *grammar.Matcher
+	if g != nil {
+		matcher = m.Constrain(g)
+		o.Constraint = matcher
+	}
 	stream := cmd.OutOrStdout()
 	if asJSON {
 		stream = io.Discard
@@ -128,14 +146,24 @@ func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.Generate
 	if errors.Is(err, engine.ErrContextFull) {
 		stats.StopReason, err = "context full", nil
 	}
+	var whole *bool
+	if matcher != nil {
+		whole = new(bool)
+		*whole = matcher.MayEnd()
+	}
 	if asJSON {
 		return errors.Join(err, encodeJSON(cmd.OutOrStdout(), inferResult{text, ids, o.Sampler.Seed, stats.PromptTokens, stats.NewTokens,
-			stats.TokensPerSecond(), stats.PromptTokensPerSecond(), stats.FirstToken.Seconds(), stats.StopReason}))
+			stats.TokensPerSecond(), stats.PromptTokensPerSecond(), stats.FirstToken.Seconds(), stats.StopReason, whole}))
 	}
 	if !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(stream)
 	}
-	return errors.Join(err, printStats(cmd.ErrOrStderr(), stats, o.Sampler))
+	err = errors.Join(err, printStats(cmd.ErrOrStderr(), stats, o.Sampler))
+	if whole != nil && !*whole {
+		_, e := fmt.Fprintln(cmd.ErrOrStderr(), "the text is cut: what --schema or --grammar asks for is not complete; a larger --max-tokens may help")
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // complete writes the text to w as it comes.
