@@ -128,7 +128,7 @@ DEVICE void next_unit(Flow &f, const Product *all) {
 	}
 }
 
-// slot_of is the slot of the item that was fetched first.
+// slot_of is the slot of an item.
 DEVICE char *slot_of(const Flow &f, int item) { return dynamic_shared() + f.ring + (item & 3) * SLOT_BYTES; }
 
 // fetch starts the copies of an item.
