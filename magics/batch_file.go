@@ -68,7 +68,11 @@ func openAnswers(path, input string, lines []batchLine) (*answerFile, error) {
 	if a.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, fmt.Errorf("--output: %w", err)
 	}
-	if err := a.resume(lines); err != nil {
+	err = lock(a.f)
+	if err == nil {
+		err = a.resume(lines)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--output: %w", err), a.f.Close())
 	}
 	return a, nil

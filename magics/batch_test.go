@@ -253,6 +253,65 @@ func TestBatchResume(t *testing.T) {
 	}
 }
 
+// Wherever a file was torn off: what is whole stays, what is not is asked again.
+func TestBatchTorn(t *testing.T) {
+	in, out := batchFiles(t, prompts(3)...)
+	lines, err := readBatch(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := openAnswers(out, in, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAnswers(out, in, lines); err == nil || !strings.Contains(err.Error(), "another run is writing") {
+		t.Errorf("a second writer: %v", err)
+	}
+	add := func(a *answerFile, line int) {
+		text := "naïve \"é\"\n"
+		if err := a.add(&batchRecord{Line: line, Sum: lines[line-1].sum, ID: lines[line-1].id, Text: &text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, line := range []int{2, 1, 3} {
+		add(a, line)
+	}
+	torn, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := os.ReadFile(out)
+	if bytes.Equal(torn, whole) || lineNumbers(readAnswers(t, out))[0] != 1 {
+		t.Fatalf("not in order: %s", whole)
+	}
+	for n := range len(torn) {
+		writeFile(t, out, string(torn[:n]))
+		a, err := openAnswers(out, in, lines)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		rest := 0
+		for _, line := range []int{1, 2, 3} {
+			if !a.done(line) {
+				add(a, line)
+				rest++
+			}
+		}
+		if least := 3 - bytes.Count(torn[:n], []byte("}")); rest != least {
+			t.Errorf("%d bytes: %d lines are to do, want %d", n, rest, least)
+		}
+		if err := a.close(); err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := os.ReadFile(out); !bytes.Equal(again, whole) {
+			t.Fatalf("%d bytes: got %s, want %s", n, again, whole)
+		}
+	}
+}
+
 func TestBatchInterrupt(t *testing.T) {
 	k := newTestInterpreter(t)
 	var stuck atomic.Bool
