@@ -164,16 +164,17 @@ func (c *conversation) run(ctx context.Context, i int, emit func(events []chat.E
 	}
 	parser := c.splitter()
 	one := c.q.ParallelToolCalls != nil && !*c.q.ParallelToolCalls
+	called := false // the one call that was asked for is whole
 	take := func(events []chat.Event, tokens []spelled) {
 		kept := events[:0:0]
 		for _, e := range events {
+			if called {
+				break
+			}
 			if e.Kind == chat.CallStart {
 				t.calls++
 			}
-			if one && t.calls > 1 { // the first call is all that was asked for
-				t.calls = 1
-				break
-			}
+			called = one && e.Kind == chat.CallEnd
 			kept = append(kept, e)
 		}
 		if len(kept) > 0 || len(tokens) > 0 {
@@ -190,7 +191,7 @@ func (c *conversation) run(ctx context.Context, i int, emit func(events []chat.E
 			}
 		}
 		take(events, sp.push(tok))
-		return !one || t.calls == 0
+		return !called
 	})
 	if err != nil {
 		return t, err

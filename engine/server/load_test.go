@@ -149,8 +149,14 @@ func TestDisconnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := bufio.NewReader(w.Body).ReadString('\n'); err != nil {
-			t.Errorf("%s: %v", path, err)
+		for lines := bufio.NewReader(w.Body); ; {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			if strings.Contains(line, "word ") {
+				break
+			}
 		}
 		cancel()
 		w.Body.Close()

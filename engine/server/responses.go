@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (s *Server) newReply(q *openai.ResponseRequest) (*reply, error) {
 	}
 	p := &reply{conversation: c}
 	sampler := c.options[0].Sampler
-	temperature, topP := float64(sampler.Temperature), float64(sampler.TopP)
+	temperature, topP := decimal(sampler.Temperature), decimal(sampler.TopP)
 	p.out = openai.Response{ID: newID("resp_"), Object: "response", CreatedAt: time.Now().Unix(), Status: "in_progress",
 		MaxOutputTokens: q.MaxOutputTokens, Model: s.o.Name, Output: []openai.OutputItem{},
 		ParallelToolCalls: q.ParallelToolCalls == nil || *q.ParallelToolCalls, Temperature: &temperature, TopP: &topP,
@@ -83,6 +84,12 @@ func (s *Server) newReply(q *openai.ResponseRequest) (*reply, error) {
 		p.out.Metadata = map[string]string{}
 	}
 	return p, nil
+}
+
+// decimal is v as it was written: 0.8, not 0.800000011920929.
+func decimal(v float32) float64 {
+	d, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
+	return d
 }
 
 // inputError names a field as this route does, which the chat calls messages.
