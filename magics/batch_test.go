@@ -349,6 +349,30 @@ func TestBatchInterrupt(t *testing.T) {
 	}
 }
 
+// A model of this process stops, too, and is there for the next cell.
+func TestBatchInterruptModel(t *testing.T) {
+	k := newTestInterpreter(t)
+	run(k, "%load demo --silent")
+	ctx, cancel := context.WithCancel(t.Context())
+	in, out := batchFiles(t, prompts(2000)...)
+	go func() {
+		defer cancel()
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if data, _ := os.ReadFile(out); bytes.Count(data, []byte("\n")) >= 3 {
+				return
+			}
+		}
+	}()
+	got := runWith(ctx, k, &recorder{}, "%infer --max-tokens 20 --parallel 4 --batch "+in+" --output "+out)
+	all := readAnswers(t, out)
+	if len(all) < 3 || len(all) == 2000 || !slices.IsSorted(lineNumbers(all)) || !strings.Contains(got, fmt.Sprintf("%d of 2000 lines answered · %d open", len(all), 2000-len(all))) {
+		t.Errorf("%d answers, %q", len(all), got)
+	}
+	if got := run(k, "%infer --temperature 0 --max-tokens 4 Once"); !strings.Contains(got, greedy(t, "Once", 4)) {
+		t.Errorf("then %q", got)
+	}
+}
+
 // An answer that is cut off is asked for again; a key that is wrong ends it all.
 func TestBatchServerFails(t *testing.T) {
 	k := newTestInterpreter(t)
