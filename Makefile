@@ -72,6 +72,8 @@ fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
 	go test ./internal/safetensors -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 	go test ./internal/safetensors -run xxx -fuzz '^FuzzIndex$$' -fuzztime $(FUZZTIME)
 	go test ./tensor -run xxx -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
+	go test ./engine/grammar -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
+	go test ./engine/grammar -run xxx -fuzz '^FuzzSchema$$' -fuzztime $(FUZZTIME)
 	go test ./internal/hub -run xxx -fuzz '^FuzzList$$' -fuzztime $(FUZZTIME)
 	go test ./internal/catalog -run xxx -fuzz '^FuzzName$$' -fuzztime $(FUZZTIME)
 	go test ./internal/catalog -run xxx -fuzz '^FuzzManifest$$' -fuzztime $(FUZZTIME)

@@ -498,3 +498,23 @@ func matcherAfter(t testing.TB, g *Grammar, v *Vocabulary, text string) *Matcher
 	x.text = []byte(text)
 	return x
 }
+
+// TestManyValues: an enum of many values, all alike at the start.
+func TestManyValues(t *testing.T) {
+	var list []string
+	for i := range 20000 {
+		list = append(list, fmt.Sprintf(`"value number %d"`, i))
+	}
+	g, err := FromSchema([]byte(`{"enum":[` + strings.Join(list, ",") + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{list[0], list[1234], list[19999]} {
+		if err := g.Matches(text); err != nil {
+			t.Error(err)
+		}
+	}
+	if g.Matches(`"value number 20000"`) == nil {
+		t.Error("20000 is accepted")
+	}
+}

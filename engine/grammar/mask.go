@@ -115,7 +115,7 @@ func (m *Machine) walk(first, end, s int32, visit func(n, s int32)) {
 	v, a := m.v, m.automaton
 	top := v.depth[first] - 1
 	m.path[0] = s
-	for n := first; n < end; {
+	for n := first; n < end && a.work >= 0; {
 		d := v.depth[n] - top
 		to := a.step(m.path[d-1], v.bytes[n])
 		if to == dead {

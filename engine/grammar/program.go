@@ -141,17 +141,7 @@ func (c *compiler) between(from, to int32, e *expr) {
 	}
 	switch e.op {
 	case opText:
-		for i := range len(e.text) {
-			next := to
-			if i < len(e.text)-1 {
-				next = c.node()
-			}
-			c.read(from, next, byteRange{e.text[i], e.text[i]})
-			from = next
-		}
-		if e.text == "" {
-			c.pass(from, to)
-		}
+		c.texts(from, to, []string{e.text})
 	case opClass:
 		c.set(from, to, e.set)
 	case opSeq:
@@ -167,13 +157,54 @@ func (c *compiler) between(from, to int32, e *expr) {
 			c.pass(from, to)
 		}
 	case opAlt:
+		var texts []string
 		for _, a := range e.args {
+			if a.op == opText {
+				texts = append(texts, a.text)
+				continue
+			}
 			c.between(from, to, a)
 		}
+		slices.Sort(texts)
+		c.texts(from, to, slices.Compact(texts))
 	case opRepeat:
 		c.times(from, to, e)
 	case opRule:
 		c.call(from, to, int32(e.rule), true)
+	}
+}
+
+// texts makes each of a sorted list a way. Beginnings that are alike are one:
+// the values of an enum do not have to be tried one by one.
+func (c *compiler) texts(from, to int32, list []string) {
+	for len(list) == 1 && len(list[0]) > 1 {
+		next := c.node()
+		c.read(from, next, byteRange{list[0][0], list[0][0]})
+		from, list = next, []string{list[0][1:]}
+	}
+	for len(list) > 0 && !c.full {
+		if list[0] == "" {
+			c.pass(from, to)
+			list = list[1:]
+			continue
+		}
+		n := 1
+		for n < len(list) && list[n][0] == list[0][0] {
+			n++
+		}
+		b := list[0][0]
+		rest := make([]string, n)
+		for i := range rest {
+			rest[i] = list[i][1:]
+		}
+		list = list[n:]
+		if n == 1 && rest[0] == "" {
+			c.read(from, to, byteRange{b, b})
+			continue
+		}
+		next := c.node()
+		c.read(from, next, byteRange{b, b})
+		c.texts(next, to, rest)
 	}
 }
 

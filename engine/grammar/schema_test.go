@@ -205,3 +205,41 @@ func TestAnyObject(t *testing.T) {
 		t.Error("it is an object only")
 	}
 }
+
+// FuzzSchema: a schema is refused with its place, or a grammar, some text of
+// which is found by going on with the first byte that may follow.
+func FuzzSchema(f *testing.F) {
+	for _, s := range schemas {
+		f.Add(s.schema)
+	}
+	for _, s := range rich {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, schema string) {
+		g, err := FromSchema([]byte(schema))
+		if err != nil {
+			var e *SchemaError
+			if !errors.As(err, &e) || e.Path == "" || e.Msg == "" {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		a := newAutomaton(g.program)
+		a.work = maxWork
+		s := a.start()
+		for range 200 {
+			if a.states[s].ends || a.work < 0 {
+				return
+			}
+			next := dead
+			for _, b := range a.p.sample {
+				if next = a.step(s, b); next != dead {
+					break
+				}
+			}
+			if s = next; s == dead && a.work >= 0 {
+				t.Fatalf("a dead end in %s", schema)
+			}
+		}
+	})
+}

@@ -67,7 +67,7 @@ type automaton struct {
 // What one call may cost. A grammar that needs more is too ambiguous to be
 // worked with: more than so many places at once, or steps.
 const (
-	maxPlaces = 4096
+	maxPlaces = 2000
 	maxWork   = 20_000_000
 )
 
@@ -106,6 +106,9 @@ func (a *automaton) step(s int32, b byte) int32 {
 	at := int(s)*len(a.p.sample) + int(a.p.class[b])
 	if n := a.next[at]; n != undefined {
 		return n
+	}
+	if a.work < 0 {
+		return dead
 	}
 	n := a.compute(s, b)
 	if a.work >= 0 {
@@ -248,7 +251,7 @@ func (a *automaton) reading(s int32) []config {
 	for _, c := range a.states[s].settled {
 		r = a.enter(r, c)
 	}
-	for len(a.order) > 0 {
+	for len(a.order) > 0 && a.work >= 0 {
 		least := 0
 		for i, rule := range a.order {
 			if a.p.rules[rule].rank < a.p.rules[a.order[least]].rank {
@@ -264,7 +267,15 @@ func (a *automaton) reading(s int32) []config {
 		for _, n := range a.p.rules[rule].first {
 			r = a.enter(r, config{n, l})
 		}
-		a.work -= len(a.order) + len(a.p.rules[rule].first)
+		a.work -= len(a.order) + len(calls) + len(a.p.rules[rule].first)
+		if len(r) > maxPlaces {
+			a.work = -1
+		}
+	}
+	if a.work < 0 {
+		a.order = a.order[:0]
+		clear(a.pending)
+		return r
 	}
 	a.size += 8 * len(r)
 	a.states[s].reading = r
@@ -298,6 +309,7 @@ func (a *automaton) linkTo(places []config) int32 {
 	places = slices.Compact(places)
 	if len(places) > maxPlaces {
 		a.work = -1
+		return rootLink
 	}
 	if len(places) == 1 && places[0].node == leave {
 		return places[0].link
