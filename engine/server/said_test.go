@@ -152,7 +152,7 @@ func TestMemory(t *testing.T) {
 	}
 	round := func() {
 		var wg sync.WaitGroup
-		for range 40 {
+		for range 16 {
 			wg.Go(func() {
 				if w, _ := s.ask(t, "POST", "/v1/completions", body); w.StatusCode != http.StatusBadRequest {
 					t.Errorf("status %d", w.StatusCode)
