@@ -32,7 +32,7 @@ type ChatRequest struct {
 	ReasoningEffort string   `json:"reasoning_effort,omitempty"`
 
 	// What servers of open models add.
-	Grammar            string         `json:"grammar,omitempty"`              // llama-server: GBNF
+	Grammar            string                     `json:"grammar,omitempty"`              // llama-server: GBNF
 	ChatTemplateKwargs map[string]json.RawMessage `json:"chat_template_kwargs,omitempty"` // vLLM, llama-server: {"enable_thinking": false}
 }
 
