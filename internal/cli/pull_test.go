@@ -191,3 +191,10 @@ func TestPullInterrupted(t *testing.T) {
 	}
 	checkBlobs(t)
 }
+
+func TestPullDemo(t *testing.T) {
+	_, _, err := command(t, "", "pull", "demo")
+	if want := "pull: demo is in llcuda itself: nothing to fetch; llcuda infer demo runs it"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
