@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,5 +87,23 @@ func TestServeMistakes(t *testing.T) {
 		if _, _, err := command(t, "", append([]string{"serve"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", args, err, want)
 		}
+	}
+}
+
+// TestPythonClient is the openai package of Python against a server of ours.
+func TestPythonClient(t *testing.T) {
+	python, err := filepath.Abs("../../.venv/bin/python")
+	if name := os.Getenv("LLCUDA_PYTHON"); name != "" {
+		python = name
+	}
+	if err != nil || exec.Command(python, "-c", "import openai").Run() != nil {
+		t.Skip("no Python with openai: make testdata, or name the interpreter in LLCUDA_PYTHON")
+	}
+	url := served(t, "demo", "--ctx", "256", "--embeddings")
+	cmd := exec.Command(python, "../peers/openai_client.py", "from the environment", url)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	} else {
+		t.Logf("%s", out)
 	}
 }
