@@ -99,8 +99,12 @@ func TestPythonClient(t *testing.T) {
 	if err != nil || exec.Command(python, "-c", "import openai").Run() != nil {
 		t.Skip("no Python with openai: make testdata, or name the interpreter in LLCUDA_PYTHON")
 	}
-	url := served(t, "demo", "--ctx", "256", "--embeddings")
-	cmd := exec.Command(python, "../peers/openai_client.py", "from the environment", url)
+	args := []string{"../peers/openai_client.py", "from the environment", served(t, "demo", "--ctx", "256", "--embeddings")}
+	path := filepath.Join(os.Getenv("LLCUDA_MODELS"), "smollm2-135m-q4_1.gguf")
+	if _, err := os.Stat(path); err == nil {
+		args = append(args, served(t, path, "--ctx", "1024", "--alias", "smollm2"))
+	}
+	cmd := exec.Command(python, args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	} else {
