@@ -459,6 +459,37 @@ func BenchmarkMask(b *testing.B) {
 	}
 }
 
+// BenchmarkMaskSchema: the second object of a list, in whose string the
+// machine has not been, and a string of bounded length.
+func BenchmarkMaskSchema(b *testing.B) {
+	g, err := FromSchema([]byte(`{"type":"array","items":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"},"c":{"type":"string","maxLength":300}},"required":["a","b","c"]}}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{smol, gemma} {
+		v := vocabulary(b, name)
+		logits := make([]float32, v.pieces.Len())
+		for _, c := range []struct{ name, before, text string }{
+			{"another string", `[{"a":"x`, `[{"a":"x","b":"y`},
+			{"after a string", `[{"a":"x`, `[{"a":"x","b":"y"`},
+			{"bounded string", `[{"a":"x","b":"y","c":"`, `[{"a":"x","b":"y","c":"` + "zzzzzzzzzz"},
+		} {
+			b.Run(name[:5]+"/"+c.name, func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					x := matcherAfter(b, g, v, c.before)
+					x.Mask(logits)
+					for _, r := range c.text[len(c.before):] {
+						x.state = x.m.automaton.step(x.state, byte(r))
+					}
+					b.StartTimer()
+					x.Mask(logits)
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkAllows(b *testing.B) {
 	g, err := Parse(languages["json"].gbnf)
 	if err != nil {
@@ -517,4 +548,63 @@ func TestManyValues(t *testing.T) {
 	if g.Matches(`"value number 20000"`) == nil {
 		t.Error("20000 is accepted")
 	}
+}
+
+// TestBounded: Mask and Allows agree at each place of strings whose length is
+// bounded, in grammars of repetitions of all kinds.
+func TestBounded(t *testing.T) {
+	small := NewVocabulary(newWords("a", "aa", "aaa", "aaaa", strings.Repeat("a", 9), "aé", "éé", "ééé\"", "a\"", "aa\"", "aaaa\",", "aaaaaaaa\"", "ab", "bb", "\xa9a", "\xa9aaaa\"", "\\n", "\\na", "aa\\n", "\n\"", "aaaaaaaaa\"]"))
+	for _, gbnf := range []string{
+		`root ::= "\"" [^"]{5,14} "\"" "]"?`,
+		`root ::= "\"" ([^"\\] | "\\" [n"]){0,20} "\"," `,
+		`root ::= "\"" x{12} "b" "\""
+x ::= "a" | "aa" | "é"`,
+		`root ::= "\"" x{9,18} "\""
+x ::= "a"?`,
+		`root ::= "\"" ("a"{8,10} | [ab]{9,30}) "\""`,
+		`root ::= "\"" ("a"{8}){9} "\""`,
+	} {
+		g, err := Parse(gbnf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(1, 7))
+		m := NewMachine(g, small)
+		for range 6 {
+			x := m.Matcher()
+			for range 25 {
+				if next := sameAsAllows(t, x); len(next) > 0 {
+					x.Accept(next[r.IntN(len(next))])
+				}
+			}
+		}
+	}
+	g, err := FromSchema([]byte(`{"type":"string","minLength":7,"maxLength":40}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := NewMachine(g, vocabulary(t, smol)).Matcher()
+	for _, s := range `"abcdéfg hi jklmno pqrst uvwxyz 12345` {
+		sameAsAllows(t, x)
+		for _, b := range []byte(string(s)) {
+			x.state = x.m.automaton.step(x.state, b)
+		}
+	}
+}
+
+// sameAsAllows compares Mask with Allows for each token, and returns those
+// that may follow and are no end.
+func sameAsAllows(t *testing.T, x *Matcher) (next []int32) {
+	t.Helper()
+	logits := make([]float32, x.m.v.pieces.Len())
+	x.Mask(logits)
+	for id := range int32(len(logits)) {
+		if x.Allows(id) != (logits[id] == 0) {
+			t.Fatalf("token %q is allowed: %v, and in the mask: %v; %v", x.m.v.pieces.Piece(id), x.Allows(id), logits[id] == 0, x)
+		}
+		if logits[id] == 0 && !x.m.v.pieces.IsEOG(id) {
+			next = append(next, id)
+		}
+	}
+	return next
 }

@@ -84,16 +84,79 @@ func (m *Machine) reach(s int32) *reach {
 	if r := a.states[s].reach; r != nil {
 		return r
 	}
-	r := &reach{inside: make(mask, (m.v.pieces.Len()+63)/64)}
-	m.walk(0, int32(len(m.v.bytes)), s, func(n, s int32) {
-		m.allow(r.inside, n)
-		if a.states[s].escapes && m.v.after[n] > n+1 {
-			r.leaves = append(r.leaves, n)
-		}
-	})
+	r := m.alike(s)
+	if r == nil {
+		r = &reach{inside: make(mask, (m.v.pieces.Len()+63)/64)}
+		m.walk(0, int32(len(m.v.bytes)), s, r.visit(m))
+	}
 	if a.work >= 0 {
 		a.size += 8*len(r.inside) + 4*len(r.leaves)
 		a.states[s].reach = r
+	}
+	return r
+}
+
+// visit notes a node that walk comes to.
+func (r *reach) visit(m *Machine) func(n, s int32) {
+	return func(n, s int32) {
+		m.allow(r.inside, n)
+		if m.automaton.states[s].escapes && m.v.after[n] > n+1 {
+			r.leaves = append(r.leaves, n)
+		}
+	}
+}
+
+// alike is the reach of a state in a chain: that of endless copies, but for
+// the tokens of as many bytes as there are copies to come, or more. nil: it is
+// in none.
+func (m *Machine) alike(s int32) *reach {
+	a, v := m.automaton, m.v
+	var in chain
+	kernel := slices.Clone(a.states[s].settled)
+	for i, c := range kernel {
+		next, ok := a.p.chains[c.node]
+		switch {
+		case !ok:
+		case in.copies > 0 || next.rule >= 0 && a.p.rules[next.rule].nullable:
+			return nil
+		default:
+			in, kernel[i].node = next, next.like
+		}
+	}
+	if in.copies == 0 {
+		return nil
+	}
+	base := m.reach(a.settle(kernel))
+	if int(in.copies) > v.deep || a.work < 0 {
+		return base
+	}
+	r := &reach{inside: slices.Clone(base.inside)}
+	for _, n := range base.leaves {
+		if v.depth[n] < in.copies {
+			r.leaves = append(r.leaves, n)
+		}
+	}
+	long := v.nodesAt(int(in.copies))
+	for _, n := range long {
+		for _, id := range v.ids[v.first[n]:v.first[v.after[n]]] {
+			r.inside[id>>6] &^= 1 << (id & 63)
+		}
+	}
+	path, last := []int32{s}, []byte(nil)
+	for _, n := range long {
+		b := v.prefix(n)
+		b = b[:len(b)-1]
+		k := 0
+		for k < len(last) && last[k] == b[k] {
+			k++
+		}
+		path = path[:k+1]
+		for _, c := range b[k:] {
+			path = append(path, a.step(path[len(path)-1], c))
+		}
+		if last = b; path[len(path)-1] != dead {
+			m.walk(n, v.after[n], path[len(path)-1], r.visit(m))
+		}
 	}
 	return r
 }

@@ -15,6 +15,16 @@ type program struct {
 	rules  []procedure
 	class  [256]uint8 // bytes of one class are on the same edges everywhere
 	sample []byte     // a byte of each class
+	chains map[int32]chain
+}
+
+// A chain is what a node between two copies of a repetition is like, as long
+// as fewer bytes are read than there are copies to come, each of which reads
+// one at least: a node before endless copies.
+type chain struct {
+	like   int32
+	copies int32
+	rule   int32 // that is copied; -1: it is no rule
 }
 
 type node struct {
@@ -68,7 +78,7 @@ func (g *Grammar) check() error {
 // compile returns a *ruleError for a rule that begins with itself or cannot
 // end, or errTooLarge.
 func compile(rules []rule) (*program, error) {
-	c := &compiler{p: &program{}, shared: map[*expr]int32{}}
+	c := &compiler{p: &program{chains: map[int32]chain{}}, shared: map[*expr]int32{}}
 	for _, r := range rules {
 		c.declare(r.name)
 	}
@@ -102,6 +112,7 @@ type compiler struct {
 	rule   int32 // that is being defined
 	shared map[*expr]int32
 	queue  []job
+	open   *chain // see chain
 	full   bool
 }
 
@@ -256,10 +267,12 @@ func (c *compiler) times(from, to int32, e *expr) {
 	if copies := max(e.min, e.max); copies > 1 && !small(x) {
 		x = &expr{op: opRule, rule: int(c.share(x))}
 	}
-	for range e.min {
+	from = c.chain(from, nil, e.min, x)
+	for i := range e.min {
 		next := c.node()
 		c.between(from, next, x)
 		from = next
+		c.link(from, e.min-1-i)
 	}
 	if e.max < 0 {
 		loop := c.node()
@@ -268,13 +281,44 @@ func (c *compiler) times(from, to int32, e *expr) {
 		c.pass(loop, to)
 		return
 	}
-	for range e.max - e.min {
+	from = c.chain(from, &to, e.max-e.min, x)
+	for i := range e.max - e.min {
 		next := c.node()
 		c.pass(from, to)
 		c.more(from, next, x)
 		from = next
+		c.link(from, e.max-e.min-1-i)
 	}
 	c.pass(from, to)
+}
+
+// chain makes a node before endless copies of x, from where nothing else or
+// exit is reached, for the nodes that link is called with. It returns the
+// first of these, which is reached from from.
+func (c *compiler) chain(from int32, exit *int32, copies int, x *expr) int32 {
+	c.open = nil
+	if copies < 8 || x.op == opText && x.text == "" {
+		return from // not worth it
+	}
+	like := c.node()
+	c.more(like, like, x)
+	if exit != nil {
+		c.pass(like, *exit)
+	}
+	c.open = &chain{like: like, rule: -1}
+	if x.op == opRule {
+		c.open.rule = int32(x.rule)
+	}
+	first := c.node()
+	c.pass(from, first)
+	c.link(first, copies)
+	return first
+}
+
+func (c *compiler) link(n int32, copies int) {
+	if c.open != nil && copies > 0 && !c.full {
+		c.p.chains[n] = chain{c.open.like, int32(copies), c.open.rule}
+	}
 }
 
 // more is between, where x need not be empty: without it the way goes on too.
