@@ -10,7 +10,7 @@ export LLCUDA_NVRTC  ?= $(CURDIR)/.cuda
 
 FUZZTIME ?= 10m
 
-.PHONY: help build kernels kernels-report demo lab test bench compare demo-model fuzz lint testdata clean
+.PHONY: help build kernels kernels-report demo lab test client-js bench compare demo-model fuzz lint testdata clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,12 @@ testdata: .venv/stamp .models/stamp ## the Jupyter clients and three real models
 .models/stamp: internal/peers/fetch_models.py internal/peers/bert_gguf.py
 	python3 $< .models
 	@touch $@
+
+client-js: build testdata ## OpenAI's JavaScript client against our server (needs npm)
+	npm install --silent --no-save --prefix .peers openai@6.49.0
+	cp internal/peers/openai_client.mjs .peers
+	./llcuda serve .models/smollm2-135m-q4_1.gguf --alias s --embeddings --port 18471 & trap "kill $$!" EXIT; \
+	sleep 5; node .peers/openai_client.mjs http://127.0.0.1:18471/v1 s
 
 bench: build testdata ## speed of the kernel and of the engine on this machine
 	./llcuda bench .models/smollm2-135m-q4_1.gguf
