@@ -1,7 +1,9 @@
 package grammar
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -30,11 +32,11 @@ func (w words) Len() int              { return len(w) }
 func (w words) Piece(id int32) []byte { return []byte(w[id]) }
 func (w words) IsEOG(id int32) bool   { return id == 1 || id == 2 }
 
-// realVocabulary reads the tokenizer of a model that the tests fetch.
+// realVocabulary reads the tokenizer of a model that the tests fetch, or one
+// of those that the tokenizer's tests have.
 func realVocabulary(t testing.TB, name string) *tokenizer.Tokenizer {
 	t.Helper()
-	path := filepath.Join(os.Getenv("LLCUDA_MODELS"), name)
-	f, err := gguf.Open(path)
+	f, err := openVocabulary(name)
 	if err != nil {
 		t.Skipf("no %s: make testdata brings the models, LLCUDA_MODELS names their folder", name)
 	}
@@ -50,7 +52,28 @@ func realVocabulary(t testing.TB, name string) *tokenizer.Tokenizer {
 	return tok
 }
 
+func openVocabulary(name string) (*gguf.File, error) {
+	if !strings.HasSuffix(name, ".gz") {
+		return gguf.Open(filepath.Join(os.Getenv("LLCUDA_MODELS"), name))
+	}
+	file, err := os.Open(filepath.Join("../tokenizer/testdata", name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	return gguf.Parse(data)
+}
+
 const (
+	llama = "ggml-vocab-llama-bpe.gguf.gz" // of Llama 3
 	gemma = "gemma-3-270m-q4_k_m.gguf"
 	smol  = "smollm2-135m-q4_1.gguf"
 )
@@ -271,7 +294,7 @@ func TestRealVocabularies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{smol, gemma} {
+	for _, name := range []string{smol, llama, gemma} {
 		tok := realVocabulary(t, name)
 		x := NewMachine(g, vocabulary(t, name)).Matcher()
 		logits := make([]float32, tok.Len())
@@ -440,16 +463,16 @@ func BenchmarkMask(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, name := range []string{smol, gemma} {
+	for _, name := range []string{smol, llama, gemma} {
 		v := vocabulary(b, name)
 		logits := make([]float32, v.pieces.Len())
 		for _, text := range []string{``, `{"na`, `{"name": `, `{"name": "Zo`, `{"name": "Zoe"`, `{"a": [1, 23`} {
-			b.Run(name[:5]+"/"+text+"/first", func(b *testing.B) {
+			b.Run(strings.TrimPrefix(name, "ggml-vocab-")[:5]+"/"+text+"/first", func(b *testing.B) {
 				for b.Loop() {
 					matcherAfter(b, g, v, text).Mask(logits)
 				}
 			})
-			b.Run(name[:5]+"/"+text+"/again", func(b *testing.B) {
+			b.Run(strings.TrimPrefix(name, "ggml-vocab-")[:5]+"/"+text+"/again", func(b *testing.B) {
 				x := matcherAfter(b, g, v, text)
 				for b.Loop() {
 					x.Mask(logits)
@@ -466,7 +489,7 @@ func BenchmarkMaskSchema(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, name := range []string{smol, gemma} {
+	for _, name := range []string{smol, llama, gemma} {
 		v := vocabulary(b, name)
 		logits := make([]float32, v.pieces.Len())
 		for _, c := range []struct{ name, before, text string }{
@@ -474,7 +497,7 @@ func BenchmarkMaskSchema(b *testing.B) {
 			{"after a string", `[{"a":"x`, `[{"a":"x","b":"y"`},
 			{"bounded string", `[{"a":"x","b":"y","c":"`, `[{"a":"x","b":"y","c":"` + "zzzzzzzzzz"},
 		} {
-			b.Run(name[:5]+"/"+c.name, func(b *testing.B) {
+			b.Run(strings.TrimPrefix(name, "ggml-vocab-")[:5]+"/"+c.name, func(b *testing.B) {
 				for b.Loop() {
 					b.StopTimer()
 					x := matcherAfter(b, g, v, c.before)
@@ -495,10 +518,10 @@ func BenchmarkAllows(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, name := range []string{smol, gemma} {
+	for _, name := range []string{smol, llama, gemma} {
 		v := vocabulary(b, name)
 		x := matcherAfter(b, g, v, `{"name": "Zo`)
-		b.Run(name[:5], func(b *testing.B) {
+		b.Run(strings.TrimPrefix(name, "ggml-vocab-")[:5], func(b *testing.B) {
 			id := int32(0)
 			for b.Loop() {
 				x.Allows(id % int32(v.pieces.Len()))
@@ -509,9 +532,9 @@ func BenchmarkAllows(b *testing.B) {
 }
 
 func BenchmarkVocabulary(b *testing.B) {
-	for _, name := range []string{smol, gemma} {
+	for _, name := range []string{smol, llama, gemma} {
 		tok := realVocabulary(b, name)
-		b.Run(name[:5], func(b *testing.B) {
+		b.Run(strings.TrimPrefix(name, "ggml-vocab-")[:5], func(b *testing.B) {
 			for b.Loop() {
 				NewVocabulary(tok)
 			}
