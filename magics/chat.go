@@ -92,11 +92,6 @@ func runChat(ctx context.Context, c *Call) error {
 	if err := q.readFlags(c); err != nil {
 		return err
 	}
-	for _, flag := range []string{"schema", "grammar"} { // of inferFlags, where they make no constraint
-		if c.Flags.Changed(flag) && q.o.Constraint == nil {
-			return c.usage("--%s is for %%infer", flag)
-		}
-	}
 	v, err := c.talk.with(c)
 	if err != nil {
 		return err
@@ -153,7 +148,7 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	}
 	stats := &chat.Stats{}
 	r := chat.Request{Messages: v.messages, Tools: v.tools, Options: chat.Options{EnableThinking: v.thinking},
-		Generate: q.o, LeftOut: v.leftOut, Stats: stats}
+		Generate: q.o, Grammar: q.grammar, LeftOut: v.leftOut, Stats: stats}
 	var message chat.Collector
 	s := &speech{d: c.Display, off: q.json}
 	for e, err2 := range who.Answer(ctx, r) {
@@ -180,7 +175,7 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	if q.toVar != "" {
 		c.vars.Set(q.toVar, m.Content)
 	}
-	q.o.Stats, q.promptTokens = &stats.Stats, stats.Prompt
+	q.o.Stats, q.promptTokens, q.cut = &stats.Stats, stats.Prompt, stats.Cut
 	if t, ok := who.(*endpointTalk); ok {
 		t.counted(q)
 	}
@@ -204,6 +199,9 @@ func (c *Call) reportChat(l *loaded, q *inference, m chat.Message, stats *chat.S
 		o := map[string]any{"model": l.name, "message": m, "stop_reason": stats.StopReason, "seed": q.o.Sampler.Seed,
 			"prompt_tokens": q.promptTokens, "reused_tokens": stats.Reused, "new_tokens": stats.NewTokens, "left_out": stats.LeftOut,
 			"tokens_per_second": stats.TokensPerSecond(), "first_token_seconds": stats.FirstToken.Seconds()}
+		if q.grammar != nil && l.endpoint == nil {
+			o["complete"] = !q.cut
+		}
 		if l.endpoint != nil {
 			q.endpointJSON(c, o)
 		}

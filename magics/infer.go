@@ -57,7 +57,7 @@ type inference struct {
 	toVar  string
 
 	grammar *grammar.Grammar // of --schema or --grammar; nil: the text is free
-	matcher *grammar.Matcher // that of the text
+	cut     bool             // the text ended before it was one of the grammar
 
 	promptTokens int
 
@@ -121,8 +121,9 @@ func (l *loaded) answer(ctx context.Context, c *Call, q *inference) (_ string, e
 	}
 	l.session.Reset()
 	if q.grammar != nil {
-		q.matcher = l.model.Constrain(q.grammar)
-		q.o.Constraint = q.matcher
+		m := l.model.Constrain(q.grammar)
+		q.o.Constraint = m
+		defer func() { q.cut = !m.MayEnd() }()
 	}
 	var text strings.Builder
 	out := c.Display.Stdout()
@@ -216,8 +217,8 @@ func (q *inference) report(c *Call, l *loaded, text string) error {
 			"prompt_tokens_per_second": s.PromptTokensPerSecond(), "first_token_seconds": s.FirstToken.Seconds(),
 			"seconds": (s.FirstToken + s.DecodeTime).Seconds(),
 		}
-		if q.matcher != nil {
-			v["complete"] = q.matcher.MayEnd()
+		if q.grammar != nil && l.endpoint == nil {
+			v["complete"] = !q.cut
 		}
 		if l.endpoint != nil {
 			q.endpointJSON(c, v)
@@ -250,7 +251,7 @@ func (q *inference) summary() string {
 	}
 	parts = append(parts, q.notes...)
 	stop := "stop: " + stopText(s.StopReason)
-	if q.matcher != nil && !q.matcher.MayEnd() {
+	if q.cut {
 		stop += ", so the text is cut: what --schema or --grammar asks for is not complete"
 	}
 	return strings.Join(append(parts, stop), " · ")

@@ -65,6 +65,25 @@ func TestInferSchema(t *testing.T) {
 	}
 }
 
+// TestChatSchema: an answer of a conversation, and the next one, which is free.
+func TestChatSchema(t *testing.T) {
+	in := newTestInterpreter(t)
+	run(in, "%load demo --silent")
+	const schema = `'{"type":"object","properties":{"who":{"enum":["Emma","Noah"]}},"required":["who"]}'`
+	out := run(in, "%chat --schema "+schema+" --var v Who is it?")
+	text, _ := in.vars.Get("v")
+	var v struct{ Who string }
+	if err := json.Unmarshal([]byte(text.(string)), &v); err != nil || v.Who != "Emma" && v.Who != "Noah" || strings.Contains(out, "is cut") {
+		t.Errorf("%q, %v\n%s", text, err, out)
+	}
+	if out = run(in, "%chat --schema "+schema+" --max-tokens 2 And then?"); !strings.Contains(out, "so the text is cut") {
+		t.Errorf("cut: %s", out)
+	}
+	if out = run(in, "%chat --max-tokens 4 --temperature 0 And then?"); strings.Contains(out, "is cut") || strings.Contains(out, "rror") {
+		t.Errorf("free: %s", out)
+	}
+}
+
 // TestBatchSchema: each line has a text of its own in the schema.
 func TestBatchSchema(t *testing.T) {
 	in := newTestInterpreter(t)

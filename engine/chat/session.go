@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/grammar"
 )
 
 // A Request is a conversation that an assistant is to answer.
@@ -17,8 +18,13 @@ type Request struct {
 	Tools    []Tool
 	Options  Options // AddGenerationPrompt is set
 
-	// Generate says how. Stats and Visible are set.
+	// Generate says how. Stats and Visible are set, and with Grammar the
+	// Constraint.
 	Generate engine.GenerateOptions
+
+	// Grammar has the texts that the answer's content is one of; nil: it is
+	// free. Reasoning may come before it, calls may not.
+	Grammar *grammar.Grammar
 
 	// LeftOut is how many messages behind the system's are known not to fit
 	// any more: Stats.LeftOut of the answer before.
@@ -30,9 +36,10 @@ type Request struct {
 // Stats are what an answer took.
 type Stats struct {
 	engine.Stats
-	Prompt  int // tokens of the prompt
-	Reused  int // of these, how many the session had read before
-	LeftOut int // messages behind the system's that did not fit into the context
+	Prompt  int  // tokens of the prompt
+	Reused  int  // of these, how many the session had read before
+	LeftOut int  // messages behind the system's that did not fit into the context
+	Cut     bool // the answer ended before it was a text of Request.Grammar
 }
 
 // A Session answers with a model. It keeps what the model has read, so that
@@ -80,6 +87,16 @@ func (s *Session) Answer(ctx context.Context, r Request) iter.Seq2[Event, error]
 		s.s.Truncate(n)
 		g := r.Generate
 		g.Stats, g.Visible = &stats.Stats, s.t.Visible()
+		if r.Grammar != nil {
+			whole, err := s.t.AnswerGrammar(prompt.Text, r.Grammar)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			m := s.s.Model().Constrain(whole, g.Visible...)
+			g.Constraint = m
+			defer func() { stats.Cut = !m.MayEnd() }()
+		}
 		parser := s.t.NewParser(prompt.Text, r.Tools)
 		var text strings.Builder
 		defer func() {
