@@ -200,7 +200,7 @@ func TestBatchEndpoints(t *testing.T) {
 	if r := all[len(all)-1]; r.Text != "hi" || len(r.ToolCalls) != 1 || r.ToolCalls[0].Name != "f" {
 		t.Errorf("the chat's answer is %+v", r)
 	}
-	if x, y := len(askedA()), len(askedB()); x+y != 41 || x < 5 || y < 5 {
+	if x, y := len(askedA()), len(askedB()); x+y != 41 || x == 0 || y == 0 {
 		t.Errorf("the servers were asked %d and %d times", x, y)
 	}
 }
