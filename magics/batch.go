@@ -213,7 +213,7 @@ func (b *batch) take(x batchResult) error {
 		b.answered++
 		b.inRow = 0
 		b.prompted += r.PromptTokens
-		b.written += r.NewTokens
+		b.written += r.NewTokens + r.Pieces
 		b.uncounted = b.uncounted || r.Pieces > 0
 		return nil
 	}

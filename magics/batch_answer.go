@@ -25,7 +25,7 @@ func (l *loaded) batchAnswerer(b *batch, q *inference) (batchAnswerer, error) {
 		}
 		r.Stop = q.o.Stop
 		if b.parallel == 0 {
-			b.parallel = 32 * len(l.endpoint.pool.Clients())
+			b.parallel = l.endpoint.parallel()
 		}
 		return &batchEndpoint{l.endpoint, r, l.endpoint.watch(b.c.Display)}, nil
 	}

@@ -376,13 +376,12 @@ func TestBatchInterruptModel(t *testing.T) {
 // An answer that is cut off is asked for again; a key that is wrong ends it all.
 func TestBatchServerFails(t *testing.T) {
 	k := newTestInterpreter(t)
-	var cuts atomic.Int32
-	status := 0
+	var cuts, status atomic.Int32
 	url, asked := echo(t, func(p string) int {
-		if status == 0 && cuts.Add(1) <= 2 {
+		if status.Load() == 0 && cuts.Add(1) <= 2 {
 			return 1
 		}
-		return status
+		return int(status.Load())
 	})
 	in, out := batchFiles(t, prompts(3)...)
 	run(k, "%load --silent "+url)
@@ -390,13 +389,13 @@ func TestBatchServerFails(t *testing.T) {
 	if all := readAnswers(t, out); len(all) != 3 || all[0].Text != "p01" || len(asked()) != 5 {
 		t.Errorf("%+v by %d calls: %s", all, len(asked()), got)
 	}
-	status = 401
+	status.Store(401)
 	got = run(k, "%infer --parallel 1 --batch "+in+" --output "+out+"2")
 	// The next line may be on its way already.
 	if !strings.Contains(got, "error: ModelError: org/tiny: 1 line failed on end") || !strings.Contains(got, "--key-env NAME") || len(asked()) > 7 {
 		t.Errorf("%d calls, %q", len(asked()), got)
 	}
-	status = 501
+	status.Store(501)
 	in, out = batchFiles(t, prompts(40)...)
 	got = run(k, "%infer --parallel 1 --batch "+in+" --output "+out)
 	if !strings.Contains(got, "10 lines failed on end, the last one by: ") || !strings.Contains(got, "further errors are in ") {

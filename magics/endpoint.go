@@ -37,6 +37,15 @@ func (e *endpoint) hosts() string {
 	return strings.Join(all, " and ")
 }
 
+// parallel is how many calls it is sent at once where nobody says.
+func (e *endpoint) parallel() int {
+	each := 32
+	if e.model.OwnedBy == "me" { // llama-cpp-python's server drops an answer when it is asked anew
+		each = 1
+	}
+	return each * len(e.pool.Clients())
+}
+
 // row is an endpoint in %models: model, architecture, parameters, type, size,
 // context, device. What it does not tell stays empty.
 func (e *endpoint) row(name string) []string {

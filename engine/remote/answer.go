@@ -21,6 +21,13 @@ var errLeft = errors.New("left")
 // errNotAPI is an answer that no server of this API gives.
 var errNotAPI = errors.New("not what the API has; its address usually ends in /v1")
 
+// errNoAnswer is a connection that was closed in place of an answer.
+var errNoAnswer = errors.New("the connection ended before the answer")
+
+// errDropped is a stream that ended without the reason which the API promises:
+// llama-cpp-python's server drops an answer so when it is asked anew.
+var errDropped = errors.New("the server dropped it")
+
 // maxAnswer bounds what is read as one JSON text, in bytes.
 const maxAnswer = 16 << 20
 
@@ -30,7 +37,10 @@ type answer struct {
 	stats *Stats
 	yield func(Piece, error) bool
 
+	unstreamed *bool // this call was asked without a stream, too
+
 	start, last time.Time
+	events      int
 	pieces      int
 	bytes       int
 	finish      string
@@ -43,7 +53,7 @@ func (a *answer) ask(ctx context.Context, q *Request) error {
 	chat, fell := q.Messages != nil, false
 	for {
 		asChat := chat || a.c.noCompletions.Load()
-		body, err := a.c.body(q, asChat)
+		body, err := a.c.body(q, asChat, !*a.unstreamed)
 		if err != nil {
 			return err
 		}
@@ -56,8 +66,13 @@ func (a *answer) ask(ctx context.Context, q *Request) error {
 		}
 		r, err := a.c.send(ctx, path, body)
 		if err == nil {
-			defer r.Body.Close()
-			return a.read(ctx, r)
+			err = a.read(ctx, r)
+			r.Body.Close()
+			if errors.Is(err, errNoAnswer) && a.events == 0 && !*a.unstreamed {
+				*a.unstreamed = true // what is wrong can be said in a whole answer
+				continue
+			}
+			return err
 		}
 		if !a.c.adapt(err, asChat, q) {
 			if fell && missing(err) { // nor has it chats: the address is wrong
@@ -128,21 +143,23 @@ func (a *answer) cut(err error) error {
 	case errors.As(err, &e) || errors.As(err, &late) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return err
 	case err == io.ErrUnexpectedEOF:
-		err = errors.New("the connection ended before the answer")
+		err = errNoAnswer
 	}
 	return fmt.Errorf("remote: %s: %w", a.c.base.Host, err)
 }
 
-// stream reads events up to [DONE], or to the end of a stream that said why
-// the answer ends.
+// stream reads events up to [DONE], or to the end of a stream. One of them says
+// why the answer ends, or counts it.
 func (a *answer) stream(body io.Reader) error {
+	finished := false
 	for e, err := range openai.Events(body) {
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case string(bytes.TrimSpace(e.Data)) == openai.Done:
-			return nil
 		}
+		if finished = string(bytes.TrimSpace(e.Data)) == openai.Done; finished {
+			break
+		}
+		a.events++
 		var k chunk
 		if err := json.Unmarshal(e.Data, &k); err != nil {
 			if e.Cut {
@@ -157,10 +174,13 @@ func (a *answer) stream(body io.Reader) error {
 			return err
 		}
 	}
-	if a.finish == "" {
-		return io.ErrUnexpectedEOF
+	switch {
+	case a.finish != "" || finished && a.usage != nil:
+		return nil
+	case finished && a.pieces > 0:
+		return errDropped
 	}
-	return nil
+	return io.ErrUnexpectedEOF
 }
 
 // whole reads the answer of a server that does not stream.

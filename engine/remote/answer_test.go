@@ -41,7 +41,10 @@ func TestServers(t *testing.T) {
 			"data: {\"choices\":[{\"text\":\"a\"}],\"usage\":null}\n\n", "data: {\"choices\":[{\"text\":\"b\",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n", done)},
 			whole{Text: "ab", Pieces: 2}, Stats{PromptTokens: 3, NewTokens: 2, Counted: true, Tries: 1, StopReason: "stop"}},
 		{"no [DONE]", prompt, []http.HandlerFunc{streams(text("a", "stop"))}, whole{Text: "a", Pieces: 1}, Stats{NewTokens: 1, Tries: 1, StopReason: "stop"}},
-		{"no finish_reason", prompt, []http.HandlerFunc{streams(text("a", ""), "data: [DONE]")}, whole{Text: "a", Pieces: 1}, Stats{NewTokens: 1, Tries: 1}},
+		{"no finish_reason", prompt, []http.HandlerFunc{streams(text("a", ""), count, "data: [DONE]")}, whole{Text: "a", Pieces: 1},
+			Stats{PromptTokens: 3, NewTokens: 9, Counted: true, Tries: 1}},
+		{"errors only in whole answers", prompt, []http.HandlerFunc{streams(), says(200, `{"choices":[{"text":"ab","finish_reason":"stop"}]}`), streams(text("ab", "stop"), done)},
+			whole{Text: "ab", Pieces: 1}, Stats{NewTokens: 1, Tries: 2, StopReason: "stop"}},
 		{"no stream_options", prompt, []http.HandlerFunc{says(400, `{"error":{"message":"Unrecognized request argument supplied: stream_options"}}`), streams(text("a", "stop"), done)},
 			whole{Text: "a", Pieces: 1}, Stats{NewTokens: 1, Tries: 2, StopReason: "stop"}},
 		{"no stream_options, in FastAPI's words", prompt, []http.HandlerFunc{
@@ -126,13 +129,13 @@ func TestBody(t *testing.T) {
 		{chat, true, `{"messages":[{"role":"user","content":"Hi"}],"model":"m","stream":true,"stream_options":{"include_usage":true}}`},
 		{full, false, `{"max_tokens":3,"model":"m","prompt":"p","stop":["x"],"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"tools":[]}`},
 	} {
-		if b, err := c.body(&x.q, x.chat); err != nil || string(b) != x.want {
+		if b, err := c.body(&x.q, x.chat, true); err != nil || string(b) != x.want {
 			t.Errorf("got %s, %v, want %s", b, err, x.want)
 		}
 	}
 	c.noMaxTokens.Store(true)
 	c.noStreamOptions.Store(true)
-	if b, err := c.body(&full, true); err != nil || string(b) != `{"max_completion_tokens":3,"messages":[{"content":"p","role":"user"}],"model":"m","stop":["x"],"stream":true,"temperature":0.5,"tools":[]}` {
+	if b, err := c.body(&full, true, true); err != nil || string(b) != `{"max_completion_tokens":3,"messages":[{"content":"p","role":"user"}],"model":"m","stop":["x"],"stream":true,"temperature":0.5,"tools":[]}` {
 		t.Errorf("got %s, %v", b, err)
 	}
 }
@@ -147,6 +150,7 @@ func TestCut(t *testing.T) {
 		{"connection", []string{text("a", ""), text("bc", ""), "CUT"}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
 		{"clean end", []string{text("a", ""), text("bc", "")}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
 		{"within an event", []string{text("a", ""), text("bc", ""), "data: {\"choices\":[{\"te"}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
+		{"no reason", []string{text("a", ""), text("bc", ""), done}, "the answer was cut off after 2 pieces (3 bytes of text): the server dropped it"},
 		{"error", []string{text("a", ""), text("bc", ""), "data: {\"error\":{\"message\":\"out of\\nmemory\",\"code\":500}}\n\n", done}, "cut off after 2 pieces (3 bytes of text): remote: 127.0.0.1:"},
 		{"named error", []string{text("a", ""), text("bc", ""), "event: error\ndata: {\"message\":\"out of memory\"}\n\n", done}, ": out of memory"},
 		{"nonsense", []string{text("a", ""), text("bc", ""), "data: nonsense\n\n", done}, "an event is not what the API has"},
@@ -175,14 +179,15 @@ func TestAgain(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		bad  http.HandlerFunc
+		more int // calls without a stream, in place of one with
 	}{
-		{"429", says(429, `{"error":{"message":"slow down"}}`)},
-		{"500", says(500, "")},
-		{"503", says(503, "<html>no healthy upstream</html>")},
-		{"cut before the answer", streams("CUT")},
-		{"end before the answer", streams()},
-		{"error in the stream", streams("data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n")},
-		{"no answer at all", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"429", says(429, `{"error":{"message":"slow down"}}`), 0},
+		{"500", says(500, ""), 0},
+		{"503", says(503, "<html>no healthy upstream</html>"), 0},
+		{"cut before the answer", streams("CUT"), 0},
+		{"end before the answer", streams(), 1},
+		{"error in the stream", streams("data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n"), 0},
+		{"no answer at all", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -191,14 +196,14 @@ func TestAgain(t *testing.T) {
 			var told []Notice
 			p.Notify = func(n Notice) { told = append(told, n) }
 			var s Stats
-			if got, err := generate(t.Context(), p, prompt, &s); err != nil || got.Text != "a" || s.Tries != 3 || len(told) != 2 {
+			if got, err := generate(t.Context(), p, prompt, &s); err != nil || got.Text != "a" || s.Tries != 3 || len(told) != 2-c.more {
 				t.Errorf("got %+v, %v, %+v, told %v", got, err, s, told)
 			}
 			f = newFake(t, c.bad)
 			p = f.pool(t, Options{})
 			_, err := generate(t.Context(), p, prompt, &s)
 			contains(t, err, "(tried 5 times)")
-			if n := len(f.seen()); n != 5 || s.StopReason != "error" {
+			if n := len(f.seen()); n != 5+c.more || s.StopReason != "error" {
 				t.Errorf("%d calls, %+v", n, s)
 			}
 		})
@@ -233,8 +238,15 @@ func TestNotAgain(t *testing.T) {
 			}
 		})
 	}
+	// llama-cpp-python's server has no words in a stream for a prompt that is too long.
+	mute := newFake(t, streams(), says(400, `{"error":{"message":"This model's maximum context length is 1024 tokens, however you requested 2006 tokens","code":"context_length_exceeded"}}`))
+	_, err := generate(t.Context(), mute.pool(t, Options{}), prompt, nil)
+	contains(t, err, "maximum context length is 1024 tokens")
+	if calls := mute.seen(); len(calls) != 2 || calls[0].body["stream"] != true || calls[1].body["stream"] != false || calls[1].body["stream_options"] != nil {
+		t.Errorf("asked %+v", calls)
+	}
 	f := newFake(t, says(200, "<html>welcome</html>", "Content-Type", "text/html"))
-	_, err := generate(t.Context(), f.pool(t, Options{}), chat, nil)
+	_, err = generate(t.Context(), f.pool(t, Options{}), chat, nil)
 	contains(t, err, `an answer of type "text/html" is not what the API has; its address usually ends in /v1`)
 	for _, body := range []string{"{}", `{"choices":[]}`, "[1]", `{"choices":7}`} {
 		f := newFake(t, says(200, body))

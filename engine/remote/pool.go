@@ -114,12 +114,13 @@ func (p *Pool) Generate(ctx context.Context, q Request, stats *Stats) iter.Seq2[
 
 func (p *Pool) generate(ctx context.Context, q *Request, stats *Stats, yield func(Piece, error) bool) error {
 	tries := cmp.Or(p.Tries, 5) + len(p.servers) - 1
+	unstreamed := false
 	for n := 1; ; n++ {
 		s, err := p.acquire(ctx)
 		if err != nil {
 			return err
 		}
-		a := answer{c: s.Client, stats: stats, yield: func(piece Piece, err error) bool {
+		a := answer{c: s.Client, stats: stats, unstreamed: &unstreamed, yield: func(piece Piece, err error) bool {
 			p.alive(s)
 			return yield(piece, err)
 		}}

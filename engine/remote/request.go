@@ -18,8 +18,8 @@ type Request struct {
 }
 
 // body is the request as JSON, in the words that this server takes.
-func (c *Client) body(q *Request, chat bool) ([]byte, error) {
-	m := map[string]any{"model": q.Model, "stream": true}
+func (c *Client) body(q *Request, chat, stream bool) ([]byte, error) {
+	m := map[string]any{"model": q.Model, "stream": stream}
 	switch {
 	case !chat:
 		m["prompt"] = q.Prompt
@@ -36,7 +36,7 @@ func (c *Client) body(q *Request, chat bool) ([]byte, error) {
 	if len(q.Stop) > 0 {
 		m["stop"] = q.Stop
 	}
-	if !c.noStreamOptions.Load() {
+	if stream && !c.noStreamOptions.Load() {
 		m["stream_options"] = map[string]bool{"include_usage": true}
 	}
 	maps.Copy(m, q.Fields)
