@@ -121,7 +121,7 @@ func (o truth) try(e *expr, s string, then func(string) bool) bool {
 		if len(e.args) == 0 {
 			return then(s)
 		}
-		return o.try(e.args[0], s, func(rest string) bool { return o.try(seq0(e.args[1:]), rest, then) })
+		return o.try(e.args[0], s, func(rest string) bool { return o.try(rowOf(e.args[1:]), rest, then) })
 	case opAlt:
 		for _, a := range e.args {
 			if o.try(a, s, then) {
@@ -146,7 +146,7 @@ func (o truth) try(e *expr, s string, then func(string) bool) bool {
 	}
 }
 
-func seq0(args []*expr) *expr { return &expr{op: opSeq, args: args} }
+func rowOf(args []*expr) *expr { return &expr{op: opSeq, args: args} }
 
 func (o truth) of(s string) bool {
 	return o.try(o.g.rules[0].body, s, func(rest string) bool { return rest == "" })

@@ -138,7 +138,7 @@ func (b *builder) members(props []property, extra *expr, required, lo, hi int, p
 	}
 	// after[i] is what may follow from property i on, where something stands
 	// before it; first[i] where nothing does.
-	after, first := optional0(extra, comma), text("")
+	after, first := endless(extra, comma), text("")
 	if extra != nil {
 		first = optional(seq(extra, after))
 	}
@@ -171,7 +171,7 @@ func (b *builder) members(props []property, extra *expr, required, lo, hi int, p
 	return first
 }
 
-func optional0(extra, comma *expr) *expr {
+func endless(extra, comma *expr) *expr {
 	if extra == nil {
 		return text("")
 	}
