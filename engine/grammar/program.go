@@ -75,10 +75,18 @@ func (g *Grammar) check() error {
 	return err
 }
 
-// findNullable finds the rules that can read nothing: those whose end is
-// reached from their start by empty edges and calls of such rules.
+// findNullable finds the rules that can read nothing.
 func (p *program) findNullable() {
+	for i, nullable := range p.ending(false) {
+		p.rules[i].nullable = nullable
+	}
+}
+
+// ending says of each rule whether its end is reached from its start, by empty
+// edges and calls of such rules, and with reading by edges that read, too.
+func (p *program) ending(reading bool) []bool {
 	waiting := make([][]int32, len(p.rules)) // where calls of each rule would go on
+	ends := make([]bool, len(p.rules))
 	reached := make([]bool, len(p.nodes))
 	var work []int32
 	visit := func(n int32) {
@@ -94,23 +102,29 @@ func (p *program) findNullable() {
 		n := work[len(work)-1]
 		work = work[:len(work)-1]
 		node := &p.nodes[n]
+		if reading {
+			for _, e := range node.edges {
+				visit(e.to)
+			}
+		}
 		for _, to := range node.empty {
 			visit(to)
 		}
 		for _, c := range node.calls {
-			if p.rules[c.rule].nullable {
+			if ends[c.rule] {
 				visit(c.to)
 			} else {
 				waiting[c.rule] = append(waiting[c.rule], c.to)
 			}
 		}
-		if r := &p.rules[node.rule]; n == r.end && !r.nullable {
-			r.nullable = true
+		if n == p.rules[node.rule].end {
+			ends[node.rule] = true
 			for _, to := range waiting[node.rule] {
 				visit(to)
 			}
 		}
 	}
+	return ends
 }
 
 // skips says whether a call may read nothing.
@@ -234,43 +248,7 @@ func (p *program) begins() [][]int32 {
 
 // checkEnds refuses rules that no text of finite length belongs to.
 func (p *program) checkEnds(named int) error {
-	waiting := make([][]int32, len(p.rules))
-	ends := make([]bool, len(p.rules))
-	reached := make([]bool, len(p.nodes))
-	var work []int32
-	visit := func(n int32) {
-		if !reached[n] {
-			reached[n] = true
-			work = append(work, n)
-		}
-	}
-	for i := range p.rules {
-		visit(p.rules[i].start)
-	}
-	for len(work) > 0 {
-		n := work[len(work)-1]
-		work = work[:len(work)-1]
-		node := &p.nodes[n]
-		for _, e := range node.edges {
-			visit(e.to)
-		}
-		for _, to := range node.empty {
-			visit(to)
-		}
-		for _, c := range node.calls {
-			if ends[c.rule] {
-				visit(c.to)
-			} else {
-				waiting[c.rule] = append(waiting[c.rule], c.to)
-			}
-		}
-		if n == p.rules[node.rule].end && !ends[node.rule] {
-			ends[node.rule] = true
-			for _, to := range waiting[node.rule] {
-				visit(to)
-			}
-		}
-	}
+	ends := p.ending(true)
 	for i := range named {
 		if !ends[i] {
 			return &ruleError{i, fmt.Sprintf("rule %q has no end: every way through it needs the rule again", p.rules[i].name)}
