@@ -30,19 +30,14 @@ func readBare(p *Parser) (int, []ToolCall, verdict) {
 	if v := beginsObject(p.buf[from:]); v != yes {
 		return 0, nil, v
 	}
-	end, v := p.scan.value(p.buf, from)
-	if v != yes {
-		return 0, nil, v
-	}
-	calls := callsOf(p.buf[from:end], true)
-	if calls == nil || slices.ContainsFunc(calls, func(c ToolCall) bool { return !p.tools[c.Name] }) {
+	end, calls, v := p.jsonCalls(from, true)
+	if slices.ContainsFunc(calls, func(c ToolCall) bool { return !p.tools[c.Name] }) {
 		return 0, nil, wrong
 	}
 	if fence {
-		end, v = p.closing(end, "```")
-		return end, calls, v
+		return p.closing(end, calls, v, "```")
 	}
-	return end, calls, yes
+	return end, calls, v
 }
 
 // readHermes reads <tool_call>{"name": …, "arguments": …}</tool_call>, as
@@ -58,34 +53,53 @@ func readHermes(p *Parser) (int, []ToolCall, verdict) {
 	if m := match(p.buf[from:], "<function="); m != not {
 		return readTags(p, from)
 	}
-	if p.buf[from] != '{' && p.buf[from] != '[' {
-		return 0, nil, wrong
-	}
+	end, calls, v := p.jsonCalls(from, false)
+	return p.closing(end, calls, v, "</tool_call>")
+}
+
+// jsonCalls reads calls that are a JSON value; see callsOf.
+func (p *Parser) jsonCalls(from int, strict bool) (int, []ToolCall, verdict) {
 	end, v := p.scan.value(p.buf, from)
 	if v != yes {
 		return 0, nil, v
 	}
-	calls := callsOf(p.buf[from:end], false)
+	calls := callsOf(p.buf[from:end], strict)
 	if calls == nil {
 		return 0, nil, wrong
 	}
-	end, v = p.closing(end, "</tool_call>")
-	return end, calls, v
+	return end, calls, yes
 }
 
-// closing skips blanks and a closing tag, which models forget at times.
-func (p *Parser) closing(at int, tag string) (int, verdict) {
-	n := at + blanks(p.buf[at:])
+// namedCall reads the arguments of a call whose name came before them.
+func (p *Parser) namedCall(c ToolCall, from int) (int, []ToolCall, verdict) {
+	end, v := p.scan.value(p.buf, from)
+	if v != yes {
+		return 0, nil, v
+	}
+	c.Arguments = string(p.buf[from:end])
+	if !callName.MatchString(c.Name) || c.Arguments[0] != '{' || !json.Valid(p.buf[from:end]) {
+		return 0, nil, wrong
+	}
+	return end, []ToolCall{c}, yes
+}
+
+// closing skips blanks behind calls and a closing tag, which models forget at
+// times.
+func (p *Parser) closing(end int, calls []ToolCall, v verdict, tag string) (int, []ToolCall, verdict) {
+	if v != yes {
+		return 0, nil, v
+	}
+	n := end + blanks(p.buf[end:])
 	switch match(p.buf[n:], tag) {
 	case whole:
-		return n + len(tag), yes
+		end = n + len(tag)
 	case part:
-		if p.end {
-			return len(p.buf), yes
+		if !p.end {
+			return 0, nil, unknown
 		}
-		return 0, unknown
+		end = len(p.buf)
 	}
-	return at, yes
+	return end, calls, yes
 }
 
 // readTags reads <function=NAME><parameter=KEY>\nVALUE\n</parameter>…
@@ -133,36 +147,21 @@ func readMistral(p *Parser) (int, []ToolCall, verdict) {
 	if from == len(p.buf) {
 		return 0, nil, unknown
 	}
-	var c ToolCall
-	if p.buf[from] != '[' && p.buf[from] != '{' {
-		head := p.buf[from:min(len(p.buf), from+512)]
-		open := bytes.IndexByte(head, '{')
-		if open < 0 {
-			return 0, nil, longer(len(head) < 512)
-		}
-		name, id := strings.TrimSpace(string(head[:open])), ""
-		name = strings.TrimSpace(strings.TrimSuffix(name, "[ARGS]"))
-		name, id, _ = strings.Cut(name, "[CALL_ID]")
-		if c = (ToolCall{ID: strings.TrimSpace(id), Name: strings.TrimSpace(name)}); !callName.MatchString(c.Name) {
-			return 0, nil, wrong
-		}
-		from += open
+	if p.buf[from] == '[' || p.buf[from] == '{' {
+		return p.jsonCalls(from, false)
 	}
-	end, v := p.scan.value(p.buf, from)
-	if v != yes {
-		return 0, nil, v
+	head := p.buf[from:min(len(p.buf), from+512)]
+	open := bytes.IndexByte(head, '{')
+	if open < 0 {
+		return 0, nil, longer(len(head) < 512)
 	}
-	if c.Name != "" {
-		if c.Arguments = string(p.buf[from:end]); !json.Valid([]byte(c.Arguments)) {
-			return 0, nil, wrong
-		}
-		return end, []ToolCall{c}, yes
-	}
-	calls := callsOf(p.buf[from:end], false)
-	if calls == nil {
+	name := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(head[:open])), "[ARGS]"))
+	name, id, _ := strings.Cut(name, "[CALL_ID]")
+	c := ToolCall{ID: strings.TrimSpace(id), Name: strings.TrimSpace(name)}
+	if !callName.MatchString(c.Name) {
 		return 0, nil, wrong
 	}
-	return end, calls, yes
+	return p.namedCall(c, from+open)
 }
 
 // readPython reads what Llama 3 writes behind <|python_tag|>: JSON, a call of
@@ -175,12 +174,8 @@ func readPython(p *Parser) (int, []ToolCall, verdict) {
 		return 0, nil, unknown
 	}
 	if p.buf[from] == '{' {
-		if end, v := p.scan.value(p.buf, from); v == yes {
-			if calls := callsOf(p.buf[from:end], false); calls != nil {
-				return end, calls, yes
-			}
-		} else if v == unknown && !p.end {
-			return 0, nil, unknown
+		if end, calls, v := p.jsonCalls(from, false); v == yes {
+			return end, calls, yes
 		}
 	}
 	if !p.end {
@@ -247,16 +242,8 @@ func readFunction(p *Parser) (int, []ToolCall, verdict) {
 	}
 	c := ToolCall{Name: string(head[len(p.form.open):open])}
 	from := open + 1 + blanks(p.buf[open+1:])
-	end, v := p.scan.value(p.buf, from)
-	if v != yes {
-		return 0, nil, v
-	}
-	c.Arguments = string(p.buf[from:end])
-	if !callName.MatchString(c.Name) || !strings.HasPrefix(c.Arguments, "{") || !json.Valid([]byte(c.Arguments)) {
-		return 0, nil, wrong
-	}
-	end, v = p.closing(end, "</function>")
-	return end, []ToolCall{c}, v
+	end, calls, v := p.namedCall(c, from)
+	return p.closing(end, calls, v, "</function>")
 }
 
 // readPhi reads <|tool_call|>[{"name": …, "arguments": …}]<|/tool_call|>, as
@@ -264,16 +251,8 @@ func readFunction(p *Parser) (int, []ToolCall, verdict) {
 func readPhi(p *Parser) (int, []ToolCall, verdict) {
 	from := len(p.form.open)
 	from += blanks(p.buf[from:])
-	end, v := p.scan.value(p.buf, from)
-	if v != yes {
-		return 0, nil, v
-	}
-	calls := callsOf(p.buf[from:end], false)
-	if calls == nil {
-		return 0, nil, wrong
-	}
-	end, v = p.closing(end, "<|/tool_call|>")
-	return end, calls, v
+	end, calls, v := p.jsonCalls(from, false)
+	return p.closing(end, calls, v, "<|/tool_call|>")
 }
 
 // readMarker takes a tag that says nothing.
