@@ -104,13 +104,9 @@ func (r *reader) firstRow(dst **tensor.Tensor, t *gguf.Tensor) {
 		r.fail("tensor %q has shape %v, want rows of %d", t.Name, t.Shape, dim)
 		return
 	}
-	one := *t
-	one.Shape = []int{dim}
-	if t = r.find(t.Name, t.Shape...); t == nil {
-		return
+	if t = r.find(t.Name, t.Shape...); t != nil {
+		r.floats(dst, t, dim)
 	}
-	one.Data = t.Data[:t.DType.Bytes(dim)]
-	r.floats(dst, &one)
 }
 
 // embedTexts makes the residual stream of the tokens that b.x has: positions

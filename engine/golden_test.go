@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -240,5 +241,32 @@ func TestTruncate(t *testing.T) {
 				t.Errorf("asked again: logits are %.2g off", off)
 			}
 		})
+	}
+}
+
+// A file whose numbers are made when they are wanted is the same model.
+func TestGoldenMade(t *testing.T) {
+	for _, name := range goldenNames(t) {
+		g := readGolden(t, name)
+		tensors := slices.Clone(g.file.Tensors)
+		for i := range tensors {
+			from := g.file.Tensors[i]
+			tensors[i].Data, tensors[i].Make = nil, from.Read
+		}
+		f, err := gguf.New(g.file.Meta, tensors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := golden{file: f, context: g.context}
+		held := g.load(t, Options{})
+		want, err := newSession(t, held).Eval(t.Context(), g.ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = slices.Clone(want)
+		got, err := newSession(t, made.load(t, Options{})).Eval(t.Context(), g.ids)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: logits differ (%v)", name, err)
+		}
 	}
 }

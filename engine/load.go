@@ -153,7 +153,7 @@ func (m *Model) describe(f *gguf.File, arch string, weights []weight) (Info, err
 		EmbeddingLength: n.dim, Vocab: n.vocab, ContextLength: n.trained, Context: n.context,
 		CacheType: m.cacheType.String(), Encoder: n.encoder, Pooling: n.pooling}
 	for _, w := range weights {
-		bytes := int64(len(w.data))
+		bytes := int64(w.bytes())
 		info.WeightBytes += bytes
 		if len(w.dst) == 1 && w.dst[0] == &n.embed { // looked up, not multiplied
 			bytes /= int64(n.vocab)

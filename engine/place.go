@@ -96,7 +96,7 @@ func (m *Model) place(ctx context.Context, weights []weight, progress func(done,
 			})
 			if len(dst) > 0 {
 				jobs = append(jobs, job{w, p.dev, dst})
-				total += int64(len(w.data))
+				total += int64(w.bytes())
 			}
 		}
 	}
@@ -119,30 +119,41 @@ func (m *Model) place(ctx context.Context, weights []weight, progress func(done,
 }
 
 // placeOne puts one weight on a device. A cancelled context ends it between
-// two pieces of a file that is read, or before a card gets a tensor.
+// two pieces of numbers that are read or made, or before a card gets a tensor.
 func placeOne(ctx context.Context, dev tensor.Device, w *weight, more func(n int)) (t *tensor.Tensor, err error) {
-	const step = 4 << 20
-	host := dev.Name() == "cpu"
-	for rest := w.data; host && len(rest) > 0; {
+	const step = 16 << 20
+	host, data := dev.Name() == "cpu", w.data
+	if data == nil {
+		data = make([]byte, w.bytes())
+	}
+	rowBytes := len(data) / max(1, tensor.Count(w.shape[:len(w.shape)-1]))
+	rows := max(1, step/max(1, rowBytes)) * rowBytes
+	for at := 0; (host || w.data == nil) && at < len(data); at += rows {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		n := min(step, len(rest))
-		if err := gguf.Guard(func() error { runtime.KeepAlive(touch(rest[:n])); return nil }); err != nil {
+		part := data[at:min(len(data), at+rows)]
+		if w.data == nil {
+			err = w.from.Read(part, w.row+at/rowBytes)
+		} else {
+			err = gguf.Guard(func() error { runtime.KeepAlive(touch(part)); return nil })
+		}
+		if err != nil {
 			return nil, err
 		}
-		rest = rest[n:]
-		more(n)
+		if host {
+			more(len(part))
+		}
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	err = gguf.Guard(func() error {
-		t, err = dev.Place(w.name, w.dtype, w.shape, w.data)
+		t, err = dev.Place(w.name, w.dtype, w.shape, data)
 		return err
 	})
 	if err == nil && !host {
-		more(len(w.data))
+		more(len(data))
 	}
 	return t, err
 }

@@ -33,14 +33,19 @@ type reader struct {
 	err     error
 }
 
-// A weight is a tensor of the file that is to be placed on the device.
+// A weight is a tensor of the file, or some rows of one, that is to be placed
+// on the device.
 type weight struct {
 	dst   []**tensor.Tensor
 	name  string
 	dtype tensor.DType
 	shape []int
-	data  []byte
+	data  []byte       // nil: rows of from
+	from  *gguf.Tensor // that makes its numbers when they are wanted
+	row   int
 }
+
+func (w *weight) bytes() int { return w.dtype.Bytes(tensor.Count(w.shape)) }
 
 func (r *reader) fail(format string, args ...any) {
 	if r.err == nil {
@@ -146,28 +151,39 @@ func (r *reader) rows(dst **tensor.Tensor, name string, rows, cols, lo, hi int) 
 	if t == nil {
 		return
 	}
-	rowBytes := t.DType.Bytes(cols)
-	r.pending = append(r.pending, weight{[]**tensor.Tensor{dst}, t.Name, t.DType, []int{hi - lo, cols}, t.Data[lo*rowBytes : hi*rowBytes]})
+	w := weight{dst: []**tensor.Tensor{dst}, name: t.Name, dtype: t.DType, shape: []int{hi - lo, cols}, from: t, row: lo}
+	if t.Make == nil {
+		w.data = t.Data[lo*t.RowBytes() : hi*t.RowBytes()]
+	}
+	r.pending = append(r.pending, w)
 }
 
 // vector takes a norm's or a bias's numbers as f32, the type that operations
 // on them want.
 func (r *reader) vector(dst **tensor.Tensor, name string, n int) {
 	if t := r.find(name, n); t != nil {
-		r.floats(dst, t)
+		r.floats(dst, t, n)
 	}
 }
 
-// floats takes the numbers of t as one row of f32.
-func (r *reader) floats(dst **tensor.Tensor, t *gguf.Tensor) {
-	n, data := tensor.Count(t.Shape), t.Data
-	if t.DType != tensor.F32 {
+// floats takes the first n numbers of t, whole rows, as one row of f32.
+func (r *reader) floats(dst **tensor.Tensor, t *gguf.Tensor, n int) {
+	bytes := t.DType.Bytes(n)
+	data := t.Data
+	if t.Make != nil {
+		data = make([]byte, bytes)
+		if err := t.Read(data, 0); err != nil {
+			r.fail("%w", err)
+			return
+		}
+	}
+	if data = data[:bytes]; t.DType != tensor.F32 {
 		f := make([]float32, n)
-		t.DType.Decode(f, t.Data)
+		t.DType.Decode(f, data)
 		data = make([]byte, 4*n)
 		tensor.F32.Encode(data, f)
 	}
-	r.pending = append(r.pending, weight{[]**tensor.Tensor{dst}, t.Name, tensor.F32, []int{n}, data})
+	r.pending = append(r.pending, weight{dst: []**tensor.Tensor{dst}, name: t.Name, dtype: tensor.F32, shape: []int{n}, data: data})
 }
 
 // optional is vector for a tensor that may be absent.

@@ -88,7 +88,7 @@ const (
 type sizes []size
 
 func (w *weight) size(cards []room) size {
-	n := int64(len(w.data))
+	n := int64(w.bytes())
 	if len(cards) > 0 {
 		if s, ok := cards[0].dev.(sizer); ok {
 			return size{n, s.Placed(w.dtype, w.shape)}

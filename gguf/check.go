@@ -196,10 +196,17 @@ func (c *checker) numbers(t *Tensor) {
 	case tensor.I8, tensor.I16, tensor.I32, tensor.I64:
 		return
 	}
-	block := t.DType.BlockLen()
+	block, src := t.DType.BlockLen(), t.Data
+	if t.Make != nil {
+		src = make([]byte, t.Bytes())
+		if err := t.Read(src, 0); err != nil {
+			c.bad("tensor "+t.Name, "%v", err)
+			return
+		}
+	}
 	buf := make([]float32, min(t.Len(), 1<<14))
 	bytes := len(buf) / block * t.DType.BlockBytes()
-	for at, src := 0, t.Data; len(src) > 0; at += len(buf) {
+	for at := 0; len(src) > 0; at += len(buf) {
 		n := min(bytes, len(src))
 		part := buf[:n/t.DType.BlockBytes()*block]
 		t.DType.Decode(part, src[:n])

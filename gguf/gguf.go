@@ -16,6 +16,7 @@ package gguf
 
 import (
 	"errors"
+	"io"
 
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -31,6 +32,7 @@ type File struct {
 	keys    index
 	tensors index
 	shards  []shard
+	under   []io.Closer // what New's tensors are made of
 }
 
 // A KV is one entry of the metadata. Value is a uint8, int8, uint16, int16,
@@ -42,16 +44,28 @@ type KV struct {
 }
 
 // A Tensor is a named array of a file. Data is a view of the file that must
-// not be written, and is dead after Close.
+// not be written, and is dead after Close. A tensor of New may have Make
+// instead, which makes the numbers when they are wanted; who wants those of any
+// tensor calls Read.
 type Tensor struct {
 	Name  string
 	DType tensor.DType
 	Shape []int // outermost first, 1 to 4 dimensions, none of them 0
 	Data  []byte
+
+	// Make fills dst with whole rows (of the last dimension), from row on. It
+	// gives the same numbers each time, and several goroutines may call it.
+	Make func(dst []byte, row int) error
 }
 
 // Len is the number of numbers.
 func (t *Tensor) Len() int { return tensor.Count(t.Shape) }
+
+// Bytes is the size of the numbers.
+func (t *Tensor) Bytes() int { return t.DType.Bytes(t.Len()) }
+
+// RowBytes is the size of one row, which is what lies along the last dimension.
+func (t *Tensor) RowBytes() int { return t.DType.Bytes(t.Shape[len(t.Shape)-1]) }
 
 // A shard is one file on disk: the whole of a File unless it is split.
 type shard struct {
@@ -92,16 +106,23 @@ func (f *File) Alignment() int {
 	return defaultAlignment
 }
 
-// Size is the number of bytes of the file, all shards together.
+// Size is the number of bytes of the file, all shards together; of New the
+// bytes of the numbers.
 func (f *File) Size() int64 {
 	var n int64
+	for i := range f.Tensors {
+		if len(f.shards) > 0 {
+			break
+		}
+		n += int64(f.Tensors[i].Bytes())
+	}
 	for i := range f.shards {
 		n += f.shards[i].size
 	}
 	return n
 }
 
-// Shards is the number of files on disk.
+// Shards is the number of files on disk: 0 of New.
 func (f *File) Shards() int { return len(f.shards) }
 
 // Params is the number of numbers in all tensors.
@@ -149,9 +170,13 @@ func (f *File) TypeCounts() []TypeCount {
 // it that somebody kept must not be read. Closing twice is harmless.
 func (f *File) Close() error {
 	for i := range f.Tensors {
-		f.Tensors[i].Data = nil
+		f.Tensors[i].Data, f.Tensors[i].Make = nil, nil
 	}
 	var errs []error
+	for _, c := range f.under {
+		errs = append(errs, c.Close())
+	}
+	f.under = nil
 	for i := range f.shards {
 		if m := f.shards[i].mapped; m != nil {
 			f.shards[i].mapped = nil

@@ -24,7 +24,7 @@ func (f *File) Show(w io.Writer) error {
 	fmt.Fprintln(t)
 	for i := range f.Tensors {
 		x := &f.Tensors[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d bytes\n", visible(x.Name), x.DType, strings.Trim(fmt.Sprint(x.Shape), "[]"), len(x.Data))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d bytes\n", visible(x.Name), x.DType, strings.Trim(fmt.Sprint(x.Shape), "[]"), x.Bytes())
 	}
 	return t.Flush()
 }

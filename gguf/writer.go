@@ -63,7 +63,7 @@ func (f *File) write(dst io.Writer) error {
 	}
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
-		w.AddTensor(t.Name, t.DType, t.Shape, t.Data)
+		w.AddTensorFunc(t.Name, t.DType, t.Shape, t.write)
 	}
 	return w.Close()
 }

@@ -52,7 +52,7 @@ func describe(f *gguf.File) map[string]any {
 	tensors := make([]map[string]any, len(f.Tensors))
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
-		tensors[i] = map[string]any{"name": t.Name, "type": t.DType.String(), "shape": t.Shape, "bytes": len(t.Data)}
+		tensors[i] = map[string]any{"name": t.Name, "type": t.DType.String(), "shape": t.Shape, "bytes": t.Bytes()}
 	}
 	return map[string]any{"version": f.Version, "bytes": f.Size(), "params": f.Params(), "metadata": meta, "tensors": tensors}
 }
