@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/llcuda/llcuda/internal/edit"
 )
 
 // closest are the names that someone who typed name may have meant, the best
@@ -31,30 +33,9 @@ func closest(name string, known []string, most int) []string {
 	return names
 }
 
-// distance is Damerau and Levenshtein's: insertions, deletions, replacements
-// and swaps of neighbours.
 func distance(a, b string) int {
 	if len(a) > 96 || len(b) > 96 {
 		return 1 << 10
 	}
-	var up2, up []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		up2, up, row = up, row, make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(up[j]+1, row[j-1]+1, up[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], up2[j-2]+1)
-			}
-		}
-	}
-	return row[len(b)]
+	return edit.Distance([]byte(a), []byte(b))
 }
