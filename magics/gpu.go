@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/uuid/v5"
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/internal/nvml"
@@ -151,8 +150,8 @@ func watchGPU(ctx context.Context, c *Call) error {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	id := uuid.Must(uuid.NewV4()).String()
-	c.Display.ShowID(id, gpuBundle(c.o.GPU()))
+	var cards live
+	cards.show(c.Display, gpuBundle(c.o.GPU()))
 	for c.Display.Interactive() {
 		select {
 		case <-ctx.Done(): // the usual end of a watch, but the cell's interrupt all the same
@@ -160,7 +159,7 @@ func watchGPU(ctx context.Context, c *Call) error {
 		case <-over:
 			return nil
 		case <-tick.C:
-			c.Display.Update(id, gpuBundle(c.o.GPU()))
+			cards.show(c.Display, gpuBundle(c.o.GPU()))
 		}
 	}
 	return nil

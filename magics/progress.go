@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/uuid/v5"
-
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
@@ -22,7 +20,7 @@ type progressBar struct {
 
 	off  bool
 	rate bool // show bytes a second and the time left
-	id   string
+	live live
 
 	start time.Time
 	last  time.Time
@@ -61,7 +59,7 @@ func (p *progressBar) update(done, total int64) {
 	if p.more != nil {
 		numbers += p.more()
 	}
-	p.show(jupyter.Bundle{
+	p.live.show(p.d, jupyter.Bundle{
 		"text/plain": fmt.Sprintf("%s [%s%s] %s", p.what, strings.Repeat("#", full), strings.Repeat(" ", width-full), numbers),
 		"text/html": renderHTML(progressHTML, struct {
 			What        string
@@ -71,15 +69,6 @@ func (p *progressBar) update(done, total int64) {
 	})
 }
 
-func (p *progressBar) show(b jupyter.Bundle) {
-	if p.id == "" {
-		p.id = uuid.Must(uuid.NewV4()).String()
-		p.d.ShowID(p.id, b)
-		return
-	}
-	p.d.Update(p.id, b)
-}
-
 // done replaces the bar by what came of it.
 func (p *progressBar) done(text string) {
 	p.end(jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
@@ -87,16 +76,16 @@ func (p *progressBar) done(text string) {
 
 // end is done with more than text.
 func (p *progressBar) end(b jupyter.Bundle) {
-	if p.id == "" {
+	if p.live == "" {
 		p.d.Show(b)
 		return
 	}
-	p.d.Update(p.id, b)
+	p.live.show(p.d, b)
 }
 
 // failed takes a bar away that would stand still for ever.
 func (p *progressBar) failed() {
-	if p.id != "" {
+	if p.live != "" {
 		p.done(p.what + ": stopped")
 	}
 }

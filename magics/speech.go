@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/uuid/v5"
-
 	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/jupyter"
 )
@@ -18,7 +16,7 @@ type speech struct {
 	off bool // --json: nothing is shown
 
 	thoughts strings.Builder
-	id       string // of the reasoning's display
+	live     live // the reasoning
 	start    time.Time
 	last     time.Time
 	thinking bool
@@ -71,13 +69,13 @@ func (s *speech) think(text string) {
 	now := time.Now()
 	if !s.thinking {
 		s.line()
-		s.thinking, s.start, s.id = true, now, ""
+		s.thinking, s.start, s.live = true, now, ""
 		s.thoughts.Reset()
 	}
 	s.thoughts.WriteString(text)
 	if s.d.Interactive() && now.Sub(s.last) >= progressPeriod {
 		s.last = now
-		s.show(thoughtsBundle("thinking …", s.thoughts.String(), true))
+		s.live.show(s.d, thoughtsBundle("thinking …", s.thoughts.String(), true))
 	}
 }
 
@@ -85,17 +83,8 @@ func (s *speech) think(text string) {
 func (s *speech) thought() {
 	if s.thinking {
 		s.thinking = false
-		s.show(thoughtsBundle("thought for "+secondsText(time.Since(s.start)), s.thoughts.String(), false))
+		s.live.show(s.d, thoughtsBundle("thought for "+secondsText(time.Since(s.start)), s.thoughts.String(), false))
 	}
-}
-
-func (s *speech) show(b jupyter.Bundle) {
-	if s.id == "" {
-		s.id = uuid.Must(uuid.NewV4()).String()
-		s.d.ShowID(s.id, b)
-		return
-	}
-	s.d.Update(s.id, b)
 }
 
 func thoughtsBundle(title, text string, live bool) jupyter.Bundle {
