@@ -292,8 +292,14 @@ func (b *batch) report(ctx context.Context, asJSON bool) {
 	open := len(b.todo) - b.answered - b.failed
 	if asJSON {
 		b.bar.failed()
-		_ = json.NewEncoder(b.c.Display.Stdout()).Encode(map[string]any{"model": b.l.name, "output": b.out.path, "lines": len(b.lines), "answered": b.answered,
-			"failed": b.failed, "before": before, "open": open, "prompt_tokens": b.prompted, "new_tokens": b.written, "seconds": took.Seconds()})
+		v := map[string]any{"model": b.l.name, "output": b.out.path, "lines": len(b.lines), "answered": b.answered,
+			"failed": b.failed, "before": before, "open": open, "prompt_tokens": b.prompted, "new_tokens": b.written, "seconds": took.Seconds()}
+		if b.uncounted {
+			delete(v, "prompt_tokens")
+			delete(v, "new_tokens")
+			v["pieces"] = b.written
+		}
+		_ = json.NewEncoder(b.c.Display.Stdout()).Encode(v)
 		return
 	}
 	parts := []string{fmt.Sprintf("%d of %s answered", b.answered+before, count(len(b.lines), "line"))}

@@ -180,7 +180,7 @@ func TestBatchEndpoints(t *testing.T) {
 		if p == "p01" {
 			time.Sleep(100 * time.Millisecond)
 		}
-		time.Sleep(2 * time.Millisecond) // several are under way at once
+		time.Sleep(10 * time.Millisecond) // long beside what a busy machine takes for a connection
 		return 0
 	}
 	a, askedA := echo(t, slow)
@@ -200,7 +200,7 @@ func TestBatchEndpoints(t *testing.T) {
 	if r := all[len(all)-1]; r.Text != "hi" || len(r.ToolCalls) != 1 || r.ToolCalls[0].Name != "f" {
 		t.Errorf("the chat's answer is %+v", r)
 	}
-	if x, y := len(askedA()), len(askedB()); x+y != 41 || x == 0 || y == 0 {
+	if x, y := len(askedA()), len(askedB()); x+y != 41 || x < 5 || y < 5 {
 		t.Errorf("the servers were asked %d and %d times", x, y)
 	}
 }

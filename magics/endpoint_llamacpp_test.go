@@ -82,6 +82,11 @@ func TestEndpointLlamaCppPython(t *testing.T) {
 	if !strings.Contains(got, "6 of 6 lines answered · ") || !strings.Contains(got, " · 24 new pieces · 1 at once · ") {
 		t.Errorf("--batch shows %q", got)
 	}
+	_, out = batchFiles(t)
+	got = run(k, "%infer --json --batch "+in+" --output "+out)
+	if !strings.Contains(got, `"pieces":24`) || strings.Contains(got, "_tokens") {
+		t.Errorf("--batch --json shows %q", got)
+	}
 	// Who insists on several gets whole answers or errors, never a part.
 	in, out = batchFiles(t, prompts(6)...)
 	run(k, "%infer --parallel 3 --batch "+in+" --output "+out)

@@ -26,7 +26,7 @@ var errNoAnswer = errors.New("the connection ended before the answer")
 
 // errDropped is a stream that ended without the reason which the API promises:
 // llama-cpp-python's server drops an answer so when it is asked anew.
-var errDropped = errors.New("the server dropped it")
+var errDropped = errors.New("it has no finish_reason, as with servers that drop an answer for another call")
 
 // maxAnswer bounds what is read as one JSON text, in bytes.
 const maxAnswer = 16 << 20
@@ -67,7 +67,6 @@ func (a *answer) ask(ctx context.Context, q *Request) error {
 		r, err := a.c.send(ctx, path, body)
 		if err == nil {
 			err = a.read(ctx, r)
-			r.Body.Close()
 			if errors.Is(err, errNoAnswer) && a.events == 0 && !*a.unstreamed {
 				*a.unstreamed = true // what is wrong can be said in a whole answer
 				continue
@@ -111,6 +110,7 @@ func missing(err error) bool {
 }
 
 func (a *answer) read(ctx context.Context, r *http.Response) error {
+	defer r.Body.Close()
 	a.stats.Server = a.c.base.Host
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var err error

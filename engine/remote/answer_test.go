@@ -150,7 +150,7 @@ func TestCut(t *testing.T) {
 		{"connection", []string{text("a", ""), text("bc", ""), "CUT"}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
 		{"clean end", []string{text("a", ""), text("bc", "")}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
 		{"within an event", []string{text("a", ""), text("bc", ""), "data: {\"choices\":[{\"te"}, "the answer was cut off after 2 pieces (3 bytes of text): the connection ended"},
-		{"no reason", []string{text("a", ""), text("bc", ""), done}, "the answer was cut off after 2 pieces (3 bytes of text): the server dropped it"},
+		{"no reason", []string{text("a", ""), text("bc", ""), done}, "the answer was cut off after 2 pieces (3 bytes of text): it has no finish_reason"},
 		{"error", []string{text("a", ""), text("bc", ""), "data: {\"error\":{\"message\":\"out of\\nmemory\",\"code\":500}}\n\n", done}, "cut off after 2 pieces (3 bytes of text): remote: 127.0.0.1:"},
 		{"named error", []string{text("a", ""), text("bc", ""), "event: error\ndata: {\"message\":\"out of memory\"}\n\n", done}, ": out of memory"},
 		{"nonsense", []string{text("a", ""), text("bc", ""), "data: nonsense\n\n", done}, "an event is not what the API has"},
