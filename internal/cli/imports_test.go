@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"internal/openai":      {},
 	"internal/sysmem":      {},
 	"internal/safetensors": {"gguf"},
+	"internal/checkpoint":  {},
 }
 
 // TestImports holds the imports to the picture.
