@@ -2,22 +2,9 @@ package magics
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
 
-// TestMain keeps the models and the tokens of whoever runs the tests out of
-// them, and the network.
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "llcuda-magics")
-	if err != nil {
-		panic(err)
-	}
-	for name, value := range map[string]string{"HF_HOME": dir, "HF_HUB_CACHE": "", "HF_TOKEN": "", "HF_ENDPOINT": "", "HF_HUB_OFFLINE": "1",
-		"OLLAMA_MODELS": filepath.Join(dir, "ollama"), "LLAMA_CACHE": filepath.Join(dir, "llama.cpp")} {
-		os.Setenv(name, value)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(hubtest.Run(m)) }
