@@ -220,8 +220,10 @@ func TestSlowSender(t *testing.T) {
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 408")) {
 		t.Errorf("half a body: %v: %s", err, answer)
 	}
-	quick := &Server{}
-	*quick = *s.Server
+	quick, err := New(s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	quick.headerTimeout = 100 * time.Millisecond
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -330,5 +332,27 @@ func TestHalt(t *testing.T) {
 	}
 	if w, _ := s.ask(t, "GET", "/health", ""); w.StatusCode != 503 {
 		t.Errorf("health: status %d", w.StatusCode)
+	}
+}
+
+// TestServeWaits: when Serve returns no handler uses the model any more, not
+// even one whose connection was closed.
+func TestServeWaits(t *testing.T) {
+	var g silent
+	var left atomic.Bool
+	s := faked(t, func(ctx context.Context, yield func(engine.Token, error) bool) {
+		g.generate(ctx, yield)
+		time.Sleep(1500 * time.Millisecond) // more than the time that clients have to read the error
+		left.Store(true)
+	}, nil)
+	const body = `{"prompt":"a"}`
+	dial(t, s, request("/v1/completions", body, len(body)))
+	until(t, "the text begins", func() bool { return g.came.Load() == 1 })
+	s.Close()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if !left.Load() {
+		t.Error("Serve has returned while a handler was at work")
 	}
 }

@@ -19,8 +19,10 @@ const (
 )
 
 // Serve answers on l until ctx ends. Then it takes no more requests, lets
-// running answers finish for up to grace, and cancels the rest.
+// running answers finish for up to grace or until Close, and cancels the rest.
+// When it returns nothing uses the model any more.
 func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	defer s.leave()
 	h := &http.Server{Handler: s, ReadHeaderTimeout: s.headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 1)
@@ -33,6 +35,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 	}
 	wait, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	defer context.AfterFunc(s.halted, cancel)()
 	if err := h.Shutdown(wait); err == nil {
 		s.halt()
 		return nil
@@ -44,6 +47,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 		return h.Close()
 	}
 	return nil
+}
+
+// leave waits for handlers, which may go on after their connections were
+// closed: in the middle of a long text's tokens, say.
+func (s *Server) leave() {
+	s.halt()
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	s.left = true
 }
 
 // limit lets a listener have so many connections; others wait unaccepted.

@@ -17,6 +17,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/llcuda/llcuda/engine"
@@ -76,6 +77,9 @@ type Server struct {
 
 	halt   context.CancelFunc // ends what is being generated
 	halted context.Context
+
+	handling sync.RWMutex // for reading, while a request is handled
+	left     bool         // the model may be gone
 }
 
 // New checks the options.
@@ -138,7 +142,14 @@ func (o *Options) defaults() {
 // Serve, which does so itself.
 func (s *Server) Close() { s.halt() }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handling.RLock()
+	defer s.handling.RUnlock()
+	if s.left {
+		panic(http.ErrAbortHandler) // its connection is closed
+	}
+	s.handler.ServeHTTP(w, r)
+}
 
 // table is all there is; openapi.json describes it.
 func (s *Server) table() map[string]map[string]handler {
