@@ -94,12 +94,16 @@ func load(ctx context.Context, c *Call) error {
 		return err
 	}
 	freed := ""
-	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.onCard() {
+	old, _ := c.models.find(l.name)
+	if old != nil && old.name != l.name {
+		old = nil
+	}
+	if old != nil && old.onCard() {
 		// A card rarely holds both.
 		if err := c.models.remove(l.name); err != nil {
 			return modelError("the former %s could not be freed: %v", l.name, err)
 		}
-		freed = fmt.Sprintf("; the former %s was freed before", l.name)
+		freed = fmt.Sprintf("; the former %s was freed before%s", l.name, old.serverGone())
 	}
 	bar := progressBar{d: c.Display, what: "loading " + l.name, off: silent || !c.Display.Interactive()}
 	bar.begin()
@@ -134,6 +138,9 @@ func load(ctx context.Context, c *Call) error {
 		text := loadedText(l.name, l.model.Info(), time.Since(bar.start)) + c.whyCPU(l.model.Info(), o)
 		if l.why != "" {
 			text += "\n" + l.why
+		}
+		if old != nil && old.serving != nil {
+			text += fmt.Sprintf("\nthe server of the former %s at %s has ended%s; %%serve starts one", l.name, old.serving.url, old.serving.brokenOff())
 		}
 		bar.done(text)
 		for _, w := range l.model.Tokenizer().Warnings() {

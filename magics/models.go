@@ -34,6 +34,7 @@ type loaded struct {
 	file     *gguf.File      // of the embedded model, else nil
 	endpoint *endpoint       // nil: of this process
 	chat     *chat.Session   // nil until the first %chat; it has session
+	serving  *serving        // nil: not served
 }
 
 // onCard reports whether it has layers on a card of this machine.
@@ -44,6 +45,9 @@ func (l *loaded) close() error {
 		return l.endpoint.pool.Close()
 	}
 	var errs []error
+	if l.serving != nil {
+		errs = append(errs, l.serving.close())
+	}
 	if l.session != nil {
 		errs = append(errs, l.session.Close())
 	}
@@ -52,6 +56,14 @@ func (l *loaded) close() error {
 		errs = append(errs, l.file.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// serverGone says that a closed model was served, behind a semicolon.
+func (l *loaded) serverGone() string {
+	if l.serving == nil {
+		return ""
+	}
+	return fmt.Sprintf("; its server at %s has ended%s", l.serving.url, l.serving.brokenOff())
 }
 
 // models is the table of loaded models; the last is the current one. Names may
@@ -127,14 +139,15 @@ func (ms *models) add(l *loaded) error {
 // remove closes the model of that name, if there is one.
 func (ms *models) remove(name string) error {
 	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	for i, l := range ms.all {
-		if l.name == name {
-			ms.all = slices.Delete(ms.all, i, i+1)
-			return l.close()
-		}
+	i := slices.IndexFunc(ms.all, func(l *loaded) bool { return l.name == name })
+	if i < 0 {
+		ms.mu.Unlock()
+		return nil
 	}
-	return nil
+	l := ms.all[i]
+	ms.all = slices.Delete(ms.all, i, i+1)
+	ms.mu.Unlock()
+	return l.close() // may take a server's last second, for which names wait for nobody
 }
 
 func (ms *models) closeAll() error {
@@ -165,7 +178,7 @@ func unload(_ context.Context, c *Call) error {
 		if err := c.models.remove(l.name); err != nil {
 			return modelError("unloading %s: %v", l.name, err)
 		}
-		fmt.Fprintf(c.Display.Stdout(), "unloaded %s\n", l.name)
+		fmt.Fprintf(c.Display.Stdout(), "unloaded %s%s\n", l.name, l.serverGone())
 	}
 	return nil
 }
