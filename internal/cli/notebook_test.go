@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -44,14 +48,84 @@ func TestNotebooksHeadless(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			env := withModel(t, path)
 			t.Parallel()
-			out := filepath.Join(t.TempDir(), "out.ipynb")
-			cmd := exec.Command(exe, "run", path, "--output", out)
-			cmd.Env = env
-			if b, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("llcuda run: %v\n%s", err, b)
-			}
-			checkOutputs(t, out)
+			runNotebook(t, exe, alone(t, path), env)
 		})
+	}
+}
+
+// runNotebook executes a notebook without Jupyter, and wants it to succeed.
+func runNotebook(t *testing.T, exe, path string, env []string) (shown string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.ipynb")
+	cmd := exec.Command(exe, "run", path, "--output", out)
+	cmd.Env = env
+	b, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("llcuda run: %v\n%s", err, b)
+	}
+	checkOutputs(t, out)
+	return string(b)
+}
+
+// edited is a copy of a notebook with other words in its cells.
+func edited(t *testing.T, path string, words ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(words); i += 2 {
+		if !bytes.Contains(b, []byte(words[i])) {
+			t.Fatalf("%s has no %q", path, words[i])
+		}
+	}
+	path = filepath.Join(t.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(words...).Replace(string(b))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// alone is a notebook that does not meet others of its kind on this machine.
+func alone(t *testing.T, path string) string {
+	t.Helper()
+	if filepath.Base(path) != "remote.ipynb" {
+		return path
+	}
+	var ports []string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return edited(t, path, "8417", ports[0], "8418", ports[1], "/tmp/llcuda-remote", filepath.Join(t.TempDir(), "remote"))
+}
+
+// TestNotebookRemote points the one cell of the notebook that names servers at
+// another one: of our own, or at LLCUDA_REMOTE.
+func TestNotebookRemote(t *testing.T) {
+	exe, env, address := program(t), os.Environ(), os.Getenv("LLCUDA_REMOTE")
+	load := "%load " + address
+	if address == "" {
+		address = served(t, "demo")
+		load = "%load " + address + " --key-env LLCUDA_TEST_KEY"
+		env = append(env, "LLCUDA_TEST_KEY=key-from-the-environment")
+	}
+	path := alone(t, "../../notebooks/remote.ipynb")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := regexp.MustCompile(`%load http[^"]*(?: --as)`).FindString(string(b))
+	shown := runNotebook(t, exe, edited(t, path, own, load+" --as"), env)
+	for _, want := range []string{"at " + address, ": 9 of 9 lines answered · ", `"id":"short"`, "unloaded remote"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("no %q in\n%s", want, shown)
+		}
 	}
 }
 
@@ -80,7 +154,7 @@ nbformat.write(nb, sys.argv[2])
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			env := withModel(t, path)
 			out := filepath.Join(t.TempDir(), "out.ipynb")
-			cmd := exec.Command(python, "-c", script, path, out)
+			cmd := exec.Command(python, "-c", script, alone(t, path), out)
 			cmd.Env = append(env, "JUPYTER_PATH="+filepath.Join(prefix, "share", "jupyter"))
 			if b, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("nbclient: %v\n%s", err, b)
