@@ -313,8 +313,11 @@ func (b *batch) report(ctx context.Context, asJSON bool) {
 		parts = append(parts, fmt.Sprintf("%d open", open))
 	}
 	if b.answered > 0 {
-		parts = append(parts, fmt.Sprintf("%.1f %ss/s", float64(b.written)/took.Seconds(), b.unit()), count(b.prompted, "prompt token"),
-			count(b.written, "new "+b.unit()), fmt.Sprintf("%d at once", min(b.parallel, len(b.todo))), secondsText(took))
+		parts = append(parts, fmt.Sprintf("%.1f %ss/s", float64(b.written)/took.Seconds(), b.unit()))
+		if b.prompted > 0 { // a server may count none
+			parts = append(parts, count(b.prompted, "prompt token"))
+		}
+		parts = append(parts, count(b.written, "new "+b.unit()), fmt.Sprintf("%d at once", min(b.parallel, len(b.todo))), secondsText(took))
 	}
 	if ctx.Err() != nil {
 		parts = append(parts, "interrupted: the same command goes on from here")

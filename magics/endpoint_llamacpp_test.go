@@ -79,7 +79,7 @@ func TestEndpointLlamaCppPython(t *testing.T) {
 	}
 	in, out := batchFiles(t, prompts(6)...)
 	got = run(k, "%infer --batch "+in+" --output "+out)
-	if !strings.Contains(got, "6 of 6 lines answered · ") || !strings.Contains(got, " · 24 new pieces · 1 at once · ") {
+	if !strings.Contains(got, "6 of 6 lines answered · ") || !strings.Contains(got, " pieces/s · 24 new pieces · 1 at once · ") {
 		t.Errorf("--batch shows %q", got)
 	}
 	_, out = batchFiles(t)

@@ -69,7 +69,8 @@ func TestEndpoint(t *testing.T) {
 		t.Errorf("%%load shows %q", got)
 	}
 	got = numbersInSummary.ReplaceAllString(run(in, "%infer --max-tokens 9 --temperature 0.5 --top-k 3 --repeat-penalty 1.1 --seed 4 --stop '\\n' --var said What is it?"), "N $1")
-	if want := "stdout: It is a test.\n\ndisplay_data: N tokens/s · 7 prompt tokens · 5 new tokens · first token after N "; !strings.HasPrefix(got, want) {
+	got = strings.Replace(got, "N tokens/s · ", "", 1) // of five words in no time there may be none
+	if want := "stdout: It is a test.\n\ndisplay_data: 7 prompt tokens · 5 new tokens · first token after N "; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q…", got, want)
 	}
 	if v, _ := in.vars.Get("said"); v != "It is a test." {

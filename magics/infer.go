@@ -240,8 +240,8 @@ func (q *inference) summary() string {
 	if q.pieces {
 		unit, parts = "piece", []string{count(s.NewTokens, "piece") + " (the server counts no tokens)"}
 	}
-	if s.NewTokens > 1 {
-		parts = append([]string{fmt.Sprintf("%.1f %ss/s", s.TokensPerSecond(), unit)}, parts...)
+	if speed := s.TokensPerSecond(); speed > 0 {
+		parts = append([]string{fmt.Sprintf("%.1f %ss/s", speed, unit)}, parts...)
 	}
 	if s.NewTokens > 0 {
 		parts = append(parts, "first token after "+secondsText(s.FirstToken.Round(time.Millisecond/10)))

@@ -137,6 +137,10 @@ func (q *inference) counted(s *remote.Stats, several bool) {
 	if s.StopReason == "stop" && len(q.o.Stop) == 0 {
 		q.o.Stats.StopReason = "eog" // the API has one word for both
 	}
+	if s.AtOnce() {
+		q.o.Stats.DecodeTime = 0
+		q.notes = append(q.notes, "it came all at once")
+	}
 	if s.AsChat {
 		q.notes = append(q.notes, "asked as a chat: the server continues no texts")
 	}

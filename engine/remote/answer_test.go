@@ -352,3 +352,22 @@ func TestFirstByte(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
+
+func TestPerSecond(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		s      Stats
+		want   float64
+		atOnce bool
+	}{
+		{"streamed", Stats{NewTokens: 11, FirstToken: time.Second, DecodeTime: 2 * time.Second}, 5, false},
+		{"one token", Stats{NewTokens: 1, FirstToken: time.Second}, 0, false},
+		{"nothing", Stats{}, 0, false},
+		{"whole", Stats{NewTokens: 11, FirstToken: time.Second}, 0, true},
+		{"held back by a proxy", Stats{NewTokens: 20, FirstToken: time.Second, DecodeTime: 300 * time.Microsecond}, 0, true},
+	} {
+		if got := c.s.PerSecond(); got != c.want || c.s.AtOnce() != c.atOnce {
+			t.Errorf("%s: got %v and %v, want %v and %v", c.name, got, c.s.AtOnce(), c.want, c.atOnce)
+		}
+	}
+}

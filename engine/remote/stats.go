@@ -15,10 +15,16 @@ type Stats struct {
 	StopReason   string        // "stop", "length", "tool_calls", … of the API; "cancelled", "error"
 }
 
+// AtOnce reports whether an answer came too fast to have been read while it
+// was made: the server does not stream, or something on the way held it back.
+func (s *Stats) AtOnce() bool {
+	return s.NewTokens > 1 && s.DecodeTime < time.Duration(s.NewTokens)*50*time.Microsecond
+}
+
 // PerSecond is the speed behind the first token, in tokens where the server
-// counted and in pieces where it did not.
+// counted and in pieces where it did not. 0 is unknown.
 func (s *Stats) PerSecond() float64 {
-	if s.NewTokens < 2 || s.DecodeTime <= 0 {
+	if s.NewTokens < 2 || s.AtOnce() {
 		return 0
 	}
 	return float64(s.NewTokens-1) / s.DecodeTime.Seconds()
