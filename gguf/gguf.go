@@ -33,6 +33,7 @@ type File struct {
 	tensors index
 	shards  []shard
 	under   []io.Closer // what New's tensors are made of
+	part    bool        // made by Split
 }
 
 // A KV is one entry of the metadata. Value is a uint8, int8, uint16, int16,

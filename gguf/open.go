@@ -124,7 +124,7 @@ func openShards(path string, count uint64) (_ *File, err error) {
 		}
 	}()
 	for no := range count {
-		part := fmt.Sprintf("%s%s-%05d-of-%05d.gguf", dir, m[1], no+1, count)
+		part := ShardPath(dir+m[1]+".gguf", int(no), int(count))
 		f, err := openOne(part)
 		if err != nil {
 			return nil, fmt.Errorf("shard %d of %d: %w", no+1, count, err)

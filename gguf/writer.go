@@ -57,7 +57,7 @@ func (f *File) write(dst io.Writer) error {
 	w.Version = f.Version
 	w.open = len(f.shards) == 1 && !f.shards[0].padded
 	for _, kv := range f.Meta {
-		if len(f.shards) == 1 || !strings.HasPrefix(kv.Key, "split.") {
+		if len(f.shards) == 1 || f.part || !strings.HasPrefix(kv.Key, "split.") {
 			w.Add(kv.Key, kv.Value)
 		}
 	}
