@@ -24,6 +24,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/llcuda/llcuda/internal/disk"
 )
 
 // DefaultEndpoint is the server where the environment names no other.
@@ -75,6 +77,6 @@ func New(endpoint, cache string) (*Client, error) {
 		backoff:     time.Second,
 		patience:    2 * time.Minute,
 		stall:       30 * time.Second,
-		free:        free,
+		free:        disk.Free,
 	}, nil
 }

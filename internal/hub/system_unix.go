@@ -22,15 +22,3 @@ func tryLock(f *os.File) (held bool, err error) {
 	}
 	return err == nil, err
 }
-
-// free returns the bytes a user may still write in a folder.
-func free(dir string) (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, err
-	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
-}
-
-// isFull reports whether the disk had no room for a write.
-func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

@@ -16,17 +16,3 @@ func tryLock(f *os.File) (held bool, err error) {
 	}
 	return err == nil, err
 }
-
-// free returns the bytes a user may still write in a folder.
-func free(dir string) (int64, error) {
-	path, err := windows.UTF16PtrFromString(dir)
-	if err != nil {
-		return 0, err
-	}
-	var bytes uint64
-	err = windows.GetDiskFreeSpaceEx(path, &bytes, nil, nil)
-	return int64(bytes), err
-}
-
-// isFull reports whether the disk had no room for a write.
-func isFull(err error) bool { return errors.Is(err, windows.ERROR_DISK_FULL) }

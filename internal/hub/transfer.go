@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/llcuda/llcuda/internal/disk"
 )
 
 // A transfer fetches the bytes of one blob. The file ETAG.incomplete is at any
@@ -140,7 +142,7 @@ func (t *transfer) noSpace(room int64) error {
 // full says what a write's error means where it is that of a disk that has
 // filled up meanwhile.
 func (t *transfer) full(err error) error {
-	if !isFull(err) {
+	if !disk.IsFull(err) {
 		return err
 	}
 	room, _ := t.c.free(filepath.Dir(t.blob))

@@ -1,0 +1,19 @@
+package disk
+
+import (
+	"errors"
+
+	"golang.org/x/sys/windows"
+)
+
+func free(dir string) (int64, error) {
+	path, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var bytes uint64
+	err = windows.GetDiskFreeSpaceEx(path, &bytes, nil, nil)
+	return int64(bytes), err
+}
+
+func isFull(err error) bool { return errors.Is(err, windows.ERROR_DISK_FULL) }
