@@ -213,8 +213,8 @@ func readTensor(c *cursor) (t Tensor, size uint64) {
 	if c.err != nil {
 		return t, 0
 	}
-	if !t.DType.Known() {
-		c.fail(pos, "unknown storage format, %s", t.DType)
+	if !t.DType.Known() || t.DType.Foreign() {
+		c.fail(pos, "unknown storage format, type %d", uint32(t.DType))
 		return t, 0
 	}
 	cols, block := t.Shape[len(t.Shape)-1], t.DType.BlockLen()

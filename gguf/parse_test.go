@@ -168,6 +168,7 @@ func refused() map[string]struct {
 		"rows cut blocks":                 {one(uint32(tensor.Q4_K), 0, 128), "rows of 128 numbers are no whole blocks of 256 (q4_k)"},
 		"rows cut blocks, whole together": {one(uint32(tensor.Q8_0), 0, 16, 2), "rows of 16 numbers are no whole blocks of 32"},
 		"type 4":                          {one(4, 0, 32), "unknown storage format, type 4"},
+		"type of no file":                 {one(uint32(tensor.NF4), 0, 64), "unknown storage format, type 56"},
 		"type 5":                          {one(5, 0, 32), "type 5"},
 		"type 31":                         {one(31, 0, 32), "type 31"},
 		"type 33":                         {one(33, 0, 32), "type 33"},

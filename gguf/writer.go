@@ -111,6 +111,9 @@ func (w *Writer) AddTensorFunc(name string, d tensor.DType, shape []int, write f
 			return w.fail("tensor %q: shape %v", name, shape)
 		}
 	}
+	if d.Foreign() {
+		return w.fail("tensor %q: %s is no type of GGUF, which no other program could read; convert it first", name, d)
+	}
 	if !d.Known() || shape[len(shape)-1]%d.BlockLen() != 0 {
 		return w.fail("tensor %q: rows of %d numbers do not fit %s", name, shape[len(shape)-1], d)
 	}

@@ -158,6 +158,7 @@ func TestWriterRefuses(t *testing.T) {
 		"overflow":        {func(w *Writer) error { return w.AddTensor("x", 0, []int{1 << 40, 1 << 40}, nil) }, "shape [1099511627776"},
 		"overflow of one": {func(w *Writer) error { return w.AddTensor("x", 0, []int{math.MaxInt}, nil) }, "shape [9223372036854775807]"},
 		"half a block":    {func(w *Writer) error { return w.AddTensor("x", tensor.Q8_0, []int{2, 16}, nil) }, "rows of 16 numbers do not fit q8_0"},
+		"type of no file": {func(w *Writer) error { return w.AddTensor("x", tensor.NF4, []int{2, 64}, nil) }, "nf4 is no type of GGUF"},
 		"unknown type":    {func(w *Writer) error { return w.AddTensor("x", 4, []int{2, 16}, nil) }, "do not fit type 4"},
 		"version":         {func(w *Writer) error { w.Version = 1; return w.Close() }, "version 1, want 2 or 3"},
 		"too few numbers": {func(w *Writer) error { w.AddTensor("x", 0, []int{2}, make([]byte, 7)); return w.Close() }, "7 bytes of numbers, its shape has 8"},

@@ -6,7 +6,8 @@ import (
 )
 
 // A DType is a storage format of numbers. Its value is the type number of the
-// GGUF format (ggml.h, enum ggml_type), so a file's types need no translation.
+// GGUF format (ggml.h, enum ggml_type), so a file's types need no translation,
+// or one that GGUF does not use.
 //
 // Quantised formats are ordinary types: numbers are stored in blocks of
 // BlockLen numbers that take BlockBytes bytes. Nothing has an "element size".
@@ -49,6 +50,15 @@ const (
 	NVFP4   DType = 40
 	Q1_0    DType = 41
 	Q2_0    DType = 42
+)
+
+// Types of other libraries than ggml. They are like all others but that no
+// file holds their numbers, which may therefore change: package gguf neither
+// reads nor writes them.
+const (
+	NF4      DType = 56
+	FP4      DType = 57
+	LLM_INT8 DType = 58
 )
 
 // A Format describes one DType: one file a format, registered from its init.
@@ -119,6 +129,9 @@ func ParseDType(name string) (DType, error) {
 
 // Known says whether d is registered.
 func (d DType) Known() bool { return int(d) < len(formats) && formats[d] != nil }
+
+// Foreign says that GGUF has no such type.
+func (d DType) Foreign() bool { return d >= NF4 }
 
 // String is the type's name, or its number when it is not registered.
 func (d DType) String() string {

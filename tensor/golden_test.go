@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// The golden vectors are made by testdata/make_golden.py from gguf-py and ggml.
+// The golden vectors are made by testdata/make_golden.py from gguf-py and ggml,
+// those of other types by make_bnb.py from bitsandbytes.
 
 // quantised are the formats with golden vectors: all but the plain ones.
 func quantised() []DType {
@@ -36,13 +37,15 @@ func floats(b []byte) []float32 {
 	return f
 }
 
-// TestFormats: the sizes of the 27 formats with blocks, from ggml-common.h.
+// TestFormats: the sizes of the formats with blocks, from ggml-common.h and of
+// what bitsandbytes stores.
 func TestFormats(t *testing.T) {
 	for d, want := range map[DType][2]int{Q4_0: {32, 18}, Q4_1: {32, 20}, Q5_0: {32, 22}, Q5_1: {32, 24}, Q8_0: {32, 34},
 		Q8_1: {32, 36}, Q2_K: {256, 84}, Q3_K: {256, 110}, Q4_K: {256, 144}, Q5_K: {256, 176}, Q6_K: {256, 210},
 		Q8_K: {256, 292}, IQ2_XXS: {256, 66}, IQ2_XS: {256, 74}, IQ2_S: {256, 82}, IQ3_XXS: {256, 98}, IQ3_S: {256, 110},
 		IQ1_S: {256, 50}, IQ1_M: {256, 56}, IQ4_NL: {32, 18}, IQ4_XS: {256, 136}, TQ1_0: {256, 54}, TQ2_0: {256, 66},
-		MXFP4: {32, 17}, NVFP4: {64, 36}, Q1_0: {128, 18}, Q2_0: {64, 18}} {
+		MXFP4: {32, 17}, NVFP4: {64, 36}, Q1_0: {128, 18}, Q2_0: {64, 18},
+		NF4: {64, 36}, FP4: {64, 36}, LLM_INT8: {64, 68}} {
 		if !d.Known() {
 			t.Errorf("%d is not registered", uint32(d))
 		} else if got := [2]int{d.BlockLen(), d.BlockBytes()}; got != want {
@@ -88,10 +91,11 @@ func TestBooks(t *testing.T) {
 }
 
 // TestEncodeSame: encoders that have one right answer give gguf-py's bytes (or
-// ggml's, for the formats that gguf-py cannot write).
+// ggml's, for the formats that gguf-py cannot write; or bitsandbytes').
 func TestEncodeSame(t *testing.T) {
 	x := floats(golden(t, "x.f32"))
-	for _, d := range []DType{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q8_K, BF16, TQ1_0, TQ2_0, MXFP4, NVFP4, Q1_0, Q2_0} {
+	for _, d := range []DType{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q8_K, BF16, TQ1_0, TQ2_0, MXFP4, NVFP4, Q1_0, Q2_0,
+		NF4, FP4, LLM_INT8} {
 		t.Run(d.String(), func(t *testing.T) {
 			want := golden(t, d.String()+".enc")
 			got := make([]byte, len(want))
