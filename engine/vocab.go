@@ -9,11 +9,7 @@ import (
 
 // readTokenizer makes the tokenizer of a file's metadata.
 func readTokenizer(f *gguf.File) (*tokenizer.Tokenizer, error) {
-	v, err := tokenizer.ReadVocab(f)
-	if err != nil {
-		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
-	}
-	t, err := tokenizer.New(v)
+	t, err := tokenizer.Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
 	}

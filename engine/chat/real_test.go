@@ -29,11 +29,7 @@ func realTokenizer(t *testing.T, name string) (*tokenizer.Tokenizer, string) {
 		t.Skipf("no real model: %v; `make testdata` gets it", err)
 	}
 	t.Cleanup(func() { f.Close() })
-	v, err := tokenizer.ReadVocab(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := tokenizer.New(v)
+	tok, err := tokenizer.Read(f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,11 +41,7 @@ func realVocabulary(t testing.TB, name string) *tokenizer.Tokenizer {
 		t.Skipf("no %s: make testdata brings the models, LLCUDA_MODELS names their folder", name)
 	}
 	t.Cleanup(func() { f.Close() })
-	v, err := tokenizer.ReadVocab(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := tokenizer.New(v)
+	tok, err := tokenizer.Read(f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,15 @@ type Source interface {
 	Value(key string) (any, bool)
 }
 
+// Read makes the tokenizer of a model file.
+func Read(src Source) (*Tokenizer, error) {
+	v, err := ReadVocab(src)
+	if err != nil {
+		return nil, err
+	}
+	return New(v)
+}
+
 // ReadVocab collects the tokenizer.ggml.* keys of a model file. Slices are taken over, not copied.
 // A key of the wrong type is an error, a missing one is not: New knows which it needs.
 func ReadVocab(src Source) (Vocab, error) {

@@ -172,11 +172,7 @@ func openTokenizer(name string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer f.Close()
-	v, err := tokenizer.ReadVocab(f)
-	if err != nil {
-		return nil, err
-	}
-	return tokenizer.New(v)
+	return tokenizer.Read(f)
 }
 
 // exactly and between are cobra's checks of positional arguments, ending with
