@@ -3,7 +3,8 @@ package engine
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
 // pieces turns the bytes of tokens into text. It holds back what may be the
@@ -31,7 +32,7 @@ func (p *pieces) push(b []byte) (text string, stopped bool) {
 	}
 	hold := p.held()
 	if hold == 0 {
-		hold = incomplete(p.pending)
+		hold = tokenizer.Partial(p.pending)
 	}
 	text = valid(p.pending[:len(p.pending)-hold])
 	p.pending = append(p.pending[:0], p.pending[len(p.pending)-hold:]...)
@@ -56,19 +57,6 @@ func (p *pieces) held() int {
 		}
 	}
 	return hold
-}
-
-// incomplete is how many last bytes of b start a character and do not end it.
-func incomplete(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
-			if utf8.FullRune(tail) {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
 }
 
 func valid(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }

@@ -3,7 +3,8 @@ package chat
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/llcuda/llcuda/engine/tokenizer"
 )
 
 // A Parser splits what a model writes into reasoning, content and tool calls,
@@ -199,7 +200,7 @@ func (p *Parser) text(kind EventKind, tags ...string) bool {
 		n = min(n, len(p.buf)-tail(p.buf, t))
 	}
 	if n == len(p.buf) {
-		n -= partialRune(p.buf)
+		n -= tokenizer.Partial(p.buf)
 	}
 	if len(tags) > 0 {
 		if t := len(bytes.TrimRight(p.buf[:n], space)); n-t < holdMost {
@@ -324,19 +325,6 @@ func match(b []byte, tag string) found {
 func tail(b []byte, tag string) int {
 	for n := min(len(b), len(tag)-1); n > 0; n-- {
 		if string(b[len(b)-n:]) == tag[:n] {
-			return n
-		}
-	}
-	return 0
-}
-
-// partialRune is how many last bytes of b begin a character and do not end it.
-func partialRune(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if t := b[len(b)-n:]; utf8.RuneStart(t[0]) {
-			if utf8.FullRune(t) {
-				return 0
-			}
 			return n
 		}
 	}

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "unicode/utf8"
+
 // DecodeOptions say how DecodeWith renders ids. The zero value is Decode.
 type DecodeOptions struct {
 	Special bool // write control tokens as their text instead of nothing
@@ -31,6 +33,19 @@ func (t *Tokenizer) DecodeWith(ids []int32, o DecodeOptions) string {
 		text = cleanSpaces(text)
 	}
 	return string(text)
+}
+
+// Partial is how many last bytes of b begin a rune and do not end it, as they do where a token ends within one.
+func Partial(b []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // cleanSpaces removes the space before ? ! . and , then those around a lone apostrophe, then the one before 's 'm 're 've:
