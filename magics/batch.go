@@ -2,7 +2,6 @@ package magics
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -299,7 +298,7 @@ func (b *batch) report(ctx context.Context, asJSON bool) {
 			delete(v, "new_tokens")
 			v["pieces"] = b.written
 		}
-		_ = json.NewEncoder(b.c.Display.Stdout()).Encode(v)
+		_ = printJSON(b.c, v)
 		return
 	}
 	parts := []string{fmt.Sprintf("%d of %s answered", b.answered+before, count(len(b.lines), "line"))}

@@ -194,8 +194,6 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 // reportChat shows the figures below an answer, or everything as JSON.
 func (c *Call) reportChat(l *loaded, q *inference, m chat.Message, stats *chat.Stats, left int) error {
 	if q.json {
-		enc := json.NewEncoder(c.Display.Stdout())
-		enc.SetEscapeHTML(false)
 		o := map[string]any{"model": l.name, "message": m, "stop_reason": stats.StopReason, "seed": q.o.Sampler.Seed,
 			"prompt_tokens": q.promptTokens, "reused_tokens": stats.Reused, "new_tokens": stats.NewTokens, "left_out": stats.LeftOut,
 			"tokens_per_second": stats.TokensPerSecond(), "first_token_seconds": stats.FirstToken.Seconds()}
@@ -205,7 +203,7 @@ func (c *Call) reportChat(l *loaded, q *inference, m chat.Message, stats *chat.S
 		if l.endpoint != nil {
 			q.endpointJSON(c, o)
 		}
-		return enc.Encode(o)
+		return printJSON(c, o)
 	}
 	if stats.Reused > 0 {
 		q.notes = append(q.notes, count(stats.Reused, "token")+" reused")

@@ -2,7 +2,6 @@ package magics
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"strconv"
@@ -71,7 +70,7 @@ func gpu(ctx context.Context, c *Call) error {
 	}
 	cards, err := c.o.GPU()
 	if asJSON {
-		return json.NewEncoder(c.Display.Stdout()).Encode(GPUReport(cards, err))
+		return printJSON(c, GPUReport(cards, err))
 	}
 	c.Display.Show(gpuBundle(cards, err))
 	return nil

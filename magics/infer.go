@@ -2,7 +2,6 @@ package magics
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -209,8 +208,6 @@ func (q *inference) readFlags(c *Call) error {
 func (q *inference) report(c *Call, l *loaded, text string) error {
 	s := q.o.Stats
 	if q.json {
-		enc := json.NewEncoder(c.Display.Stdout())
-		enc.SetEscapeHTML(false)
 		v := map[string]any{
 			"model": l.name, "prompt": q.prompt, "text": text, "stop_reason": s.StopReason, "seed": q.o.Sampler.Seed,
 			"prompt_tokens": q.promptTokens, "new_tokens": s.NewTokens, "tokens_per_second": s.TokensPerSecond(),
@@ -223,7 +220,7 @@ func (q *inference) report(c *Call, l *loaded, text string) error {
 		if l.endpoint != nil {
 			q.endpointJSON(c, v)
 		}
-		return enc.Encode(v)
+		return printJSON(c, v)
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(c.Display.Stdout())
