@@ -15,6 +15,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
 	"github.com/llcuda/llcuda/engine/remote"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
 
@@ -74,10 +75,10 @@ func runBatch(ctx context.Context, c *Call) error {
 		return err
 	}
 	b := &batch{c: c, l: l, parallel: parallel, bar: progressBar{d: c.Display}}
-	if b.lines, err = readBatch(inHome(in)); err != nil {
+	if b.lines, err = readBatch(catalog.InHome(in)); err != nil {
 		return fileError(err)
 	}
-	if b.out, err = openAnswers(inHome(out), inHome(in), b.lines); err != nil {
+	if b.out, err = openAnswers(catalog.InHome(out), catalog.InHome(in), b.lines); err != nil {
 		return fileError(err)
 	}
 	for _, line := range b.lines {

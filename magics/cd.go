@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
 
@@ -30,10 +30,10 @@ func cd(_ context.Context, c *Call) error {
 		}
 		dir = c.formerFolder
 	}
-	dir = inHome(dir)
+	dir = catalog.InHome(dir)
 	former, _ := os.Getwd()
 	if err := os.Chdir(dir); err != nil {
-		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, cause(err))}
+		return &jupyter.Error{Name: "FileError", Value: fmt.Sprintf("%s: %v; !ls shows what is here", dir, errors.Unwrap(err))}
 	}
 	c.formerFolder = former
 	now, err := os.Getwd()
@@ -42,13 +42,4 @@ func cd(_ context.Context, c *Call) error {
 	}
 	fmt.Fprintln(c.Display.Stdout(), now)
 	return nil
-}
-
-// cause is what happened, without the path.
-func cause(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
 
@@ -253,7 +254,7 @@ func readTools(c *Call, file string) ([]chat.Tool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(inHome(file))
+	data, err := os.ReadFile(catalog.InHome(file))
 	if err != nil {
 		return nil, c.usage("--tools: %v", err)
 	}

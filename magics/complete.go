@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 	"github.com/llcuda/llcuda/tensor"
@@ -175,7 +176,7 @@ func (c Completing) files(suffix string) []string { return files(c.Word, suffix)
 
 func files(word, suffix string) (matches []string) {
 	dir, base := filepath.Split(strings.ReplaceAll(word, `\ `, " "))
-	look := inHome(dir)
+	look := catalog.InHome(dir)
 	if look == "" {
 		look = "."
 	}

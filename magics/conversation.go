@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llcuda/llcuda/engine/chat"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
 
@@ -149,9 +150,9 @@ func (c *Call) chatCommand(text string) func() error {
 	case text == "undo":
 		return c.undoTalk
 	case len(words) == 2 && words[0] == "save":
-		return func() error { return c.saveTalk(inHome(words[1])) }
+		return func() error { return c.saveTalk(catalog.InHome(words[1])) }
 	case len(words) == 2 && words[0] == "load":
-		return func() error { return c.loadTalk(inHome(words[1])) }
+		return func() error { return c.loadTalk(catalog.InHome(words[1])) }
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -132,15 +131,6 @@ func findError(ctx context.Context, err error) error {
 		return err
 	}
 	return modelError("%v", err)
-}
-
-// inHome is a path with the home folder for its leading ~.
-func inHome(path string) string {
-	rest, ok := strings.CutPrefix(path, "~")
-	if home, err := os.UserHomeDir(); ok && err == nil && (rest == "" || rest[0] == '/') {
-		return home + rest
-	}
-	return path
 }
 
 func modelError(format string, args ...any) error {

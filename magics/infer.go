@@ -12,6 +12,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 )
@@ -180,7 +181,7 @@ func (q *inference) readFlags(c *Call) error {
 	schema, _ := f.GetString("schema")
 	gbnf, _ := f.GetString("grammar")
 	var err error
-	if q.grammar, err = grammar.Open(inHome(schema), inHome(gbnf)); err != nil {
+	if q.grammar, err = grammar.Open(catalog.InHome(schema), catalog.InHome(gbnf)); err != nil {
 		return c.usage("%v", err)
 	}
 	q.json, _ = f.GetBool("json")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/remote"
+	"github.com/llcuda/llcuda/internal/catalog"
 )
 
 // Servers of open models have more than the API; owned_by in their list of
@@ -70,7 +71,7 @@ func endpointRequest(f *pflag.FlagSet, m remote.Model) (q remote.Request, err er
 func structured(f *pflag.FlagSet, m remote.Model, fields map[string]any) error {
 	schema, _ := f.GetString("schema")
 	gbnf, _ := f.GetString("grammar")
-	g, err := grammar.Open(inHome(schema), inHome(gbnf))
+	g, err := grammar.Open(catalog.InHome(schema), catalog.InHome(gbnf))
 	switch {
 	case err != nil || g == nil:
 		return err

@@ -163,7 +163,7 @@ func (c *Catalog) Kept(f *Found) int64 { return c.Hub.Partial(f.Repo) }
 // findLocal looks on this machine only; nil without an error is not here.
 func (c *Catalog) findLocal(q *Query, r *reference) (*Found, error) {
 	if q.File == "" && (r == nil || !r.hub) {
-		path := inHome(q.Name)
+		path := InHome(q.Name)
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && info.IsDir():
@@ -171,7 +171,7 @@ func (c *Catalog) findLocal(q *Query, r *reference) (*Found, error) {
 		case err == nil:
 			return found(path, nil)
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%s cannot be read: %w; check its path and permissions", q.Name, cause(err))
+			return nil, fmt.Errorf("%s cannot be read: %w; check its path and permissions", q.Name, errors.Unwrap(err))
 		}
 	}
 	all := c.Local()
