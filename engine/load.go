@@ -50,6 +50,12 @@ func Load(ctx context.Context, path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return LoadOwned(ctx, f, o)
+}
+
+// LoadOwned is LoadFile for a file that becomes the model's: its Close closes
+// it, and so does an error.
+func LoadOwned(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	m, err := LoadFile(ctx, f, o)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 	"github.com/llcuda/llcuda/tensor"
@@ -62,7 +63,7 @@ func (in *Interpreter) openFile(ctx context.Context, name string) (*gguf.File, e
 	if err != nil {
 		return nil, err
 	}
-	f, err := gguf.Open(path)
+	f, err := catalog.Open(path)
 	if err != nil {
 		return nil, loadError(ctx, name, err, nil)
 	}
@@ -134,7 +135,14 @@ func takeTensor(c *Call, f *gguf.File, name string) error {
 		return modelError("%s has type %s, which cannot be read; take another tensor", name, t.DType)
 	}
 	c.env.Devices = c.devices.all()
-	err := gguf.Guard(func() error { return c.env.Put(id, t.DType, slices.Clone(t.Shape), t.Data) })
+	data := t.Data
+	if t.Make != nil {
+		data = make([]byte, t.Bytes())
+		if err := t.Read(data, 0); err != nil {
+			return modelError("%v", err)
+		}
+	}
+	err := gguf.Guard(func() error { return c.env.Put(id, t.DType, slices.Clone(t.Shape), data) })
 	if errors.Is(err, gguf.ErrFileChanged) {
 		return modelError("%s changed while it was read; try again", c.Args[1])
 	}

@@ -14,18 +14,20 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/internal/catalog"
+	"github.com/llcuda/llcuda/internal/checkpoint"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/tensor"
 )
 
 func init() {
-	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a short name, a .gguf file, a repository of Hugging Face, or demo (the embedded model)", Line: true,
+	register(Magic{Name: "load", Args: "MODEL", Doc: "loads a model: a short name, a .gguf file, a checkpoint's folder, a repository of Hugging Face, or demo (the embedded model)", Line: true,
 		Help: `%load demo
 %load gemma-3-1b-Q4_K_M --ctx 8192     a short name, fetched at its first use
 %load gemma-3-1b                       the quantisation is chosen for the memory there is
 %load org/name:Q4_K_M                  a repository of Hugging Face; or org/name --file x.gguf, hf.co/org/name
 %load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
+%load outputs/merged                   a folder that transformers or Unsloth saved (safetensors)
 %load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
 %load http://a:8000/v1 http://b:8000/v1    the same model on several: calls go to the one with the fewest
 %models lists what is here, %models search what can be fetched by a short name. What is fetched lies in
@@ -111,15 +113,7 @@ func load(ctx context.Context, c *Call) error {
 	if c.o.LoadOptions != nil {
 		c.o.LoadOptions(&o)
 	}
-	if l.file != nil {
-		l.model, err = engine.LoadFile(ctx, l.file, o)
-	} else {
-		l.model, err = engine.Load(ctx, l.path, o)
-	}
-	if err != nil {
-		if l.file != nil {
-			err = errors.Join(err, l.file.Close())
-		}
+	if l.model, err = l.load(ctx, o); err != nil {
 		bar.failed()
 		others := c.models.names()
 		if e := (*engine.TooBigError)(nil); errors.As(err, &e) && e.Device != "cpu" {
@@ -165,6 +159,18 @@ func (in *Interpreter) open(ctx context.Context, f *fetch, name string) (*loaded
 	return &loaded{name: cmp.Or(name, found.Name), path: found.Path, why: found.Why}, nil
 }
 
+// load loads the model's file, which becomes the model's.
+func (l *loaded) load(ctx context.Context, o engine.Options) (*engine.Model, error) {
+	file := l.file
+	if l.file = nil; file == nil {
+		var err error
+		if file, err = catalog.Open(l.path); err != nil {
+			return nil, err
+		}
+	}
+	return engine.LoadOwned(ctx, file, o)
+}
+
 // openDemo opens the embedded model if that is the name; nil is another.
 func (in *Interpreter) openDemo(name string) (*gguf.File, error) {
 	if name != "demo" || in.o.Demo == nil {
@@ -180,6 +186,7 @@ func (in *Interpreter) openDemo(name string) (*gguf.File, error) {
 // loadError says what to do about an error of the engine.
 func loadError(ctx context.Context, name string, err error, others []string) error {
 	var format *gguf.FormatError
+	var refused *checkpoint.Error
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -193,6 +200,8 @@ func loadError(ctx context.Context, name string, err error, others []string) err
 		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
 	case errors.Is(err, engine.ErrArch):
 		return modelError("%s: %v; take another model: %%models lists those here", name, err)
+	case errors.As(err, &refused): // says so itself
+		return modelError("%v", err)
 	case errors.As(err, &format): // names the file itself
 		return modelError("%v; the file is damaged or no model: download it again", err)
 	case errors.Is(err, engine.ErrModel):

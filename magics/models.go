@@ -31,7 +31,7 @@ type loaded struct {
 	why      string          // how its quantisation was chosen
 	model    *engine.Model   // nil: behind endpoint
 	session  *engine.Session // nil until the first %infer
-	file     *gguf.File      // of the embedded model, else nil
+	file     *gguf.File      // of the embedded model until it is loaded, else nil
 	endpoint *endpoint       // nil: of this process
 	chat     *chat.Session   // nil until the first %chat; it has session
 	serving  *serving        // nil: not served
@@ -52,9 +52,6 @@ func (l *loaded) close() error {
 		errs = append(errs, l.session.Close())
 	}
 	errs = append(errs, l.model.Close())
-	if l.file != nil {
-		errs = append(errs, l.file.Close())
-	}
 	return errors.Join(errs...)
 }
 

@@ -1,6 +1,6 @@
-// Package catalog finds models by the names that people give them: a path, a
-// short name (gemma-3-1b-Q4_K_M), a repository of Hugging Face
-// (org/name:Q4_K_M). It looks in the model folders, in Hugging Face's cache, in
+// Package catalog finds models by the names that people give them: a path (of a
+// GGUF file, or of a checkpoint's folder), a short name (gemma-3-1b-Q4_K_M), a
+// repository of Hugging Face (org/name:Q4_K_M). It looks in the model folders, in Hugging Face's cache, in
 // the stores of Ollama and llama.cpp, and then asks the hub.
 //
 // A [Catalog] holds the places; Find says what a name means there, Fetch
@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llcuda/llcuda/internal/checkpoint"
 	"github.com/llcuda/llcuda/internal/hub"
 )
 
@@ -57,7 +58,7 @@ func FromEnv() *Catalog {
 type Model struct {
 	Name   string // finds it: the file's name without .gguf, or llama3.2:1b
 	Quant  string // as in Q4_K_M; "" if nothing tells it
-	Path   string // of the file, or of the first shard
+	Path   string // of the file, or of the first shard, or a checkpoint's folder; Open opens it
 	Size   int64  // bytes, of all shards
 	Source Source
 	Repo   string // org/name on the hub, where it is known
@@ -192,6 +193,9 @@ func (c *Catalog) findLocal(q *Query, r *reference) (*Found, error) {
 func found(path string, err error) (*Found, error) {
 	if err != nil {
 		return nil, err
+	}
+	if checkpoint.Is(path) {
+		return &Found{Model: checkpointModel(path)}, nil
 	}
 	size := int64(0)
 	if info, err := os.Stat(path); err == nil {

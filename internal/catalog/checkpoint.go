@@ -9,50 +9,52 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/checkpoint"
 	"github.com/llcuda/llcuda/internal/safetensors"
 )
 
-// checkpoint is the error of a folder that transformers, PEFT or Unsloth saved:
-// what is in it, and what to do with it.
-func checkpoint(dir string) error {
-	weights := weightsText(dir)
-	var a adapterConfig
-	if readConfig(dir, "adapter_config.json", &a) {
-		next := "merge it into its base and save it as GGUF (Unsloth: model.save_pretrained_gguf), then load that file"
-		return fmt.Errorf("%s is %s, %s; adapters of this form are not loaded yet: %s", dir, a.text(), weights, next)
+// Open opens what a Model's path is: a GGUF file, or a checkpoint as one.
+func Open(path string) (*gguf.File, error) {
+	if checkpoint.Is(path) {
+		return checkpoint.Open(path)
 	}
-	var m modelConfig
-	readConfig(dir, "config.json", &m)
-	next := "save it as GGUF (Unsloth: model.save_pretrained_gguf) and load that file"
-	return fmt.Errorf("%s is a checkpoint of transformers or PEFT (%s), %s; these are not loaded yet: %s", dir, m.text(), weights, next)
+	return gguf.Open(path)
 }
 
-// modelConfig is what of config.json says which model it is.
-type modelConfig struct {
-	Architectures any `json:"architectures"` // a list of strings
-	ModelType     any `json:"model_type"`
-	Quantization  struct {
-		Method any  `json:"quant_method"`
-		Bits4  bool `json:"load_in_4bit"`
-		Type4  any  `json:"bnb_4bit_quant_type"`
-	} `json:"quantization_config"`
-}
-
-func (m *modelConfig) text() string {
-	s := word(m.ModelType)
-	if list, _ := m.Architectures.([]any); len(list) > 0 && word(list[0]) != "" {
-		s = word(list[0])
+// checkpointModel is the model of a folder, or of a .safetensors file or an
+// index in it; it is called as the folder.
+func checkpointModel(path string) Model {
+	m := Model{Path: path, Source: Folder}
+	dir := path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		dir = filepath.Dir(path)
 	}
-	if s == "" {
-		s = "architecture unknown"
+	if whole, err := filepath.Abs(dir); err == nil {
+		m.Name = filepath.Base(whole)
 	}
-	if q := word(m.Quantization.Method); q != "" {
-		s += ", quantised by " + q
-		if t := word(m.Quantization.Type4); t != "" && m.Quantization.Bits4 {
-			s += " as " + t
+	files, _ := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			m.Size += info.Size()
 		}
 	}
-	return s
+	return m
+}
+
+// isAdapter reports whether a folder is one that PEFT saved.
+func isAdapter(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "adapter_config.json"))
+	return err == nil
+}
+
+// adapter is the error of a folder that PEFT saved: what is in it, and what to
+// do with it.
+func adapter(dir string) error {
+	var a adapterConfig
+	readConfig(dir, "adapter_config.json", &a)
+	return fmt.Errorf("%s is %s, %s; adapters of this form are not loaded yet: merge it into its base and save it as GGUF "+
+		"(Unsloth: model.save_pretrained_gguf), then load that file", dir, a.text(), weightsText(dir))
 }
 
 // adapterConfig is what of adapter_config.json says which adapter it is.

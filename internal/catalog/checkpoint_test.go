@@ -9,7 +9,41 @@ import (
 	"github.com/llcuda/llcuda/internal/safetensors"
 )
 
-// TestCheckpoint: a folder of transformers or PEFT is refused with what is in
+// TestFindCheckpoint: a folder, its weights, and its name among the folders mean
+// the checkpoint.
+func TestFindCheckpoint(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "my-model")
+	for name, text := range map[string]string{"config.json": `{"model_type":"llama"}`, "model-00001-of-00002.safetensors": "123", "model-00002-of-00002.safetensors": "4567"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &Catalog{Folders: []string{root}}
+	for name, want := range map[string]string{dir: dir, dir + "/": dir + "/", "my-model": dir, "MY-model": dir, "my-mo": dir,
+		filepath.Join(dir, "model-00001-of-00002.safetensors"): filepath.Join(dir, "model-00001-of-00002.safetensors")} {
+		f, err := c.FindLocal(Query{Name: name})
+		if err != nil || f.Path != want || f.Name != "my-model" || f.Size != 7 || f.Source != Folder {
+			t.Errorf("%s: %+v, %v, want %s", name, f, err, want)
+		}
+	}
+	if all := c.Local(); len(all) != 1 || all[0].Name != "my-model" {
+		t.Errorf("lists %v", all)
+	}
+	// A GGUF export beside the checkpoint is the same model, ready to be read.
+	gguf := filepath.Join(dir, "my-model-Q4_K_M.gguf")
+	if err := os.WriteFile(gguf, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := c.FindLocal(Query{Name: dir}); err != nil || f.Path != gguf {
+		t.Errorf("with a GGUF file: %+v, %v", f, err)
+	}
+}
+
+// TestCheckpoint: what of a folder cannot be loaded is refused with what is in
 // it and what to do.
 func TestCheckpoint(t *testing.T) {
 	weights := func(dir string, types ...safetensors.DType) {
@@ -27,25 +61,16 @@ func TestCheckpoint(t *testing.T) {
 		types []safetensors.DType
 		want  string // the error after the folder's name
 	}{
-		{"model", map[string]string{"config.json": `{"architectures":["LlamaForCausalLM"],"model_type":"llama","rope_scaling":null}`},
-			[]safetensors.DType{"BF16"},
-			" is a checkpoint of transformers or PEFT (LlamaForCausalLM), with 1 tensor of BF16 (8 numbers); these are not loaded yet: save it as GGUF (Unsloth: model.save_pretrained_gguf) and load that file"},
-		{"shards in 4 bits", map[string]string{"config.json": `{"model_type":"qwen3","quantization_config":{"quant_method":"bitsandbytes","load_in_4bit":true,"bnb_4bit_quant_type":"nf4"}}`},
-			[]safetensors.DType{"U8", "F16"},
-			" (qwen3, quantised by bitsandbytes as nf4), with 2 tensors of F16, U8 (32 numbers); these"},
 		{"adapter", map[string]string{"adapter_config.json": `{"peft_type":"LORA","r":16,"base_model_name_or_path":"unsloth/Llama-3.2-1B"}`, "config.json": "{}"},
 			[]safetensors.DType{"F32"},
 			" is an adapter of PEFT (LORA, rank 16) for unsloth/Llama-3.2-1B, with 1 tensor of F32 (8 numbers); adapters of this form are not loaded yet: merge it into its base and save it as GGUF"},
-		{"weights alone", map[string]string{"README.md": ""}, []safetensors.DType{"F64"},
-			" (architecture unknown), with 1 tensor of F64 (8 numbers); these"},
-		{"pickle", map[string]string{"config.json": "{}", "pytorch_model.bin": ""}, nil,
-			" (architecture unknown), whose weights are pickles, which can run code (pytorch_model.bin); these"},
-		{"broken weights", map[string]string{"config.json": "{}", "model.safetensors": "x"}, nil,
-			"model.safetensors: has 1 bytes, want 8 at least); these"},
-		{"fields of other types", map[string]string{"config.json": `{"architectures":"x","model_type":7}`}, nil, " (architecture unknown), without weights; these"},
-		{"no JSON", map[string]string{"config.json": "\x00"}, nil, " (architecture unknown), without weights; these"},
-		{"hostile words", map[string]string{"config.json": `{"model_type":"\u001b[31ma\nb` + strings.Repeat("x", 5000) + `"}`}, nil,
-			" ([31mab" + strings.Repeat("x", 94) + "...), without weights"},
+		{"adapter of other types", map[string]string{"adapter_config.json": `{"peft_type":7,"r":"x"}`, "adapter_model.bin": ""}, nil,
+			" is an adapter of PEFT that names no base model, whose weights are pickles, which can run code (adapter_model.bin); adapters"},
+		{"broken adapter", map[string]string{"adapter_config.json": "\x00", "model.safetensors": "x"}, nil,
+			"model.safetensors: has 1 bytes, want 8 at least); adapters"},
+		{"hostile words", map[string]string{"adapter_config.json": `{"peft_type":"\u001b[31ma\nb` + strings.Repeat("x", 5000) + `"}`}, nil,
+			" ([31mab" + strings.Repeat("x", 94) + "...) that names no base model, without weights"},
+		{"weights alone", map[string]string{"README.md": ""}, []safetensors.DType{"F64"}, " has weights, but no config.json"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -58,7 +83,7 @@ func TestCheckpoint(t *testing.T) {
 				weights(dir, c.types...)
 			}
 			path, err := pathOf(dir)
-			if path != "" || err == nil || !strings.HasPrefix(err.Error(), dir+" is a") || !strings.Contains(err.Error(), c.want) {
+			if path != "" || err == nil || !strings.HasPrefix(err.Error(), dir+" ") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %q, %v, want %s", path, err, c.want)
 			}
 		})

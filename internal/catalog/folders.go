@@ -8,26 +8,35 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llcuda/llcuda/internal/checkpoint"
 	"github.com/llcuda/llcuda/internal/hub"
 )
 
 // llama.cpp's names of split files: name-00001-of-00003.gguf
 var shard = regexp.MustCompile(`-(\d{5})-of-(\d{5})$`)
 
-// inFolders lists the model files of the folders; of several with one name the
-// first counts.
+// inFolders lists the model files and the checkpoints of the folders; of several
+// with one name the first counts.
 func (c *Catalog) inFolders() []Model {
 	var all []Model
 	at := map[string]int{}
 	for _, dir := range c.Folders {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
 			name, ok := cutSuffixFold(e.Name(), ".gguf")
-			info, err := os.Stat(filepath.Join(dir, e.Name()))
+			info, err := os.Stat(path)
+			if err == nil && info.IsDir() && checkpoint.Is(path) && !isAdapter(path) {
+				if _, twice := at[e.Name()]; !twice {
+					at[e.Name()] = len(all)
+					all = append(all, checkpointModel(path))
+				}
+				continue
+			}
 			if !ok || name == "" || err != nil || !info.Mode().IsRegular() {
 				continue
 			}
-			m := Model{Name: name, Path: filepath.Join(dir, e.Name()), Size: info.Size(), Source: Folder}
+			m := Model{Name: name, Path: path, Size: info.Size(), Source: Folder}
 			if s := shard.FindStringSubmatch(name); s != nil {
 				m.Name = strings.TrimSuffix(name, s[0])
 				if i, ok := at[m.Name]; ok && s[1] != "00001" {
@@ -49,29 +58,26 @@ func (c *Catalog) inFolders() []Model {
 	return all
 }
 
-// inFolder is the one model in a folder.
+// inFolder is the one model in a folder: a GGUF file, or the folder itself if it
+// is a checkpoint.
 func inFolder(dir string) (string, error) {
-	for _, mark := range []string{"adapter_config.json", "config.json"} {
-		if _, err := os.Stat(filepath.Join(dir, mark)); err == nil {
-			if files, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(files) == 1 {
-				return files[0], nil
-			}
-			return "", checkpoint(dir)
-		}
-	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
 	files = slices.DeleteFunc(files, func(f string) bool {
 		s := shard.FindStringSubmatch(strings.TrimSuffix(f, ".gguf"))
 		return s != nil && s[1] != "00001"
 	})
-	switch len(files) {
-	case 0:
-		if weights, _ := filepath.Glob(filepath.Join(dir, "*.safetensors")); len(weights) > 0 {
-			return "", checkpoint(dir)
-		}
-		return "", fmt.Errorf("%s is a folder without .gguf files; give the file's path", dir)
-	case 1:
+	switch {
+	case len(files) == 1:
 		return files[0], nil
+	case isAdapter(dir):
+		return "", adapter(dir)
+	case checkpoint.Is(dir):
+		return dir, nil
+	case len(files) == 0:
+		if weights, _ := filepath.Glob(filepath.Join(dir, "*.safetensors")); len(weights) > 0 {
+			return "", fmt.Errorf("%s has weights, but no config.json that says of which model; copy the one of the model that they are of", dir)
+		}
+		return "", fmt.Errorf("%s is a folder without .gguf files, and no checkpoint; give the model's path", dir)
 	}
 	for i := range files {
 		files[i] = filepath.Base(files[i])

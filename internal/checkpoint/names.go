@@ -1,5 +1,3 @@
-// Package checkpoint knows the checkpoints of transformers: what their
-// parameters are called and how they lie, beside GGUF.
 package checkpoint
 
 import "strings"

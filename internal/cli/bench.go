@@ -17,6 +17,7 @@ import (
 	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/synth"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/tensor"
 )
 
@@ -182,7 +183,7 @@ func (b *bench) file(cmd *cobra.Command, name string, o engine.Options) (*gguf.F
 		if err != nil {
 			return nil, err
 		}
-		return gguf.Open(path)
+		return catalog.Open(path)
 	}
 	f, err := synth.New(b.shape, len(o.GPUs) > 0 && b.gpuLayers < 0 || b.ops)
 	if err != nil {

@@ -26,13 +26,13 @@ var arrows = map[string][]string{
 	"internal/disk":        {},
 	"internal/quantize":    {"gguf", "tensor"},
 	"internal/export":      {"gguf", "internal/disk"},
-	"internal/catalog":     {"internal/edit", "internal/hub", "internal/safetensors"},
+	"internal/catalog":     {"gguf", "internal/checkpoint", "internal/edit", "internal/hub", "internal/safetensors"},
 	"internal/edit":        {},
 	"internal/jinja":       {},
 	"internal/openai":      {},
 	"internal/sysmem":      {},
 	"internal/safetensors": {"gguf"},
-	"internal/checkpoint":  {},
+	"internal/checkpoint":  {"gguf", "tensor", "internal/safetensors"},
 }
 
 // TestImports holds the imports to the picture.

@@ -73,7 +73,11 @@ func load(cmd *cobra.Command, name string, o engine.Options) (*engine.Model, err
 	if err != nil {
 		return nil, err
 	}
-	return engine.Load(cmd.Context(), path, o)
+	f, err := catalog.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return engine.LoadOwned(cmd.Context(), f, o)
 }
 
 // options are the engine's, with the devices opened.
@@ -161,7 +165,7 @@ func openGGUF(name string) (*gguf.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gguf.Open(path)
+	return catalog.Open(path)
 }
 
 // openTokenizer reads the vocabulary of a model's file. Its strings are

@@ -1,0 +1,5 @@
+package checkpoint
+
+func (m *model) sentencePiece() (*vocabulary, error) {
+	return nil, refuse(nextDamaged, "has no tokenizer.json")
+}
