@@ -75,7 +75,7 @@ func (s *Server) converse(q *openai.ChatRequest) (*conversation, error) {
 	}
 	seed := seedOf(&q.Sampling)
 	for i := range n {
-		o := engine.GenerateOptions{MaxTokens: most, Stop: q.Stop, IgnoreEOG: q.IgnoreEOS, Visible: s.template.Visible()}
+		o := engine.GenerateOptions{MaxTokens: most, Stop: stops(q.Stop), IgnoreEOG: q.IgnoreEOS, Visible: s.template.Visible()}
 		if q.Logprobs {
 			o.Logprobs = 1
 			if q.TopLogprobs != nil {

@@ -57,6 +57,9 @@ func (c *completion) prepare() error {
 	if q.N != nil {
 		c.n = *q.N
 	}
+	if q.Prompt.Null {
+		q.Prompt.Texts = []string{""}
+	}
 	switch {
 	case q.Suffix != "":
 		return openai.Invalid("suffix", openai.CodeUnsupported, "'suffix' is not supported: the model only continues a text.")
@@ -73,6 +76,9 @@ func (c *completion) prepare() error {
 		ids, err := s.encode("prompt", text, true)
 		if err != nil {
 			return err
+		}
+		if len(ids) == 0 {
+			ids = s.beginning()
 		}
 		c.prompts = append(c.prompts, ids)
 	}
@@ -99,7 +105,7 @@ func (c *completion) choose() error {
 			return err
 		}
 		for k := range c.n {
-			o := engine.GenerateOptions{MaxTokens: most, Stop: q.Stop, IgnoreEOG: q.IgnoreEOS}
+			o := engine.GenerateOptions{MaxTokens: most, Stop: stops(q.Stop), IgnoreEOG: q.IgnoreEOS}
 			if q.Logprobs != nil {
 				o.Logprobs = max(*q.Logprobs, 1)
 			}
@@ -118,6 +124,9 @@ func (c *completion) run(ctx context.Context, i int, emit func(text string, toke
 	ids, o := c.prompts[i/c.n], c.options[i]
 	if c.q.Echo {
 		emit(c.server.o.Model.Tokenizer().Decode(ids), nil)
+	}
+	if c.q.MaxTokens != nil && *c.q.MaxTokens == 0 {
+		return result{finish: openai.FinishLength, prompt: len(ids), stats: engine.Stats{PromptTokens: len(ids)}}, nil
 	}
 	var sp *spelling
 	if c.q.Logprobs != nil {

@@ -93,6 +93,29 @@ func (s *Server) encode(param, text string, special bool) ([]int32, error) {
 	return ids, nil
 }
 
+// beginning is the prompt of a document that has nothing yet: what begins one,
+// or else what ended the one before.
+func (s *Server) beginning() []int32 {
+	t := s.o.Model.Tokenizer()
+	if bos, ok := t.BOS(); ok {
+		return []int32{bos}
+	}
+	if eos, ok := t.EOS(); ok {
+		return []int32{eos}
+	}
+	return nil
+}
+
+// stops are the texts that can end something: empty ones cannot.
+func stops(texts []string) (some []string) {
+	for _, t := range texts {
+		if t != "" {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
 func (s *Server) tooLong(param string, tokens int, atLeast bool) error {
 	about := ""
 	if atLeast {

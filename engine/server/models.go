@@ -2,7 +2,6 @@ package server
 
 import (
 	"crypto/rand"
-	_ "embed"
 	"net/http"
 
 	"github.com/llcuda/llcuda/internal/openai"
@@ -76,15 +75,6 @@ func (s *Server) props(w *response, _ *http.Request) error {
 		p.Defaults = &props{d.Temperature, d.TopK, d.TopP, d.MinP, d.RepeatPenalty}
 	}
 	return w.json(http.StatusOK, p)
-}
-
-//go:embed openapi.json
-var openAPIDocument []byte
-
-func (s *Server) openAPI(w *response, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(openAPIDocument)
-	return nil
 }
 
 // newID makes an id that nobody else has.

@@ -33,6 +33,7 @@ type Generator interface {
 // An Embedder turns texts into vectors of one length and counts their tokens.
 type Embedder interface {
 	Embed(ctx context.Context, texts []string) (vectors [][]float32, tokens int, err error)
+	Dim() int // numbers of a vector
 }
 
 // Options say what is served and to whom. Generator and Model go together;
@@ -63,15 +64,16 @@ type Options struct {
 
 // A Server is an http.Handler, for many requests at once.
 type Server struct {
-	o        Options
-	handler  http.Handler
-	template *chat.Template // nil: no model
-	keys     [][32]byte     // hashes of the keys
-	queue    *queue
-	metrics  *serverMetrics
-	started  time.Time
-	longest  int           // bytes of the vocabulary's longest token
-	large    chan struct{} // places for those who read a large body
+	o         Options
+	handler   http.Handler
+	template  *chat.Template // nil: no model
+	keys      [][32]byte     // hashes of the keys
+	queue     *queue
+	metrics   *serverMetrics
+	started   time.Time
+	longest   int           // bytes of the vocabulary's longest token
+	described []byte        // openapi.json
+	large     chan struct{} // places for those who read a large body
 
 	headerTimeout time.Duration
 
@@ -106,6 +108,10 @@ func New(o Options) (*Server, error) {
 		for id := range int32(t.Len()) {
 			s.longest = max(s.longest, len(t.Piece(id)), len(t.Text(id)))
 		}
+	}
+	var err error
+	if s.described, err = s.document(); err != nil {
+		return nil, err
 	}
 	s.handler = s.guard(s.routes())
 	return s, nil

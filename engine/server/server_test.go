@@ -211,6 +211,30 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
+// TestCompletionEdges: what OpenAI's schema has at its edges.
+func TestCompletionEdges(t *testing.T) {
+	s := start(t, nil)
+	ask := func(more string) string {
+		t.Helper()
+		got := post[openai.CompletionResponse](t, s, "/v1/completions", `{"temperature":0,"max_tokens":8,`+more+`}`)
+		if len(got.Choices) != 1 || *got.Choices[0].FinishReason != "length" || got.Usage.PromptTokens == 0 {
+			t.Fatalf("%s: %+v", more, got)
+		}
+		return got.Choices[0].Text
+	}
+	want, _ := alone(t, "", 8) // what begins a document
+	for _, more := range []string{`"prompt":""`, `"prompt":null`, `"prompt":[""]`, `"prompt":"","stop":""`, `"prompt":"","stop":["",""]`} {
+		if got := ask(more); got != want {
+			t.Errorf("%s: %q, want %q", more, got, want)
+		}
+	}
+	for more, want := range map[string]string{`"prompt":"A dog","max_tokens":0`: "", `"prompt":"A dog","max_tokens":0,"echo":true`: "A dog"} {
+		if got := ask(more); strings.TrimSpace(got) != want {
+			t.Errorf("%s: %q, want %q", more, got, want)
+		}
+	}
+}
+
 func TestLogitBias(t *testing.T) {
 	s := start(t, nil)
 	first := post[struct{ Tokens []int32 }](t, s, "/tokenize", `{"content":" dog"}`).Tokens[0]

@@ -50,8 +50,8 @@ func (s *Server) tokenize(w *response, r *http.Request) error {
 }
 
 type detokenizeRequest struct {
-	Model  string   `json:"model"`
-	Tokens *[]int32 `json:"tokens"`
+	Model  string              `json:"model"`
+	Tokens *openai.List[int32] `json:"tokens"`
 }
 
 // detokenizeResponse has the text under both servers' names.

@@ -28,8 +28,8 @@ type ChatRequest struct {
 	ResponseFormat    *ResponseFormat `json:"response_format,omitempty"`
 	Functions         json.RawMessage `json:"functions,omitempty"` // what tools were before 2023
 
-	Modalities      []string `json:"modalities,omitempty"`
-	ReasoningEffort string   `json:"reasoning_effort,omitempty"`
+	Modalities      List[string] `json:"modalities,omitempty"`
+	ReasoningEffort string       `json:"reasoning_effort,omitempty"`
 
 	// What servers of open models add.
 	Grammar            string                     `json:"grammar,omitempty"`              // llama-server: GBNF
@@ -60,8 +60,8 @@ func (r *ChatRequest) Check() error {
 	if len(r.Functions) > 0 && string(r.Functions) != "null" {
 		return Invalid("functions", CodeUnsupported, "'functions' are not supported; use 'tools'.")
 	}
-	if slices.Contains(r.Modalities, "audio") {
-		return Invalid("modalities", CodeUnsupported, "This model writes text only.")
+	if i := slices.IndexFunc(r.Modalities, func(m string) bool { return m != "text" }); i >= 0 {
+		return Invalid("modalities", CodeUnsupported, "Invalid value: '%.80s'. This model writes text only: the supported value is 'text'.", r.Modalities[i])
 	}
 	one := 1
 	for _, err := range []error{

@@ -5,7 +5,8 @@ import (
 	"reflect"
 )
 
-// CompletionRequest is POST /v1/completions.
+// CompletionRequest is POST /v1/completions. A prompt that is null or empty is
+// the beginning of a document.
 type CompletionRequest struct {
 	Model  string  `json:"model"`
 	Prompt Prompts `json:"prompt"`
@@ -30,13 +31,12 @@ type CompletionRequest struct {
 // Check says what is wrong with the request, whatever the model is. Its error
 // is an *Error.
 func (r *CompletionRequest) Check() error {
-	if r.Prompt.Len() == 0 {
+	if r.Prompt.Len() == 0 && !r.Prompt.Null {
 		return missing("prompt")
 	}
 	one := 1
-	zero := r.Echo && r.MaxTokens != nil && *r.MaxTokens == 0
 	limit := r.MaxTokens
-	if zero {
+	if limit != nil && *limit == 0 { // the prompt alone
 		limit = nil
 	}
 	for _, err := range []error{
@@ -63,7 +63,7 @@ type Texts []string
 
 func (t *Texts) UnmarshalJSON(b []byte) error {
 	var one string
-	if err := either[Texts](b, &one, (*[]string)(t)); err != nil {
+	if err := either[Texts](b, &one, (*List[string])(t)); err != nil {
 		return err
 	}
 	if b[0] == '"' {
@@ -77,6 +77,7 @@ func (t *Texts) UnmarshalJSON(b []byte) error {
 type Prompts struct {
 	Texts  []string
 	Tokens [][]int32
+	Null   bool // JSON's null
 }
 
 // Len is how many there are.
@@ -101,6 +102,7 @@ func (p *Prompts) UnmarshalJSON(b []byte) error {
 		p.Texts = []string{""}
 		return json.Unmarshal(b, &p.Texts[0])
 	case 'n':
+		p.Null = true
 		return nil
 	case '[':
 		var items []json.RawMessage
@@ -113,12 +115,16 @@ func (p *Prompts) UnmarshalJSON(b []byte) error {
 		var err error
 		switch items[0][0] {
 		case '"':
-			err = json.Unmarshal(b, &p.Texts)
+			err = json.Unmarshal(b, (*List[string])(&p.Texts))
 		case '[':
-			err = json.Unmarshal(b, &p.Tokens)
+			var lists List[List[int32]]
+			err = json.Unmarshal(b, &lists)
+			for _, l := range lists {
+				p.Tokens = append(p.Tokens, l)
+			}
 		default:
 			p.Tokens = make([][]int32, 1)
-			err = json.Unmarshal(b, &p.Tokens[0])
+			err = json.Unmarshal(b, (*List[int32])(&p.Tokens[0]))
 		}
 		if err == nil {
 			return nil

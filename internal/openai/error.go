@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,10 +104,16 @@ func ReadError(status int, body []byte) *Error {
 var embedded = regexp.MustCompile(`\b[A-Z]\w*\.`)
 
 // Decode reads a request. Its error is an *Error: of the JSON, or of a field
-// that has another type.
+// that has another type. 1.0 is an integer, as in JSON Schema.
 func Decode(body []byte, v any) error {
 	err := json.Unmarshal(body, v)
 	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		if again := wholeNumbers(body); len(again) != len(body) {
+			reflect.ValueOf(v).Elem().SetZero()
+			err = json.Unmarshal(again, v)
+		}
+	}
 	var own *Error
 	switch {
 	case err == nil:
@@ -119,6 +126,20 @@ func Decode(body []byte, v any) error {
 			quoted(kind.Field), wanted(kind.Type), found(kind.Value))
 	}
 	return Invalid("", "", "We could not parse the JSON body of your request: %v.", strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// written is a text of JSON, or a number with zeros behind its point.
+var written = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\d+\.0+\b`)
+
+// wholeNumbers is valid JSON without those zeros.
+func wholeNumbers(body []byte) []byte {
+	return written.ReplaceAllFunc(body, func(b []byte) []byte {
+		if b[0] == '"' {
+			return b
+		}
+		whole, _, _ := bytes.Cut(b, []byte("."))
+		return whole
+	})
 }
 
 func quoted(field string) string {

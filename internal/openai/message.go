@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 )
 
@@ -160,6 +161,9 @@ func (c *ToolChoice) UnmarshalJSON(b []byte) error {
 		if err := json.Unmarshal(b, &w); err != nil {
 			return err
 		}
+		if w.Type == "" {
+			return missing("tool_choice.type")
+		}
 		c.Mode, c.Name = w.Type, w.Name
 		if w.Function != nil {
 			c.Name = w.Function.Name
@@ -168,6 +172,10 @@ func (c *ToolChoice) UnmarshalJSON(b []byte) error {
 	}
 	return &json.UnmarshalTypeError{Value: kindOf(b), Type: reflect.TypeFor[ToolChoice]()}
 }
+
+// toolName is what can be called: OpenAI's names, which have at most 64 letters,
+// digits, _ and -, and those of others (files.read, server/tool).
+var toolName = regexp.MustCompile(`^[A-Za-z0-9_./:-]{1,128}$`)
 
 // checkTools checks a request's tools and which of them is chosen.
 func checkTools(tools []Tool, choice *ToolChoice) error {
@@ -180,21 +188,22 @@ func checkTools(tools []Tool, choice *ToolChoice) error {
 		if name == "" {
 			return missing(at("tools", i, "function.name"))
 		}
-		if len(name) > 256 {
-			return Invalid(at("tools", i, "function.name"), "string_above_max_length", "Invalid '%s': %d bytes, at most 256 are allowed.",
-				at("tools", i, "function.name"), len(name))
+		if !toolName.MatchString(name) {
+			return Invalid(at("tools", i, "function.name"), "invalid_value", "Invalid '%s': %.80q; want 1 to 128 letters, digits and . _ / : -",
+				at("tools", i, "function.name"), name)
 		}
 		if names[name] {
 			return Invalid(at("tools", i, "function.name"), "invalid_value", "Two tools are called %q.", name)
 		}
 		names[name] = true
-		if p := t.Function.Parameters; len(p) > 0 && p[0] != '{' && string(p) != "null" {
-			return Invalid(at("tools", i, "function.parameters"), "invalid_type", "Invalid type for '%s': expected an object, but got %s instead.",
-				at("tools", i, "function.parameters"), found(kindOf(p)))
+		if p := t.Function.Parameters; len(p) > 0 && string(p) != "null" {
+			if err := objectAt(at("tools", i, "function.parameters"), p); err != nil {
+				return err
+			}
 		}
 	}
 	switch {
-	case choice == nil || choice.Mode == "":
+	case choice == nil:
 		return nil
 	case choice.Mode == "function" && choice.Name == "":
 		return missing("tool_choice.function.name")
@@ -204,6 +213,15 @@ func checkTools(tools []Tool, choice *ToolChoice) error {
 		return Invalid("tool_choice", "invalid_value", "'tool_choice' is only allowed when 'tools' are specified.")
 	}
 	return oneOf("tool_choice", choice.Mode, "none", "auto", "required", "function")
+}
+
+// objectAt checks that a schema is an object; true and false are no schemas of
+// this API.
+func objectAt(name string, b []byte) error {
+	if b[0] == '{' {
+		return nil
+	}
+	return Invalid(name, "invalid_type", "Invalid type for '%s': expected an object, but got %s instead.", name, found(kindOf(b)))
 }
 
 // A ResponseFormat binds the text of an answer.
@@ -227,8 +245,12 @@ func (f *ResponseFormat) check() error {
 	if err := oneOf("response_format.type", f.Type, "text", "json_object", "json_schema"); err != nil {
 		return err
 	}
-	if f.Type == "json_schema" && (f.JSONSchema == nil || len(f.JSONSchema.Schema) == 0 || string(f.JSONSchema.Schema) == "null") {
-		return missing("response_format.json_schema.schema")
+	if f.Type != "json_schema" {
+		return nil
 	}
-	return nil
+	const name = "response_format.json_schema.schema"
+	if f.JSONSchema == nil || len(f.JSONSchema.Schema) == 0 || string(f.JSONSchema.Schema) == "null" {
+		return missing(name)
+	}
+	return objectAt(name, f.JSONSchema.Schema)
 }

@@ -33,22 +33,27 @@ func TestRefusals(t *testing.T) {
 		{"part of a token", `{` + hi + `,"max_tokens":1.5}`, "max_tokens", "expected an integer, but got the number 1.5"},
 		{"no choices", `{` + hi + `,"n":0}`, "n", ">= 1"},
 		{"many choices", `{` + hi + `,"n":1000000000}`, "n", "<= 128"},
-		{"empty stop", `{` + hi + `,"stop":["a",""]}`, "stop", "text 1 is empty"},
+		{"null for a stop", `{` + hi + `,"stop":["a",null]}`, "stop", "expected a string, but got a null"},
 		{"many stops", `{` + hi + `,"stop":[` + strings.Repeat(`"a",`, 100) + `"b"]}`, "stop", "maximum length 64, but got an array with length 101"},
 		{"object for stop", `{` + hi + `,"stop":{}}`, "stop", "expected a string or an array of strings, but got an object"},
 		{"word for a token", `{` + hi + `,"logit_bias":{"hello":1}}`, "logit_bias", `"hello" is no token id`},
+		{"null for a bias", `{` + hi + `,"logit_bias":{"5":null}}`, "logit_bias", "expected a number, but got a null"},
+		{"null for a modality", `{` + hi + `,"modalities":[null]}`, "modalities", "expected a string, but got a null"},
 		{"heavy bias", `{` + hi + `,"logit_bias":{"5":101}}`, "logit_bias", "<= 100"},
 		{"top without logprobs", `{` + hi + `,"top_logprobs":3}`, "top_logprobs", "only allowed when 'logprobs'"},
 		{"many top logprobs", `{` + hi + `,"logprobs":true,"top_logprobs":21}`, "top_logprobs", "<= 20"},
 		{"usage of no stream", `{` + hi + `,"stream_options":{"include_usage":true}}`, "stream_options", "only allowed when 'stream'"},
 		{"tool of another kind", `{` + hi + `,"tools":[{"type":"web"}]}`, "tools[0].type", "'function'"},
 		{"tool without a name", `{` + hi + `,"tools":[{"type":"function"}]}`, "tools[0].function.name", "Missing required"},
+		{"name of two words", `{` + hi + `,"tools":[{"type":"function","function":{"name":"a b"}}]}`, "tools[0].function.name", "want 1 to 128 letters"},
 		{"tool twice", `{` + hi + `,"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]}`, "tools[1].function.name", "Two tools"},
 		{"schema that is none", `{` + hi + `,"tools":[{"type":"function","function":{"name":"f","parameters":[]}}]}`, "tools[0].function.parameters", "expected an object, but got an array"},
 		{"choice of no tool", `{` + hi + `,"tool_choice":"required"}`, "tool_choice", "only allowed when 'tools'"},
 		{"choice of another tool", `{` + hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}}`, "tool_choice", `"g" is not among`},
+		{"choice of no type", `{` + hi + `,"tool_choice":{"name":"f"}}`, "tool_choice.type", "Missing required"},
 		{"number for a choice", `{` + hi + `,"tool_choice":1}`, "tool_choice", "expected 'none', 'auto', 'required' or an object, but got a number"},
 		{"format", `{` + hi + `,"response_format":{"type":"xml"}}`, "response_format.type", "'text', 'json_object' and 'json_schema'"},
+		{"schema of anything", `{` + hi + `,"response_format":{"type":"json_schema","json_schema":{"schema":true}}}`, "response_format.json_schema.schema", "expected an object, but got a boolean"},
 		{"no schema", `{` + hi + `,"response_format":{"type":"json_schema"}}`, "response_format.json_schema.schema", "Missing required"},
 		{"functions", `{` + hi + `,"functions":[]}`, "functions", "use 'tools'"},
 		{"speech", `{` + hi + `,"modalities":["audio"]}`, "modalities", "text only"},
@@ -76,6 +81,17 @@ func wantRefusal(t *testing.T, err error, param, says string) {
 	}
 }
 
+// TestWholeNumbers: an integer may be written with a point.
+func TestWholeNumbers(t *testing.T) {
+	var r CompletionRequest
+	if err := Decode([]byte(`{"prompt":[5.0,7],"max_tokens":3.00,"temperature":1.0,"stop":"1.0 \\\" 2.0","n":1}`), &r); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Prompt.Tokens[0]; len(got) != 2 || got[0] != 5 || *r.MaxTokens != 3 || *r.Temperature != 1 || r.Stop[0] != `1.0 \" 2.0` {
+		t.Errorf("got %+v", r)
+	}
+}
+
 // TestResponseRefusals: the same of the responses API.
 func TestResponseRefusals(t *testing.T) {
 	for _, c := range []struct{ name, body, param, says string }{
@@ -87,6 +103,8 @@ func TestResponseRefusals(t *testing.T) {
 		{"another item", `{"input":[{"type":"computer_call"}]}`, "input[0].type", "'computer_call'"},
 		{"picture", `{"input":[{"role":"user","content":[{"type":"input_image"}]}]}`, "input[0].content[0].type", "reads text only"},
 		{"no role", `{"input":[{"content":"a"}]}`, "input[0].role", "Missing required"},
+		{"call without an id", `{"input":[{"type":"function_call","name":"f","arguments":"{}"}]}`, "input[0].call_id", "Missing required"},
+		{"output of a picture", `{"input":[{"type":"function_call_output","call_id":"c","output":[{"type":"input_image"}]}]}`, "input[0].output[0].type", "reads text only"},
 		{"no output", `{"input":[{"type":"function_call_output","call_id":"c"}]}`, "input[0].output", "Missing required"},
 		{"no tokens", `{"input":"a","max_output_tokens":0}`, "max_output_tokens", ">= 1"},
 		{"number", `{"input":7}`, "input", "expected a string or an array of items, but got a number"},

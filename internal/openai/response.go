@@ -20,8 +20,8 @@ type ResponseRequest struct {
 	ToolChoice        *ToolChoice       `json:"tool_choice,omitempty"`
 	ParallelToolCalls *bool             `json:"parallel_tool_calls,omitempty"`
 	Reasoning         *ReasoningOptions `json:"reasoning,omitempty"`
-	Include           []string          `json:"include,omitempty"`
-	Metadata          map[string]string `json:"metadata,omitempty"`
+	Include           List[string]      `json:"include,omitempty"`
+	Metadata          Map[string]       `json:"metadata,omitempty"`
 
 	// What needs a server that remembers.
 	PreviousResponseID string          `json:"previous_response_id,omitempty"`
@@ -69,7 +69,7 @@ type ResponseTool struct {
 
 // Input is a text or a list of items; a text is one message of the user.
 type Input struct {
-	Text  string
+	Text  *string // may be empty, as OpenAI's may
 	Items []InputItem
 }
 
@@ -147,7 +147,7 @@ func (r *ResponseRequest) checkMemory() error {
 		return Invalid("conversation", CodeUnsupported, "'conversation' is not supported: %s", why)
 	case r.Background:
 		return Invalid("background", CodeUnsupported, "'background' is not supported: %s", why)
-	case r.Input.Text == "" && len(r.Input.Items) == 0:
+	case r.Input.Text == nil && len(r.Input.Items) == 0:
 		return missing("input")
 	}
 	return nil
@@ -155,8 +155,8 @@ func (r *ResponseRequest) checkMemory() error {
 
 // messages appends the items as messages of a chat.
 func (in *Input) messages(c *ChatRequest) error {
-	if in.Items == nil {
-		c.Messages = append(c.Messages, Message{Role: "user", Content: Text(in.Text)})
+	if in.Text != nil {
+		c.Messages = append(c.Messages, Message{Role: "user", Content: Text(*in.Text)})
 		return nil
 	}
 	for i, item := range in.Items {
@@ -168,6 +168,9 @@ func (in *Input) messages(c *ChatRequest) error {
 			}
 			c.Messages = append(c.Messages, m)
 		case "function_call":
+			if item.CallID == "" {
+				return missing(at("input", i, "call_id"))
+			}
 			call := ToolCall{ID: item.CallID, Type: "function", Function: FunctionCall{Name: item.Name, Arguments: item.Arguments}}
 			if n := len(c.Messages); n > 0 && c.Messages[n-1].Role == "assistant" { // one turn: text, and calls side by side
 				c.Messages[n-1].ToolCalls = append(c.Messages[n-1].ToolCalls, call)
@@ -177,6 +180,9 @@ func (in *Input) messages(c *ChatRequest) error {
 		case "function_call_output":
 			if item.Output == nil {
 				return missing(at("input", i, "output"))
+			}
+			if err := item.Output.texts(at("input", i, "output")); err != nil {
+				return err
 			}
 			c.Messages = append(c.Messages, Message{Role: "tool", ToolCallID: item.CallID, Content: Text(item.Output.String())})
 		case "reasoning": // of an earlier turn: templates leave it out
@@ -203,16 +209,24 @@ func (item *InputItem) message(i int) (Message, error) {
 	if item.Content.Parts == nil {
 		return m, nil
 	}
-	for k, p := range item.Content.Parts {
-		switch p.Type {
-		case "input_text", "output_text", "text", "refusal":
-		default:
-			return m, Invalid(at("input", i, at("content", k, "type")), CodeUnsupported,
-				"Invalid value: '%.80s'. This model reads text only: the supported values are 'input_text' and 'output_text'.", p.Type)
-		}
+	if err := item.Content.texts(at("input", i, "content")); err != nil {
+		return m, err
 	}
 	m.Content = Text(item.Content.String())
 	return m, nil
+}
+
+// texts refuses parts of another kind. name is that of the content.
+func (c *Content) texts(name string) error {
+	for k, p := range c.Parts {
+		switch p.Type {
+		case "input_text", "output_text", "text", "refusal":
+		default:
+			return Invalid(at(name, k, "type"), CodeUnsupported,
+				"Invalid value: '%.80s'. This model reads text only: the supported values are 'input_text' and 'output_text'.", p.Type)
+		}
+	}
+	return nil
 }
 
 // Response answers a ResponseRequest.

@@ -3,17 +3,18 @@ package openai
 import (
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Sampling is how tokens are chosen: fields that all routes share. nil is the
 // server's choice.
 type Sampling struct {
-	Temperature      *float64           `json:"temperature,omitempty"`
-	TopP             *float64           `json:"top_p,omitempty"`
-	FrequencyPenalty *float64           `json:"frequency_penalty,omitempty"`
-	PresencePenalty  *float64           `json:"presence_penalty,omitempty"`
-	LogitBias        map[string]float64 `json:"logit_bias,omitempty"` // by token id
-	Seed             *int64             `json:"seed,omitempty"`
+	Temperature      *float64     `json:"temperature,omitempty"`
+	TopP             *float64     `json:"top_p,omitempty"`
+	FrequencyPenalty *float64     `json:"frequency_penalty,omitempty"`
+	PresencePenalty  *float64     `json:"presence_penalty,omitempty"`
+	LogitBias        Map[float64] `json:"logit_bias,omitempty"` // by token id
+	Seed             *int64       `json:"seed,omitempty"`
 
 	// What servers of open models add: llama-server, vLLM.
 	TopK              *int     `json:"top_k,omitempty"` // 0 and -1 are off
@@ -28,7 +29,7 @@ type Sampling struct {
 const (
 	MaxChoices     = 128
 	MaxStops       = 64
-	MaxStopBytes   = 1024
+	MaxStopLength  = 1024 // characters
 	MaxBias        = 1024
 	MaxTopLogprobs = 20
 )
@@ -98,18 +99,16 @@ func missing(name string) error {
 	return Invalid(name, "missing_required_parameter", "Missing required parameter: '%s'.", name)
 }
 
-// checkStops bounds stop texts.
+// checkStops bounds stop texts. Empty ones are none: OpenAI's schema has them,
+// and nothing could end before them.
 func checkStops(stops []string) error {
 	if len(stops) > MaxStops {
 		return Invalid("stop", "array_above_max_length",
 			"Invalid 'stop': array too long. Expected an array with maximum length %d, but got an array with length %d instead.", MaxStops, len(stops))
 	}
 	for i, s := range stops {
-		if s == "" {
-			return Invalid("stop", "invalid_value", "Invalid 'stop': text %d is empty.", i)
-		}
-		if len(s) > MaxStopBytes {
-			return Invalid("stop", "string_above_max_length", "Invalid 'stop': text %d has %d bytes, at most %d are allowed.", i, len(s), MaxStopBytes)
+		if n := utf8.RuneCountInString(s); n > MaxStopLength {
+			return Invalid("stop", "string_above_max_length", "Invalid 'stop': text %d has %d characters, at most %d are allowed.", i, n, MaxStopLength)
 		}
 	}
 	return nil
