@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/remote"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 	"github.com/llcuda/llcuda/tensor"
@@ -25,7 +26,8 @@ func init() {
 %embed --in E where do cats sit?     the lines of E that are nearest to it, the likest first
 %embed --in E --top 1 --var best where do cats sit?    stores the text that was found
 Encoders (BERT, BGE, MiniLM, E5, Nomic) are made for this; of other models it takes the last token's state.
-Vectors have length 1, so that E @ E.T are cosines. E5 and Nomic want a --prefix: query: or passage: .`,
+Vectors have length 1, so that E @ E.T are cosines. E5 and Nomic want a --prefix: query: or passage: .
+Of a model at an endpoint, its server makes the vectors; --extra '{"dimensions": 256}' sends it a field of its own.`,
 		Flags: func(f *pflag.FlagSet) {
 			f.String("var", "", "store the vectors, or with --in the texts found, in the variable of this `name`")
 			f.String("in", "", "look in the texts whose vectors are in the variable of this `name`")
@@ -35,6 +37,7 @@ Vectors have length 1, so that E @ E.T are cosines. E5 and Nomic want a --prefix
 			f.Bool("truncate", false, "cut texts off that are too long for the model")
 			f.Bool("json", false, "print one JSON object instead")
 			f.String("model", "", "the loaded model of this `name` (default: the last one; with --in, the one that made the vectors)")
+			f.String("extra", "", "of an endpoint: further fields of the request, a JSON `object`")
 		},
 		Run: embed})
 }
@@ -59,6 +62,7 @@ type embedding struct {
 	json   bool
 
 	model   string
+	how     string // the pooling, where it is known
 	bar     progressBar
 	vectors [][]float32
 	tokens  int
@@ -71,7 +75,7 @@ func embed(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
-	l, err := c.models.find(q.model)
+	l, err := c.models.findAny(q.model)
 	if err != nil {
 		return err
 	}
@@ -144,6 +148,33 @@ func (q *embedding) compute(ctx context.Context, c *Call, l *loaded) error {
 	*bar = progressBar{d: c.Display, what: "embedding", off: q.json || !c.Display.Interactive(), start: time.Now(),
 		count: func(n int64) string { return count(int(n), "text") }}
 	q.o.Progress = func(done int) { bar.update(int64(done), int64(len(q.texts))) }
+	texts := make([]string, len(q.texts))
+	for i, t := range q.texts {
+		texts[i] = q.prefix + t
+	}
+	var err error
+	if l.endpoint != nil {
+		err = q.ask(ctx, c, l, texts)
+	} else {
+		err = q.embed(ctx, c, l, texts)
+	}
+	q.took = time.Since(bar.start)
+	if err != nil {
+		bar.failed()
+		return err
+	}
+	if q.in != nil && len(q.in.vectors[0]) != len(q.vectors[0]) {
+		return modelError("%s makes vectors of %d numbers, those of --in have %d; take the model that made them: %s",
+			l.name, len(q.vectors[0]), len(q.in.vectors[0]), q.in.model)
+	}
+	return nil
+}
+
+// embed has a model of this process make the vectors.
+func (q *embedding) embed(ctx context.Context, c *Call, l *loaded, texts []string) error {
+	if c.Flags.Changed("extra") {
+		return c.usage("--extra is for endpoints; %s is on this machine", l.name)
+	}
 	if cut, _ := c.Flags.GetBool("truncate"); cut {
 		q.o.Cut = func(text, tokens int) {
 			q.notes = append(q.notes, fmt.Sprintf("text %d had %d tokens and was cut", text+1, tokens))
@@ -155,29 +186,33 @@ func (q *embedding) compute(ctx context.Context, c *Call, l *loaded) error {
 	}
 	defer e.Close()
 	q.o.Pooling = e.Pooling()
-	texts := q.texts
-	if q.prefix != "" {
-		texts = nil
-		for _, t := range q.texts {
-			texts = append(texts, q.prefix+t)
-		}
-	}
+	q.how = q.o.Pooling.String() + " pooling"
 	q.vectors, q.tokens, err = e.Embed(ctx, texts)
-	q.took = time.Since(bar.start)
 	switch {
 	case ctx.Err() != nil:
-		bar.failed()
 		return ctx.Err()
 	case errors.Is(err, engine.ErrContextFull):
-		bar.failed()
 		return modelError("%s: %v (--truncate)", l.name, err)
 	case err != nil:
-		bar.failed()
 		return modelError("%s: %v", l.name, err)
 	}
-	if q.in != nil && len(q.in.vectors[0]) != len(q.vectors[0]) {
-		return modelError("%s makes vectors of %d numbers, those of --in have %d; take the model that made them: %s",
-			l.name, len(q.vectors[0]), len(q.in.vectors[0]), q.in.model)
+	return nil
+}
+
+// ask has an endpoint make the vectors.
+func (q *embedding) ask(ctx context.Context, c *Call, l *loaded, texts []string) (err error) {
+	for _, flag := range []string{"pooling", "truncate"} {
+		if c.Flags.Changed(flag) {
+			return c.usage("--%s is for models on this machine; the server of %s chooses by itself", flag, l.name)
+		}
+	}
+	r := remote.EmbedRequest{Model: l.endpoint.model.ID, Texts: texts, Fields: map[string]any{}, Progress: q.o.Progress, Parallel: l.endpoint.oneByOne()}
+	if err := extraFields(c.Flags, r.Fields, "model", "input", "encoding_format"); err != nil {
+		return c.usage("%v", err)
+	}
+	defer l.endpoint.watch(c.Display)()
+	if q.vectors, q.tokens, err = l.endpoint.pool.Embed(ctx, r); err != nil {
+		return endpointError(ctx, l, err)
 	}
 	return nil
 }
@@ -248,8 +283,11 @@ func cosine(a, b []float32) float64 {
 }
 
 func (q *embedding) print(c *Call) error {
-	return printJSON(c, map[string]any{"model": q.model, "pooling": q.o.Pooling.String(), "dimensions": len(q.vectors[0]),
-		"tokens": q.tokens, "texts": q.texts, "vectors": q.vectors})
+	v := map[string]any{"model": q.model, "dimensions": len(q.vectors[0]), "tokens": q.tokens, "texts": q.texts, "vectors": q.vectors}
+	if q.how != "" {
+		v["pooling"] = q.o.Pooling.String()
+	}
+	return printJSON(c, v)
 }
 
 func printJSON(c *Call, v any) error {
@@ -260,6 +298,13 @@ func printJSON(c *Call, v any) error {
 
 // note is the line of figures.
 func (q *embedding) note(first string) string {
-	parts := []string{first, count(q.tokens, "token"), q.model, q.o.Pooling.String() + " pooling", secondsText(q.took)}
-	return strings.Join(append(parts, q.notes...), " · ")
+	parts := []string{first}
+	if q.tokens > 0 { // a server may not count
+		parts = append(parts, count(q.tokens, "token"))
+	}
+	parts = append(parts, q.model)
+	if q.how != "" {
+		parts = append(parts, q.how)
+	}
+	return strings.Join(append(append(parts, secondsText(q.took)), q.notes...), " · ")
 }

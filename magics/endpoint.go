@@ -39,11 +39,19 @@ func (e *endpoint) hosts() string {
 
 // parallel is how many calls it is sent at once where nobody says.
 func (e *endpoint) parallel() int {
-	each := 32
-	if e.model.OwnedBy == "me" { // llama-cpp-python's server drops an answer when it is asked anew
-		each = 1
+	if n := e.oneByOne(); n > 0 {
+		return n
 	}
-	return each * len(e.pool.Clients())
+	return 32 * len(e.pool.Clients())
+}
+
+// oneByOne is how many calls servers are sent that do one at a time, or 0: the
+// one of llama-cpp-python drops an answer when it is asked anew.
+func (e *endpoint) oneByOne() int {
+	if e.model.OwnedBy == "me" {
+		return len(e.pool.Clients())
+	}
+	return 0
 }
 
 // row is an endpoint in %models: model, architecture, parameters, type, size,

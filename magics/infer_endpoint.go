@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -48,22 +49,26 @@ func endpointRequest(f *pflag.FlagSet, m remote.Model) (q remote.Request, err er
 	if err := structured(f, m, q.Fields); err != nil {
 		return q, err
 	}
+	return q, extraFields(f, q.Fields, "model", "prompt", "messages", "stream")
+}
+
+// extraFields adds those of --extra; the cell sets the own ones.
+func extraFields(f *pflag.FlagSet, fields map[string]any, own ...string) error {
 	extra, _ := f.GetString("extra")
 	if extra == "" {
-		return q, nil
+		return nil
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(extra), &fields); err != nil {
-		return q, fmt.Errorf("--extra: want a JSON object, such as '{\"top_k\": 40}': %v", err)
+	var more map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(extra), &more); err != nil {
+		return fmt.Errorf("--extra: want a JSON object, such as '{\"top_k\": 40}': %v", err)
 	}
-	for name, v := range fields {
-		switch name {
-		case "model", "prompt", "messages", "stream":
-			return q, fmt.Errorf("--extra: %s is set by the cell", name)
+	for name, v := range more {
+		if slices.Contains(own, name) {
+			return fmt.Errorf("--extra: %s is set by the cell", name)
 		}
-		q.Fields[name] = v
+		fields[name] = v
 	}
-	return q, nil
+	return nil
 }
 
 // structured sends --schema or --grammar in the words of the server. The

@@ -185,12 +185,9 @@ func (a *answer) stream(body io.Reader) error {
 
 // whole reads the answer of a server that does not stream.
 func (a *answer) whole(body io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	data, err := readWhole(body)
 	if err != nil {
 		return err
-	}
-	if len(data) > maxAnswer {
-		return openai.ErrHugeEvent
 	}
 	var k chunk
 	if err := json.Unmarshal(data, &k); err != nil {
@@ -203,6 +200,14 @@ func (a *answer) whole(body io.Reader) error {
 		return fmt.Errorf("the answer is %w: it has no choices", errNotAPI)
 	}
 	return a.deliver(&k)
+}
+
+func readWhole(body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err == nil && len(data) > maxAnswer {
+		return nil, openai.ErrHugeEvent
+	}
+	return data, err
 }
 
 func (a *answer) deliver(k *chunk) error {

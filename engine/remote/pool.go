@@ -113,18 +113,26 @@ func (p *Pool) Generate(ctx context.Context, q Request, stats *Stats) iter.Seq2[
 }
 
 func (p *Pool) generate(ctx context.Context, q *Request, stats *Stats, yield func(Piece, error) bool) error {
-	tries := cmp.Or(p.Tries, 5) + len(p.servers) - 1
 	unstreamed := false
+	return p.call(ctx, func(s *server) error {
+		a := answer{c: s.Client, stats: stats, unstreamed: &unstreamed, yield: func(piece Piece, err error) bool {
+			p.alive(s)
+			return yield(piece, err)
+		}}
+		return a.ask(ctx, q)
+	})
+}
+
+// call has one of the servers asked, and asks again as long as that is worth
+// another try.
+func (p *Pool) call(ctx context.Context, ask func(s *server) error) error {
+	tries := cmp.Or(p.Tries, 5) + len(p.servers) - 1
 	for n := 1; ; n++ {
 		s, err := p.acquire(ctx)
 		if err != nil {
 			return err
 		}
-		a := answer{c: s.Client, stats: stats, unstreamed: &unstreamed, yield: func(piece Piece, err error) bool {
-			p.alive(s)
-			return yield(piece, err)
-		}}
-		err = a.ask(ctx, q)
+		err = ask(s)
 		again := p.release(s, err, ctx.Err() != nil)
 		switch {
 		case err == nil || !again || ctx.Err() != nil:

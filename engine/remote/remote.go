@@ -103,7 +103,7 @@ func parseBase(address string) (*url.URL, error) {
 		return nil, fmt.Errorf("remote: %s://%s%s: an address ends with its path; leave out what follows ? or #", u.Scheme, u.Host, u.Path)
 	}
 	path := strings.TrimRight(u.Path, "/")
-	for _, call := range []string{"/chat/completions", "/completions", "/models"} {
+	for _, call := range []string{"/chat/completions", "/completions", "/embeddings", "/models"} {
 		path = strings.TrimSuffix(path, call)
 	}
 	if path == "" {

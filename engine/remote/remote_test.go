@@ -20,6 +20,7 @@ func TestAddress(t *testing.T) {
 		{"https://host/v1/chat/completions", "https://host/v1"},
 		{"https://host/v1/completions", "https://host/v1"},
 		{"https://host/v1/models/", "https://host/v1"},
+		{"https://host/v1/embeddings", "https://host/v1"},
 		{"http://[::1]:8000/v1", "http://[::1]:8000/v1"},
 	} {
 		if got, err := New(c.address, Options{}); err != nil || got.Address() != c.want {

@@ -21,7 +21,7 @@ func (s *Server) embeddings(w *response, r *http.Request) error {
 		return err
 	}
 	if s.o.Embedder == nil {
-		return openai.Invalid("model", openai.CodeUnsupported, "%s makes no embeddings; serve an embedding model (BERT family) for that.", s.o.Name)
+		return openai.Invalid("model", openai.CodeUnsupported, "%s makes no embeddings; llcuda serve --embeddings has any model make them, and those of the BERT family always do.", s.o.Name)
 	}
 	texts := q.Input.Texts
 	if len(q.Input.Tokens) > 0 {
