@@ -31,7 +31,7 @@ func matMul() []Case {
 		}
 	}
 	for _, d := range []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.Q4_0, tensor.Q4_1, tensor.Q5_0, tensor.Q5_1,
-		tensor.Q8_0, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K} { // what models are made of
+		tensor.Q8_0, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K, tensor.NF4, tensor.LLM_INT8} { // what models are made of
 		for _, n := range []int{1, 2, 4, 8, 31, 64, 513} {
 			add(d, tensor.F32, tensor.F32, n, 67, 768)
 		}

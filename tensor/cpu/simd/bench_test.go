@@ -13,7 +13,8 @@ import (
 
 // benchmarked are the formats of common files, the plain ones among them.
 var benchmarked = []tensor.DType{tensor.Q4_0, tensor.Q4_1, tensor.Q5_0, tensor.Q5_1, tensor.Q8_0, tensor.Q4_K, tensor.Q5_K,
-	tensor.Q6_K, tensor.Q3_K, tensor.IQ4_NL, tensor.IQ4_XS, tensor.F16, tensor.BF16, tensor.F32}
+	tensor.Q6_K, tensor.Q3_K, tensor.IQ4_NL, tensor.IQ4_XS,
+	tensor.NF4, tensor.FP4, tensor.LLM_INT8, tensor.F16, tensor.BF16, tensor.F32}
 
 // BenchmarkVector: one row of activations, weights larger than the caches, on
 // one and on all threads; GB/s of weights, and of a plain read beside it.

@@ -204,6 +204,78 @@ func dotIQ4XSVNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int,
 // Measured: 75 GOP/s; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.
 func dotIQ4XSVNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
 
+// dotNF4AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotNF4AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotNF4AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotNF4VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotNF4VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotNF4VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotNF4VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotFP4VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotFP4VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8AVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8AVX2x1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8AVX2x2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8AVX2x2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8AVX2x4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8AVX2x4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8VNNIx1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8VNNIx1(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8VNNIx2: dst[c*ldd+j] = w[j]·x[c] for 2 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8VNNIx2(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
+// dotINT8VNNIx4: dst[c*ldd+j] = w[j]·x[c] for 4 rows x of xrow bytes; ldd in bytes,
+// blocks of storage a row. Bound by memory for few rows x.
+func dotINT8VNNIx4(dst *float32, ldd int, w *byte, rows int, x *byte, xrow int, blocks int)
+
 // dotQ3KAVX2x1: dst[c*ldd+j] = w[j]·x[c] for 1 rows x of xrow bytes; ldd in bytes,
 // blocks of storage a row. Bound by memory for few rows x.
 // Measured: 8.0 GB/s of weights; one thread of EPYC (Zen 4), weights in cache, 2026-11-23.

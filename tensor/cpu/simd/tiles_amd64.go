@@ -30,6 +30,18 @@ func unpackIQ4NL(words *byte, scales *byte, w *byte, blocks int)
 // and its scale and min each 1152 bytes.
 func unpackIQ4XS(words *byte, scales *byte, w *byte, blocks int)
 
+// unpackNF4 writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackNF4(words *byte, scales *byte, w *byte, blocks int)
+
+// unpackFP4 writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackFP4(words *byte, scales *byte, w *byte, blocks int)
+
+// unpackINT8 writes the integers of a row, 64 bytes each 1024 bytes,
+// and its scale and min each 1152 bytes.
+func unpackINT8(words *byte, scales *byte, w *byte, blocks int)
+
 // unpackQ3K writes the integers of a row, 64 bytes each 1024 bytes,
 // and its scale and min each 1152 bytes.
 func unpackQ3K(words *byte, scales *byte, w *byte, blocks int)

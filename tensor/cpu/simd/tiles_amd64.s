@@ -433,6 +433,183 @@ DATA dword32<>+16(SB)/8, $0x0000002000000020
 DATA dword32<>+24(SB)/8, $0x0000002000000020
 GLOBL dword32<>(SB), RODATA|NOPTR, $32
 
+// func unpackNF4(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2
+TEXT ·unpackNF4(SB), NOSPLIT, $64-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VBROADCASTSS (DX), Y0
+	VMULPS       nf4unit<>+0(SB), Y0, Y0
+	VPBROADCASTQ 4(DX), Y2
+	VPBROADCASTQ 12(DX), Y3
+	VPBLENDD     $0xf0, Y3, Y2, Y1
+	VPSRLVQ      lanes40<>+0(SB), Y1, Y1
+	VPAND        nibbles<>+0(SB), Y1, Y1
+	VMOVDQU      nf4exactlow<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y2
+	VMOVDQU      nf4exacthigh<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y3
+	VPUNPCKLBW   Y3, Y2, Y1
+	VPUNPCKHBW   Y3, Y2, Y2
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      Y2, 32(AX)
+	VMOVSS       X0, (CX)
+	VPBROADCASTQ 20(DX), Y2
+	VPBROADCASTQ 28(DX), Y3
+	VPBLENDD     $0xf0, Y3, Y2, Y1
+	VPSRLVQ      lanes40<>+0(SB), Y1, Y1
+	VPAND        nibbles<>+0(SB), Y1, Y1
+	VMOVDQU      nf4exactlow<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y2
+	VMOVDQU      nf4exacthigh<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y3
+	VPUNPCKLBW   Y3, Y2, Y1
+	VPUNPCKHBW   Y3, Y2, Y2
+	VMOVDQU      Y1, 1024(AX)
+	VMOVDQU      Y2, 1056(AX)
+	VMOVSS       X0, 1152(CX)
+	ADDQ         $+2048, AX
+	ADDQ         $+2304, CX
+	ADDQ         $+36, DX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+DATA nf4unit<>+0(SB)/8, $0x398c5f22398c5f22
+DATA nf4unit<>+8(SB)/8, $0x398c5f22398c5f22
+DATA nf4unit<>+16(SB)/8, $0x398c5f22398c5f22
+DATA nf4unit<>+24(SB)/8, $0x398c5f22398c5f22
+GLOBL nf4unit<>(SB), RODATA|NOPTR, $32
+
+DATA lanes40<>+0(SB)/8, $0x0000000000000004
+DATA lanes40<>+8(SB)/8, $0x0000000000000000
+DATA lanes40<>+16(SB)/8, $0x0000000000000004
+DATA lanes40<>+24(SB)/8, $0x0000000000000000
+GLOBL lanes40<>(SB), RODATA|NOPTR, $32
+
+DATA nf4exactlow<>+0(SB)/8, $0x00ac4eda3d57d869
+DATA nf4exactlow<>+8(SB)/8, $0x978c356eee975929
+DATA nf4exactlow<>+16(SB)/8, $0x00ac4eda3d57d869
+DATA nf4exactlow<>+24(SB)/8, $0x978c356eee975929
+GLOBL nf4exactlow<>(SB), RODATA|NOPTR, $32
+
+DATA nf4exacthigh<>+0(SB)/8, $0x00fefdfbfaf8f5f1
+DATA nf4exacthigh<>+8(SB)/8, $0x0e0a080604030201
+DATA nf4exacthigh<>+16(SB)/8, $0x00fefdfbfaf8f5f1
+DATA nf4exacthigh<>+24(SB)/8, $0x0e0a080604030201
+GLOBL nf4exacthigh<>(SB), RODATA|NOPTR, $32
+
+// func unpackFP4(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2
+TEXT ·unpackFP4(SB), NOSPLIT, $64-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VBROADCASTSS (DX), Y0
+	VMULPS       fp4unit<>+0(SB), Y0, Y0
+	VPBROADCASTQ 4(DX), Y2
+	VPBROADCASTQ 12(DX), Y3
+	VPBLENDD     $0xf0, Y3, Y2, Y1
+	VPSRLVQ      lanes40<>+0(SB), Y1, Y1
+	VPAND        nibbles<>+0(SB), Y1, Y1
+	VMOVDQU      fp4exactlow<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y2
+	VMOVDQU      fp4exacthigh<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y3
+	VPUNPCKLBW   Y3, Y2, Y1
+	VPUNPCKHBW   Y3, Y2, Y2
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      Y2, 32(AX)
+	VMOVSS       X0, (CX)
+	VPBROADCASTQ 20(DX), Y2
+	VPBROADCASTQ 28(DX), Y3
+	VPBLENDD     $0xf0, Y3, Y2, Y1
+	VPSRLVQ      lanes40<>+0(SB), Y1, Y1
+	VPAND        nibbles<>+0(SB), Y1, Y1
+	VMOVDQU      fp4exactlow<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y2
+	VMOVDQU      fp4exacthigh<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y3
+	VPUNPCKLBW   Y3, Y2, Y1
+	VPUNPCKHBW   Y3, Y2, Y2
+	VMOVDQU      Y1, 1024(AX)
+	VMOVDQU      Y2, 1056(AX)
+	VMOVSS       X0, 1152(CX)
+	ADDQ         $+2048, AX
+	ADDQ         $+2304, CX
+	ADDQ         $+36, DX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+DATA fp4unit<>+0(SB)/8, $0x3982082139820821
+DATA fp4unit<>+8(SB)/8, $0x3982082139820821
+DATA fp4unit<>+16(SB)/8, $0x3982082139820821
+DATA fp4unit<>+24(SB)/8, $0x3982082139820821
+GLOBL fp4unit<>(SB), RODATA|NOPTR, $32
+
+DATA fp4exactlow<>+0(SB)/8, $0xf0a0e040c0801500
+DATA fp4exactlow<>+8(SB)/8, $0x106020c04080eb00
+DATA fp4exactlow<>+16(SB)/8, $0xf0a0e040c0801500
+DATA fp4exactlow<>+24(SB)/8, $0x106020c04080eb00
+GLOBL fp4exactlow<>(SB), RODATA|NOPTR, $32
+
+DATA fp4exacthigh<>+0(SB)/8, $0x030207050f0a0000
+DATA fp4exacthigh<>+8(SB)/8, $0xfcfdf8faf0f5ff00
+DATA fp4exacthigh<>+16(SB)/8, $0x030207050f0a0000
+DATA fp4exacthigh<>+24(SB)/8, $0xfcfdf8faf0f5ff00
+GLOBL fp4exacthigh<>(SB), RODATA|NOPTR, $32
+
+// func unpackINT8(words *byte, scales *byte, w *byte, blocks int)
+// Requires: AVX, AVX2
+TEXT ·unpackINT8(SB), NOSPLIT, $64-32
+	MOVQ words+0(FP), AX
+	MOVQ scales+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ blocks+24(FP), BX
+
+block:
+	VBROADCASTSS (DX), Y0
+	VMULPS       inv127<>+0(SB), Y0, Y0
+	VMOVDQU      4(DX), Y1
+	VPSLLW       $0x08, Y1, Y2
+	VPAND        top8<>+0(SB), Y1, Y1
+	VPSRAW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y1, Y1
+	VMOVDQU      Y2, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVSS       X0, (CX)
+	VMOVDQU      36(DX), Y1
+	VPSLLW       $0x08, Y1, Y2
+	VPAND        top8<>+0(SB), Y1, Y1
+	VPSRAW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y1, Y1
+	VMOVDQU      Y2, 1024(AX)
+	VMOVDQU      Y1, 1056(AX)
+	VMOVSS       X0, 1152(CX)
+	ADDQ         $+2048, AX
+	ADDQ         $+2304, CX
+	ADDQ         $+68, DX
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+DATA inv127<>+0(SB)/8, $0x3c0102043c010204
+DATA inv127<>+8(SB)/8, $0x3c0102043c010204
+DATA inv127<>+16(SB)/8, $0x3c0102043c010204
+DATA inv127<>+24(SB)/8, $0x3c0102043c010204
+GLOBL inv127<>(SB), RODATA|NOPTR, $32
+
 // func unpackQ3K(words *byte, scales *byte, w *byte, blocks int)
 // Requires: AVX, AVX2, F16C
 TEXT ·unpackQ3K(SB), NOSPLIT, $64-32

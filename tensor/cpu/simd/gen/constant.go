@@ -31,13 +31,16 @@ var constants = map[string]func(i int) uint16{
 	"top8":       func(int) uint16 { return 0xff00 },
 	"bit15":      func(int) uint16 { return 0x8000 },
 	"bits13to14": func(int) uint16 { return 0x6000 },
+	"unit3":      float(1.0 / (1 << 3)),
 	"unit8":      float(1.0 / (1 << 8)),
 	"unit13":     float(1.0 / (1 << 13)),
 	"iq4": func(i int) uint16 { // kvalues_iq4nl of ggml-common.h
 		v := []int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 		return uint16(uint8(v[i%8*2])) | uint16(uint8(v[i%8*2+1]))<<8
 	},
-	"halves":   func(i int) uint16 { return []uint16{0, 1}[i/8] * uint16(1-i%2) }, // dword indices
+	"inv127":   float(1. / 127),
+	"lanes40":  func(i int) uint16 { return []uint16{4, 0, 0, 0, 0, 0, 0, 0}[i%8] }, // qwords: 4 in the even ones, 0 in the odd
+	"halves":   func(i int) uint16 { return []uint16{0, 1}[i/8] * uint16(1-i%2) },   // dword indices
 	"evenbit":  func(i int) uint16 { return 1 << (i % 8 * 2) },
 	"oddbit":   func(i int) uint16 { return 2 << (i % 8 * 2) },
 	"lanes4":   func(i int) uint16 { return []uint16{0, 4}[i/8] * uint16(1-i%2) }, // dwords: 0 in the lower half, 4 in the upper

@@ -134,10 +134,10 @@ func dot(f format, n int, vnni bool) {
 		ADDQ(I32(u*f.groups*8), sp)
 		SUBQ(I32(u), left)
 	}
-	if f.groups == 1 {
-		const unroll = 4
+	if f.groups <= 2 {
+		unroll := 4 / f.groups
 		Label("unrolled")
-		CMPQ(left, U8(unroll))
+		CMPQ(left, U8(uint8(unroll)))
 		JL(LabelRef("rest"))
 		for u := range unroll {
 			emit(u)

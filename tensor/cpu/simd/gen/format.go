@@ -60,8 +60,14 @@ func (f format) often(vnni bool) []string {
 		return []string{"nibble"}
 	case "Q5K":
 		return []string{"nibble", "bit4"}
-	case "Q80":
+	case "Q80", "INT8":
 		return []string{"top8"}
+	case "NF4", "FP4":
+		name := map[string]string{"NF4": "nf4", "FP4": "fp4"}[f.name]
+		if vnni {
+			return []string{name + "words"}
+		}
+		return []string{"lanes40", "nibbles", name + "low", name + "high"}
 	case "IQ4NL", "IQ4XS":
 		return []string{"lanes4", "nibbles", "iq4", "top8"}
 	case "Q3K":
@@ -141,6 +147,13 @@ var formats = []format{
 	}},
 	{"IQ4NL", 1, 18, single, 8, openHalf(0), func(b *block, g int) (VecVirtual, VecVirtual) { return looked(b, 2) }},
 	{"IQ4XS", 8, 136, eights, 8, openXS, func(b *block, g int) (VecVirtual, VecVirtual) { return looked(b, 8+16*g) }},
+	{"NF4", 2, 36, single, 3, openLevels(nf4), func(b *block, g int) (VecVirtual, VecVirtual) { return levels(b, nf4, 4+16*g) }},
+	{"FP4", 2, 36, single, 3, openLevels(fp4), func(b *block, g int) (VecVirtual, VecVirtual) { return levels(b, fp4, 4+16*g) }},
+	{"INT8", 2, 68, single, 8, openFloat("inv127"), func(b *block, g int) (VecVirtual, VecVirtual) {
+		y := YMM()
+		VMOVDQU(b.at(4+32*g), y)
+		return bytes(b, y)
+	}},
 	{"Q3K", 8, 110, halves, 13, open3, load3},
 	{"Q4K", 8, 144, pairs, 0, openK, func(b *block, g int) (VecVirtual, VecVirtual) { return nibblesK(b, 16, g) }},
 	{"Q5K", 8, 176, pairs, 0,
