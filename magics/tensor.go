@@ -18,6 +18,7 @@ func init() {
 %tensor A[1:3], A[:, 0], A.T, A.reshape(2, -1)
 %tensor A.shape                               dtype device numel nbytes
 %tensor Q = A.to(q4_k)                        every type of GGUF files; A.to(cuda) moves
+%tensor W = nf4(A)                            the same; bitsandbytes' types are nf4, fp4 and llm_int8
 %tensor list                                  del A, print A, create A 3x4 f32
 %%tensor takes one statement a line. Expressions show their value.`,
 		Run: tensorMagic, Complete: completeTensor})
