@@ -129,7 +129,7 @@ func (s *Session) through(n int, stop func() error) error {
 				return err
 			}
 		}
-		if err := s.m.net.forward(s.m.arch, st.s, st.b.first(n), st.lo, st.hi, stop); err != nil {
+		if err := s.net.forward(s.m.arch, st.s, st.b.first(n), st.lo, st.hi, stop); err != nil {
 			return err
 		}
 		if err := st.s.Err(); err != nil {
@@ -180,7 +180,7 @@ func (s *Session) handOver(b *batch, n int, rows *tensor.Tensor, each func(int, 
 	for lo := 0; lo < n; lo += rows.Rows() {
 		hi := min(n, lo+rows.Rows())
 		part := rows.Slice(0, hi-lo)
-		s.m.net.head(st.s, part, b.x.Slice(lo, hi), b.h.Slice(lo, hi))
+		s.net.head(st.s, b.adapting, part, b.x.Slice(lo, hi), b.h.Slice(lo, hi))
 		if err := st.s.Err(); err != nil {
 			return err
 		}

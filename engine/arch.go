@@ -87,7 +87,7 @@ type layer struct {
 func (n *network) forward(a architecture, s *tensor.Stream, b *batch, lo, hi int, stop func() error) error {
 	s.Sequences(b.seq, b.seqs)
 	if lo == 0 {
-		s.Rows(b.x, n.embed, b.ids)
+		b.adapting.rows(s, b.x, n.embed, b.ids)
 		if n.embedScale != 1 {
 			s.Scale(b.x, b.x, n.embedScale)
 		}
@@ -106,9 +106,9 @@ func (n *network) forward(a architecture, s *tensor.Stream, b *batch, lo, hi int
 
 // head issues logits (n, vocab) of the residual stream x (n, dim), with h of
 // x's shape as scratch memory.
-func (n *network) head(s *tensor.Stream, logits, x, h *tensor.Tensor) {
+func (n *network) head(s *tensor.Stream, a *adapting, logits, x, h *tensor.Tensor) {
 	s.RMSNorm(h, x, n.outputNorm, n.eps)
-	s.MatMul(logits, n.output, h)
+	a.matmul(s, logits, n.output, h)
 	if n.softcap != 0 {
 		s.Cap(logits, logits, n.softcap)
 	}

@@ -17,6 +17,7 @@ type batch struct {
 	qHeads   *tensor.Tensor // q as (n, heads, headDim)
 	kHeads   *tensor.Tensor // k as (n, kvHeads, headDim)
 	cache    []cache        // one a layer; of layers on another device empty
+	adapting *adapting      // what adapters change; nil: nothing
 
 	// Of an encoder: where the texts in the batch end, and the position of
 	// each token's last one.
@@ -73,7 +74,7 @@ func newBatch(a *allocator, n *network, lo, hi, rows, context, texts int, cacheT
 
 // first is the view of the first n tokens.
 func (b *batch) first(n int) *batch {
-	v := &batch{eps: b.eps, cache: b.cache, seqs: b.seqs, ends: b.ends,
+	v := &batch{eps: b.eps, cache: b.cache, adapting: b.adapting, seqs: b.seqs, ends: b.ends,
 		ids: b.ids.Slice(0, n), pos: b.pos.Slice(0, n), x: b.x.Slice(0, n), h: b.h.Slice(0, n),
 		q: b.q.Slice(0, n), att: b.att.Slice(0, n), k: b.k.Slice(0, n), v: b.v.Slice(0, n),
 		gate: b.gate.Slice(0, n), up: b.up.Slice(0, n), qHeads: b.qHeads.Slice(0, n), kHeads: b.kHeads.Slice(0, n),

@@ -28,13 +28,16 @@ import (
 // BatcherOptions.ReuseGenerated says otherwise.
 type Batcher struct {
 	m       *Model
-	context int  // tokens of a text
-	rows    int  // prompt tokens at a time
-	reuse   bool // generated tokens, too
-	lone    bool // one text goes a session's way
+	net     *network // the model's, with what adapters replace
+	blend   *blend   // the adapters; nil: none
+	context int      // tokens of a text
+	rows    int      // prompt tokens at a time
+	reuse   bool     // generated tokens, too
+	lone    bool     // one text goes a session's way
 
 	mu      sync.Mutex
 	waiting []*text // for a slot, in order
+	swap    *swap   // of adapters, that waits for texts to end
 	closed  bool
 
 	wake chan struct{} // there may be something to do
@@ -84,7 +87,7 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 	if err := m.roomFor(&o); err != nil {
 		return nil, err
 	}
-	b := &Batcher{m: m, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, lone: o.Lone && m.cacheType != tensor.Q8_0,
+	b := &Batcher{m: m, net: m.network(m.initial), blend: m.initial, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, lone: o.Lone && m.cacheType != tensor.Q8_0,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := b.allocate(&o); err != nil {
 		b.free()
@@ -94,6 +97,7 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 		b.slots = append(b.slots, &slot{index: i})
 	}
 	m.uses++
+	m.take(b.blend)
 	go b.loop()
 	return b, nil
 }
@@ -138,6 +142,7 @@ func (b *Batcher) Close() error {
 	b.free()
 	b.m.mu.Lock()
 	defer b.m.mu.Unlock()
+	b.m.leave(b.blend)
 	return b.m.release()
 }
 
@@ -224,6 +229,7 @@ func (b *Batcher) loop() {
 	defer close(b.done)
 	for {
 		b.drop()
+		b.exchange()
 		if b.admit() {
 			b.endAll(errBatcherClosed)
 			return
@@ -263,7 +269,7 @@ func (b *Batcher) drop() {
 func (b *Batcher) admit() (closed bool) {
 	for {
 		b.mu.Lock()
-		if b.closed || len(b.waiting) == 0 || b.busy() == len(b.slots) {
+		if b.closed || b.swap != nil || len(b.waiting) == 0 || b.busy() == len(b.slots) {
 			defer b.mu.Unlock()
 			return b.closed
 		}
@@ -316,4 +322,8 @@ func (b *Batcher) endAll(err error) {
 		t.end(err)
 	}
 	b.waiting = nil
+	if b.swap != nil {
+		b.swap.done <- err
+		b.swap = nil
+	}
 }

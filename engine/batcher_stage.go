@@ -72,6 +72,11 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 		if st.b = newBatch(&st.mem, n, p.lo, p.hi, rows, o.Context, o.Texts, m.cacheType); st.mem.err != nil {
 			return st.mem.err
 		}
+		a, err := b.blend.working(p, rows, texts)
+		if err != nil {
+			return err
+		}
+		st.b.adapt(a)
 		for i := p.lo; i < p.hi; i++ {
 			if have := st.b.cache[i].k.Rows() / o.Texts; have < o.Context {
 				b.slack = min(b.slack, have-n.layers[i].attend.Window+1)
@@ -94,12 +99,19 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 // free gives back what allocate and steps took.
 func (b *Batcher) free() {
 	for _, st := range b.stages {
-		for _, p := range st.steps {
-			p.Free()
-		}
+		st.forget()
+		st.b.adapt(nil)
 		st.mem.free()
 	}
 	b.mem.free()
+}
+
+// forget drops the steps that were recorded.
+func (st *batcherStage) forget() {
+	for _, p := range st.steps {
+		p.Free()
+	}
+	clear(st.steps)
 }
 
 // final is the stage that computes logits.
@@ -175,7 +187,7 @@ func (b *Batcher) run(st *batcherStage, key stepKey) error {
 		var err error
 		p, err = s.Record(func() {
 			v = v.first(max(1, key.rows))
-			b.m.net.forward(b.m.arch, s, v, st.lo, st.hi, s.Err)
+			b.net.forward(b.m.arch, s, v, st.lo, st.hi, s.Err)
 			if final {
 				b.head(s, v.x, v.h)
 				b.rank(s, v.x.Rows(), key.end)
@@ -205,7 +217,7 @@ func (b *batch) of(slot int) *batch {
 
 // head issues the logits of the rows of x, with h of its shape as scratch.
 func (b *Batcher) head(s *tensor.Stream, x, h *tensor.Tensor) {
-	b.m.net.head(s, b.out.Slice(0, x.Rows()), x, h)
+	b.net.head(s, b.final().b.adapting, b.out.Slice(0, x.Rows()), x, h)
 }
 
 // rank issues what an ending wants of the first n rows of logits.

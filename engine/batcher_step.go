@@ -145,7 +145,7 @@ func (b *Batcher) prompt(rows []row, texts []*text) error {
 		if err := b.cross(i, len(rows)); err != nil {
 			return err
 		}
-		if err := b.m.net.forward(b.m.arch, st.many, st.b.first(len(rows)), st.lo, st.hi, stop); err != nil {
+		if err := b.net.forward(b.m.arch, st.many, st.b.first(len(rows)), st.lo, st.hi, stop); err != nil {
 			return err
 		}
 	}

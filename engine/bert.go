@@ -123,9 +123,9 @@ func (n *network) embedTexts(s *tensor.Stream, b *batch) {
 }
 
 func bertBlock(s *tensor.Stream, b *batch, l *layer, c cache) {
-	s.MatMul(b.q, l.wq, b.x)
-	s.MatMul(b.k, l.wk, b.x)
-	s.MatMul(b.v, l.wv, b.x)
+	b.matmul(s, b.q, l.wq, b.x)
+	b.matmul(s, b.k, l.wk, b.x)
+	b.matmul(s, b.v, l.wv, b.x)
 	addBias(s, b.q, l.bq)
 	addBias(s, b.k, l.bk)
 	addBias(s, b.v, l.bv)
@@ -143,20 +143,20 @@ func bertBlock(s *tensor.Stream, b *batch, l *layer, c cache) {
 		s.Attention(b.att.Slice(lo, hi), b.q.Slice(lo, hi), c.k, c.v, b.last.Slice(lo, hi), l.attend)
 		lo = hi
 	}
-	s.MatMul(b.h, l.wo, b.att)
+	b.matmul(s, b.h, l.wo, b.att)
 	addBias(s, b.h, l.bo)
 	s.Add(b.x, b.x, b.h)
 	s.LayerNorm(b.x, b.x, l.attnPostNorm, l.attnPostNormBias, b.eps)
 
-	s.MatMul(b.up, l.up, b.x)
+	b.matmul(s, b.up, l.up, b.x)
 	if l.gate == nil {
 		addBias(s, b.up, l.bup)
 		s.Unary(b.up, b.up, tensor.GELUErf)
 	} else {
-		s.MatMul(b.gate, l.gate, b.x)
+		b.matmul(s, b.gate, l.gate, b.x)
 		s.GLU(b.up, b.gate, b.up, tensor.SiLU)
 	}
-	s.MatMul(b.h, l.down, b.up)
+	b.matmul(s, b.h, l.down, b.up)
 	addBias(s, b.h, l.bdown)
 	s.Add(b.x, b.x, b.h)
 	s.LayerNorm(b.x, b.x, l.ffnPostNorm, l.ffnPostNormBias, b.eps)

@@ -267,7 +267,7 @@ func (e *Embedder) continued(ctx context.Context, texts [][]int32) (vectors [][]
 			if lo, hi := p.wanted(s.cached, n); lo < hi {
 				st := s.last()
 				h := st.b.h.Slice(lo, hi)
-				st.s.RMSNorm(h, st.b.x.Slice(lo, hi), e.m.net.outputNorm, e.m.net.eps)
+				st.s.RMSNorm(h, st.b.x.Slice(lo, hi), e.s.net.outputNorm, e.s.net.eps)
 				if err := st.s.Err(); err != nil {
 					return nil, err
 				}

@@ -33,11 +33,17 @@ type Model struct {
 	cacheType tensor.DType
 	placed    []*tensor.Tensor
 	grammars  grammars
+	source    *gguf.File        // what it was read from
+	where     map[string][]home // the tensors of source, by name
 
 	mu     sync.Mutex
 	uses   int // sessions, and the model itself until Close
 	closed bool
 	file   *gguf.File // nil when the caller owns it
+
+	adapters []*Adapter
+	blends   []*blend
+	initial  *blend // what sessions begin with; nil: the base alone
 }
 
 // Load opens a GGUF file and puts its weights on devices; the host's CPU uses
@@ -95,7 +101,7 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{arch: arch, net: net, tokenizer: tok, templates: templates,
-		batch: min(o.Batch, net.context), texts: o.Texts, cacheType: o.CacheType, uses: 1}
+		batch: min(o.Batch, net.context), texts: o.Texts, cacheType: o.CacheType, source: f, uses: 1}
 	if m.info, err = m.describe(f, name, r.pending); err != nil {
 		return nil, err
 	}
@@ -107,6 +113,7 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		m.free()
 		return nil, err
 	}
+	m.settle(r.pending)
 	return m, nil
 }
 
@@ -202,6 +209,8 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
+	m.leave(m.initial)
+	m.initial = nil
 	return m.release()
 }
 

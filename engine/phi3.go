@@ -33,21 +33,21 @@ func readPhi3(r *reader) *network {
 
 func phi3Block(s *tensor.Stream, b *batch, l *layer, c cache) {
 	s.RMSNorm(b.h, b.x, l.attnNorm, b.eps)
-	s.MatMul(b.q, l.wq, b.h)
-	s.MatMul(b.k, l.wk, b.h)
-	s.MatMul(b.v, l.wv, b.h)
+	b.matmul(s, b.q, l.wq, b.h)
+	b.matmul(s, b.k, l.wk, b.h)
+	b.matmul(s, b.v, l.wv, b.h)
 	s.RoPE(b.qHeads, b.qHeads, b.pos, l.factors, l.rope)
 	s.RoPE(b.kHeads, b.kHeads, b.pos, l.factors, l.rope)
 	s.Store(c.k, b.k, b.pos)
 	s.Store(c.v, b.v, b.pos)
 	s.Attention(b.att, b.q, c.k, c.v, b.pos, l.attend)
-	s.MatMul(b.h, l.wo, b.att)
+	b.matmul(s, b.h, l.wo, b.att)
 	s.Add(b.x, b.x, b.h)
 
 	s.RMSNorm(b.h, b.x, l.ffnNorm, b.eps)
-	s.MatMul(b.gate, l.gate, b.h)
-	s.MatMul(b.up, l.up, b.h)
+	b.matmul(s, b.gate, l.gate, b.h)
+	b.matmul(s, b.up, l.up, b.h)
 	s.GLU(b.gate, b.gate, b.up, tensor.SiLU)
-	s.MatMul(b.h, l.down, b.gate)
+	b.matmul(s, b.h, l.down, b.gate)
 	s.Add(b.x, b.x, b.h)
 }

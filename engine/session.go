@@ -19,6 +19,8 @@ import (
 // model with the next call. After an error the text is as it was before.
 type Session struct {
 	m         *Model
+	net       *network       // the model's, with what adapters replace
+	blend     *blend         // the adapters; nil: none
 	stages    []*stage       // one a part of the model
 	mem       allocator      // of what follows, on the last stage's device
 	out       *tensor.Tensor // (1, vocab): logits of the last token
@@ -72,7 +74,7 @@ func (m *Model) newSession() (*Session, error) {
 	if m.closed {
 		return nil, errors.New("engine: new session: the model is closed")
 	}
-	s := &Session{m: m, slack: math.MaxInt, fed: -1, flying: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4)}
+	s := &Session{m: m, net: m.network(m.initial), blend: m.initial, slack: math.MaxInt, fed: -1, flying: -1, host: make([]byte, 4*m.batch), word: make([]byte, 4)}
 	s.logits = make([]float32, m.net.vocab)
 	s.readLogits = func() error { return s.fetch(allLogits) }
 	if err := s.allocate(); err != nil {
@@ -88,6 +90,7 @@ func (m *Model) newSession() (*Session, error) {
 		}
 	}
 	m.uses++
+	m.take(s.blend)
 	return s, nil
 }
 
@@ -99,6 +102,11 @@ func (s *Session) allocate() error {
 		if st.mem.err != nil {
 			return st.mem.err
 		}
+		a, err := s.blend.working(p, s.m.batch, 1)
+		if err != nil {
+			return err
+		}
+		st.adapt(a)
 	}
 	if len(s.stages) > 1 {
 		s.border = make([]float32, s.m.batch*n.dim)
@@ -140,6 +148,7 @@ func (s *Session) Close() error {
 	s.free()
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
+	s.m.leave(s.blend)
 	return s.m.release()
 }
 

@@ -34,10 +34,24 @@ func newStage(m *Model, p part) *stage {
 }
 
 func (st *stage) free() {
+	st.forget()
+	st.b.adapt(nil)
+	st.mem.free()
+}
+
+// forget drops the steps that were recorded.
+func (st *stage) forget() {
 	for _, p := range st.steps {
 		p.Free()
 	}
-	st.mem.free()
+	clear(st.steps)
+}
+
+// adapt makes a what adapters change from now on, in the place of what was.
+func (st *stage) adapt(a *adapting) {
+	st.forget()
+	st.b.adapt(a)
+	st.one = st.b.first(1)
 }
 
 // last is the stage that computes logits.
@@ -53,7 +67,7 @@ func (s *Session) program(st *stage, end ending) (tensor.Program, error) {
 		return p, nil
 	}
 	p, err := st.s.Record(func() {
-		s.m.net.forward(s.m.arch, st.s, st.one, st.lo, st.hi, st.s.Err)
+		s.net.forward(s.m.arch, st.s, st.one, st.lo, st.hi, st.s.Err)
 		if final {
 			s.head(st.one, end)
 		}
@@ -75,7 +89,7 @@ func (s *Session) feeds(end ending) bool { return end == likeliest && len(s.stag
 // head issues what follows one token.
 func (s *Session) head(b *batch, end ending) {
 	st := s.last()
-	s.m.net.head(st.s, s.out, b.x, b.h)
+	s.net.head(st.s, st.b.adapting, s.out, b.x, b.h)
 	switch {
 	case end == likeliest:
 		st.s.ArgMax(s.best, s.out)

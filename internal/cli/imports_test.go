@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"install":              {},
 	"jupyter":              {},
 	"magics":               {"jupyter", "engine", "gguf", "tensor", "internal"},
-	"engine":               {"gguf", "tensor", "internal/jinja", "internal/openai"},
+	"engine":               {"gguf", "tensor", "internal/jinja", "internal/lora", "internal/openai"},
 	"gguf":                 {"tensor"},
 	"kernels":              {"tensor", "internal/cuda"},
 	"tensor":               {},
@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/jinja":       {},
 	"internal/openai":      {},
 	"internal/sysmem":      {},
+	"internal/lora":        {"gguf", "tensor", "internal/checkpoint", "internal/safetensors"},
 	"internal/safetensors": {"gguf"},
 	"internal/checkpoint":  {"gguf", "tensor", "internal/safetensors"},
 }
