@@ -75,6 +75,12 @@ type Format struct {
 	// Encode is the reference encoder, the inverse of Decode up to rounding.
 	// It is nil for formats that cannot be written without a training set.
 	Encode func(dst []byte, src []float32)
+
+	// Fit is an encoder that searches for the blocks with the least sum of
+	// weight·error²; a nil weight counts all numbers alike, else there are as
+	// many as numbers. It is nil for formats that have nothing to search;
+	// where Encode is nil, it is Fit without weights.
+	Fit func(dst []byte, src, weight []float32)
 }
 
 // formats is indexed by type number: a look-up per operation has to be free.
@@ -85,6 +91,9 @@ var formats [64]*Format
 func Register(f Format) {
 	if f.BlockLen <= 0 || f.BlockBytes <= 0 || f.Name == "" || f.Decode == nil {
 		panic("tensor: incomplete format " + f.Name)
+	}
+	if f.Encode == nil && f.Fit != nil {
+		f.Encode = func(dst []byte, src []float32) { f.Fit(dst, src, nil) }
 	}
 	for _, g := range formats {
 		if g != nil && (g.DType == f.DType || g.Name == f.Name) {
@@ -198,6 +207,21 @@ func (d DType) Encode(dst []byte, src []float32) {
 		panic(fmt.Sprintf("tensor: encode %s: %d bytes for %d numbers, want %d", f.Name, len(dst), len(src), n))
 	}
 	f.Encode(dst, src)
+}
+
+// Fit is Encode with the least Σ weight·error² that a search finds, for
+// formats that have one. The weights are not negative and as many as the
+// numbers; nil counts all alike.
+func (d DType) Fit(dst []byte, src, weight []float32) {
+	f := d.format()
+	if f.Fit == nil {
+		d.Encode(dst, src)
+		return
+	}
+	if n := d.Bytes(len(src)); n != len(dst) || weight != nil && len(weight) != len(src) {
+		panic(fmt.Sprintf("tensor: fit %s: %d bytes and %d weights for %d numbers", f.Name, len(dst), len(weight), len(src)))
+	}
+	f.Fit(dst, src, weight)
 }
 
 func (d DType) format() *Format {

@@ -109,40 +109,55 @@ func TestEncodeSame(t *testing.T) {
 	}
 }
 
-// TestEncodeError: on none of these blocks do encoders that search lose more
-// than ggml's without an importance matrix. (Of 600 others, up to 11 lost up to
-// 2 % more; in all they lose 2 to 15 % less.) A block whose error is within the
-// rounding of its factors to half precision is a matter of luck.
-func TestEncodeError(t *testing.T) {
-	x := floats(golden(t, "x.f32"))
-	for _, d := range []DType{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS} {
-		t.Run(d.String(), func(t *testing.T) {
-			theirs := golden(t, d.String()+".enc")
-			ours := make([]byte, len(theirs))
-			d.Encode(ours, x)
-			for i := 0; i < len(x); i += 256 {
-				a, b := d.Bytes(i), d.Bytes(i+256)
-				got, want := rmse(d, ours[a:b], x[i:i+256]), rmse(d, theirs[a:b], x[i:i+256])
-				t.Logf("block %d: %.6g, ggml %.6g", i/256, got, want)
-				noise := float64(abs(largest(x[i:i+256]))) / 2048
-				if got > want*1.000001 && got > noise {
-					t.Errorf("block %d: error %g, ggml's is %g", i/256, got, want)
+// TestFit: searches lose less than ggml's, with weights or without. A single
+// block may lose 1.5 % more, and whatever is within the rounding of its factors
+// to half precision is a matter of luck. (Of 29,000 blocks of a real model's
+// weights and of random numbers, without weights, each type loses less than
+// ggml in each of 12 tensors, 2 to 15 % on the whole: there, ggml makes less
+// something else, in which large numbers count more.)
+func TestFit(t *testing.T) {
+	x, w := floats(golden(t, "x.f32")), floats(golden(t, "w.f32"))
+	for _, d := range []DType{Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS} {
+		for name, weight := range map[string][]float32{"enc": nil, "fit": w} {
+			t.Run(d.String()+"."+name, func(t *testing.T) {
+				theirs := golden(t, d.String()+"."+name)
+				ours := make([]byte, len(theirs))
+				d.Fit(ours, x, weight)
+				ratio := 1.0
+				for i := 0; i < len(x); i += 256 {
+					a, b, part := d.Bytes(i), d.Bytes(i+256), x[i:i+256]
+					v := ones[:]
+					if weight != nil {
+						v = weight[i : i+256]
+					}
+					got, want := loss(d, ours[a:b], part, v), loss(d, theirs[a:b], part, v)
+					t.Logf("block %d: %.6g, ggml %.6g", i/256, got, want)
+					luck := float64(abs(largest(part))) / 1024
+					if got > want*1.015 && got > luck {
+						t.Errorf("block %d: error %g, ggml's is %g", i/256, got, want)
+					}
+					if got > luck || want > luck {
+						ratio *= got / want
+					}
 				}
-			}
-		})
+				if ratio >= 1 {
+					t.Errorf("error %g times ggml's", ratio)
+				}
+			})
+		}
 	}
 }
 
-// rmse is the root of the mean squared error of x encoded.
-func rmse(d DType, enc []byte, x []float32) float64 {
+// loss is the root of the weighted mean of the squared errors of x encoded.
+func loss(d DType, enc []byte, x, w []float32) float64 {
 	y := make([]float32, len(x))
 	d.Decode(y, enc)
-	var sum float64
+	var sum, all float64
 	for i := range x {
 		e := float64(x[i]) - float64(y[i])
-		sum += e * e
+		sum, all = sum+float64(w[i])*e*e, all+float64(w[i])
 	}
-	return math.Sqrt(sum / float64(len(x)))
+	return math.Sqrt(sum / all)
 }
 
 // FuzzDecode: any bytes decode without a panic, block by block as together,
@@ -174,6 +189,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		if d.CanEncode() {
 			d.Encode(make([]byte, n*d.BlockBytes()), all)
+			d.Fit(make([]byte, n*d.BlockBytes()), all, nil)
 		}
 	})
 }

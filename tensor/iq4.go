@@ -1,6 +1,9 @@
 package tensor
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // iq4_nl and iq4_xs: 4-bit numbers that stand for unevenly spaced levels.
 //
@@ -11,8 +14,8 @@ import "encoding/binary"
 // the last 16. The scale of group g has its low 4 bits in the nibbles of
 // l[g/2], its high 2 in the bits 2g of h.
 func init() {
-	Register(Format{DType: IQ4_NL, Name: "iq4_nl", BlockLen: 32, BlockBytes: 18, Decode: decodeIQ4_NL, Encode: encodeIQ4_NL})
-	Register(Format{DType: IQ4_XS, Name: "iq4_xs", BlockLen: superLen, BlockBytes: 136, Decode: decodeIQ4_XS, Encode: encodeIQ4_XS})
+	Register(Format{DType: IQ4_NL, Name: "iq4_nl", BlockLen: 32, BlockBytes: 18, Decode: decodeIQ4_NL, Fit: encodeIQ4_NL})
+	Register(Format{DType: IQ4_XS, Name: "iq4_xs", BlockLen: superLen, BlockBytes: 136, Decode: decodeIQ4_XS, Fit: encodeIQ4_XS})
 }
 
 var iq4Levels = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
@@ -42,26 +45,27 @@ func decodeIQ4(dst []float32, src []byte, d float32) {
 	}
 }
 
-func encodeIQ4_NL(dst []byte, src []float32) {
-	for ; len(src) >= 32; dst, src = dst[18:], src[32:] {
-		d := FloatToHalf(fitIQ4(src[:32]))
+func encodeIQ4_NL(dst []byte, src, weight []float32) {
+	for ; len(src) >= 32; dst, src, weight = dst[18:], src[32:], after(weight, 32) {
+		d := FloatToHalf(fitIQ4(src[:32], first(weight, 32)))
 		putHalf(dst, HalfToFloat(d))
 		encodeIQ4(dst[2:18], src, HalfToFloat(d))
 	}
 }
 
-func encodeIQ4_XS(dst []byte, src []float32) {
-	for ; len(dst) >= 136; dst, src = dst[136:], src[superLen:] {
+func encodeIQ4_XS(dst []byte, src, weight []float32) {
+	for ; len(dst) >= 136; dst, src, weight = dst[136:], src[superLen:], after(weight, superLen) {
+		w := first(weight, superLen)
 		var scale [8]float32
 		for g := range scale {
-			scale[g] = fitIQ4(src[32*g : 32*g+32])
+			scale[g] = fitIQ4(src[32*g:32*g+32], w[32*g:32*g+32])
 		}
 		clear(dst[:8])
 		putHalf(dst, largest(scale[:])/-32)
 		d, h := half(dst), uint16(0)
 		for g, v := range scale {
 			x := src[32*g : 32*g+32]
-			s := bestIQ4(x, d, away(v*inverse(d)))
+			s := bestIQ4(x, w[32*g:32*g+32], d, away(v*inverse(d)))
 			encodeIQ4(dst[8+16*g:24+16*g], x, d*float32(s))
 			u := s + 32
 			dst[4+g/2] |= byte(u&15) << (g % 2 * 4)
@@ -71,26 +75,20 @@ func encodeIQ4_XS(dst []byte, src []float32) {
 	}
 }
 
-// fitIQ4 is the scale with the least squared error among those that put the
-// largest number beside the lowest level or, with the other sign, the highest.
-func fitIQ4(x []float32) float32 {
+// fitIQ4 is the scale with the least error among those that put the largest
+// number beside the lowest level or, with the other sign, the highest.
+func fitIQ4(x, w []float32) float32 {
 	most := largest(x)
 	if most == 0 {
 		return 0
 	}
 	var scale, gain float32
 	try := func(inv float32) {
-		var xq, qq float32
-		for _, v := range x {
-			q := iq4Levels[nearestIQ4(v*inv)]
-			xq += v * q
-			qq += q * q
-		}
-		if qq > 0 && xq*xq > gain*qq {
+		if qq, xq := sumsIQ4(x, w, inv); qq > 0 && xq*xq > gain*qq {
 			scale, gain = xq/qq, xq*xq/qq
 		}
 	}
-	for k := -14; k <= 14; k++ {
+	for k := -iq4Tries; k <= iq4Tries; k++ {
 		try((iq4Levels[0] + float32(k)) / most)
 		try((iq4Levels[15] + float32(k)) / most)
 	}
@@ -100,19 +98,29 @@ func fitIQ4(x []float32) float32 {
 	return scale
 }
 
+// iq4Tries is how many scales are tried on each side of the outermost levels.
+const iq4Tries = 7
+
+// sumsIQ4 gives Σwq² and Σwxq of the levels nearest to x·inv.
+func sumsIQ4(x, w []float32, inv float32) (qq, xq float32) {
+	w = w[:len(x)]
+	for i, v := range x {
+		q := iq4Levels[nearestIQ4(v*inv)]
+		wq := w[i] * q
+		qq += wq * q
+		xq += wq * v
+	}
+	return qq, xq
+}
+
 // bestIQ4 is the integer scale, of those around s, with the least error.
-func bestIQ4(x []float32, d float32, s int) int {
-	best, least := 0, float32(-1)
+func bestIQ4(x, w []float32, d float32, s int) int {
+	best, least := 0, float32(math.Inf(1))
 	for c := max(s-1, -32); c <= min(s+1, 31); c++ {
 		scale := d * float32(c)
-		inv := inverse(scale)
-		var sum float32
-		for _, v := range x {
-			e := v - scale*iq4Levels[nearestIQ4(v*inv)]
-			sum += e * e
-		}
-		if least < 0 || sum < least {
-			best, least = c, sum
+		qq, xq := sumsIQ4(x, w, inverse(scale))
+		if e := scale * (scale*qq - 2*xq); e < least {
+			best, least = c, e
 		}
 	}
 	return best
@@ -125,20 +133,26 @@ func encodeIQ4(dst []byte, x []float32, d float32) {
 	}
 }
 
-// nearestIQ4 is the level nearest to v: a search for the border above it.
-func nearestIQ4(v float32) (q byte) {
-	for step := byte(8); step > 0; step /= 2 {
-		if v >= iq4Borders[q+step] {
-			q += step
-		}
+// nearestIQ4 is the level nearest to v.
+func nearestIQ4(v float32) byte {
+	if v > 127 {
+		v = 127
 	}
-	return q
+	if v < -128 {
+		v = -128
+	}
+	return iq4Nearest[int(2*v+256)&511]
 }
 
-// iq4Borders[i] is the middle between the levels i-1 and i.
-var iq4Borders = func() (b [16]float32) {
-	for i := 1; i < 16; i++ {
-		b[i] = (iq4Levels[i-1] + iq4Levels[i]) / 2
+// iq4Nearest[i] is the level of the numbers from i/2 − 128 on: the borders
+// between levels are whole halves.
+var iq4Nearest = func() (t [512]byte) {
+	q := byte(0)
+	for i := range t {
+		for q < 15 && float32(i)/2-128 >= (iq4Levels[q]+iq4Levels[q+1])/2 {
+			q++
+		}
+		t[i] = q
 	}
-	return b
+	return t
 }()

@@ -6,7 +6,7 @@ package tensor
 //
 // Each 32 bytes of q hold 128 numbers: the bits 2k of byte i are number 32k+i.
 func init() {
-	Register(Format{DType: Q2_K, Name: "q2_k", BlockLen: superLen, BlockBytes: 84, Decode: decodeQ2_K, Encode: encodeQ2_K})
+	Register(Format{DType: Q2_K, Name: "q2_k", BlockLen: superLen, BlockBytes: 84, Decode: decodeQ2_K, Fit: encodeQ2_K})
 }
 
 func decodeQ2_K(dst []float32, src []byte) {
@@ -23,11 +23,13 @@ func decodeQ2_K(dst []float32, src []byte) {
 	}
 }
 
-func encodeQ2_K(dst []byte, src []float32) {
+var fitQ2_K = &affine{group: 16, maxQ: 3, maxS: 15, from: -1, to: 1, steps: 16}
+
+func encodeQ2_K(dst []byte, src, weight []float32) {
 	var s, o [16]uint8
 	var q [superLen]uint8
-	for ; len(dst) >= 84; dst, src = dst[84:], src[superLen:] {
-		d, m := affine{group: 16, maxQ: 3, maxS: 15}.encode(src[:superLen], s[:], o[:], q[:])
+	for ; len(dst) >= 84; dst, src, weight = dst[84:], src[superLen:], after(weight, superLen) {
+		d, m := fitQ2_K.encode(src[:superLen], first(weight, superLen), s[:], o[:], q[:])
 		for g := range s {
 			dst[g] = s[g] | o[g]<<4
 		}

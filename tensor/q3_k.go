@@ -8,7 +8,7 @@ package tensor
 // number 32k+i it is bit k of h[i]. The scale of group g has its low 4 bits in
 // the nibbles of s[g mod 8], its high 2 in the bits 2(g/4) of s[8 + g mod 4].
 func init() {
-	Register(Format{DType: Q3_K, Name: "q3_k", BlockLen: superLen, BlockBytes: 110, Decode: decodeQ3_K, Encode: encodeQ3_K})
+	Register(Format{DType: Q3_K, Name: "q3_k", BlockLen: superLen, BlockBytes: 110, Decode: decodeQ3_K, Fit: encodeQ3_K})
 }
 
 func decodeQ3_K(dst []float32, src []byte) {
@@ -26,12 +26,14 @@ func decodeQ3_K(dst []float32, src []byte) {
 	}
 }
 
-func encodeQ3_K(dst []byte, src []float32) {
+var fitQ3_K = &symmetric{group: 16, minQ: -4, maxQ: 3, minS: -32, maxS: 31, from: -2, to: 4, steps: 16}
+
+func encodeQ3_K(dst []byte, src, weight []float32) {
 	var s [16]int8
 	var q [superLen]int8
 	var l [superLen]uint8
-	for ; len(dst) >= 110; dst, src = dst[110:], src[superLen:] {
-		d := symmetric{group: 16, minQ: -4, maxQ: 3, minS: -32, maxS: 31}.encode(src[:superLen], s[:], q[:])
+	for ; len(dst) >= 110; dst, src, weight = dst[110:], src[superLen:], after(weight, superLen) {
+		d := fitQ3_K.encode(src[:superLen], first(weight, superLen), s[:], q[:])
 		clear(dst[:110])
 		for i, v := range q {
 			l[i] = uint8(v + 4)

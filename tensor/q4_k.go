@@ -7,7 +7,7 @@ package tensor
 // Each 32 bytes of q hold two groups, one in the low nibbles, the next in the
 // high ones. s packs 6-bit scales and offsets, see scaleOffset.
 func init() {
-	Register(Format{DType: Q4_K, Name: "q4_k", BlockLen: superLen, BlockBytes: 144, Decode: decodeQ4_K, Encode: encodeQ4_K})
+	Register(Format{DType: Q4_K, Name: "q4_k", BlockLen: superLen, BlockBytes: 144, Decode: decodeQ4_K, Fit: encodeQ4_K})
 }
 
 func decodeQ4_K(dst []float32, src []byte) {
@@ -46,11 +46,13 @@ func putScaleOffset(dst []byte, scale, offset *[8]uint8) {
 	}
 }
 
-func encodeQ4_K(dst []byte, src []float32) {
+var fitQ4_K = &affine{group: 32, maxQ: 15, maxS: 63, from: -2, to: 1, steps: 16}
+
+func encodeQ4_K(dst []byte, src, weight []float32) {
 	var s, o [8]uint8
 	var q [superLen]uint8
-	for ; len(dst) >= 144; dst, src = dst[144:], src[superLen:] {
-		d, m := affine{group: 32, maxQ: 15, maxS: 63}.encode(src[:superLen], s[:], o[:], q[:])
+	for ; len(dst) >= 144; dst, src, weight = dst[144:], src[superLen:], after(weight, superLen) {
+		d, m := fitQ4_K.encode(src[:superLen], first(weight, superLen), s[:], o[:], q[:])
 		putHalf(dst, HalfToFloat(d))
 		putHalf(dst[2:], HalfToFloat(m))
 		putScaleOffset(dst[4:16], &s, &o)

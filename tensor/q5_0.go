@@ -9,7 +9,7 @@ import "encoding/binary"
 // q has its low 4 bits in l, laid out as in q4_0, and the fifth of number i in
 // bit i of h.
 func init() {
-	Register(Format{DType: Q5_0, Name: "q5_0", BlockLen: 32, BlockBytes: 22, Decode: decodeQ5_0, Encode: encodeQ5_0})
+	Register(Format{DType: Q5_0, Name: "q5_0", BlockLen: 32, BlockBytes: 22, Decode: decodeQ5_0, Encode: encodeQ5_0, Fit: fitQ5_0})
 }
 
 func decodeQ5_0(dst []float32, src []byte) {
@@ -31,6 +31,23 @@ func encodeQ5_0(dst []byte, src []float32) {
 		var h uint32
 		for i := range 16 {
 			a, b := level(float32(src[i]*inv)+16.5, 31), level(float32(src[i+16]*inv)+16.5, 31)
+			dst[6+i] = a&15 | b<<4
+			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		}
+		binary.LittleEndian.PutUint32(dst[2:], h)
+	}
+}
+
+var shapeQ5_0 = &symmetric{group: 32, minQ: -16, maxQ: 15, from: -2, to: 4, steps: 16}
+
+// fitQ5_0 searches for d, as fitQ4_0 does.
+func fitQ5_0(dst []byte, src, weight []float32) {
+	var q [32]int8
+	for ; len(src) >= 32; dst, src, weight = dst[22:], src[32:], after(weight, 32) {
+		putHalf(dst, HalfToFloat(shapeQ5_0.alone(src[:32], first(weight, 32), &q)))
+		var h uint32
+		for i := range 16 {
+			a, b := byte(q[i]+16), byte(q[i+16]+16)
 			dst[6+i] = a&15 | b<<4
 			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
 		}

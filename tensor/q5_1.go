@@ -8,7 +8,7 @@ import "encoding/binary"
 //
 // q lies in l and h as in q5_0.
 func init() {
-	Register(Format{DType: Q5_1, Name: "q5_1", BlockLen: 32, BlockBytes: 24, Decode: decodeQ5_1, Encode: encodeQ5_1})
+	Register(Format{DType: Q5_1, Name: "q5_1", BlockLen: 32, BlockBytes: 24, Decode: decodeQ5_1, Encode: encodeQ5_1, Fit: fitQ5_1})
 }
 
 func decodeQ5_1(dst []float32, src []byte) {
@@ -32,6 +32,25 @@ func encodeQ5_1(dst []byte, src []float32) {
 		var h uint32
 		for i := range 16 {
 			a, b := level(float32((src[i]-m)*inv)+0.5, 31), level(float32((src[i+16]-m)*inv)+0.5, 31)
+			dst[8+i] = a&15 | b<<4
+			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		}
+		binary.LittleEndian.PutUint32(dst[4:], h)
+	}
+}
+
+var shapeQ5_1 = &affine{group: 32, maxQ: 31, from: -3, to: 1, steps: 16, signed: true}
+
+// fitQ5_1 searches for d and m, as fitQ4_1 does.
+func fitQ5_1(dst []byte, src, weight []float32) {
+	var q [32]uint8
+	for ; len(src) >= 32; dst, src, weight = dst[24:], src[32:], after(weight, 32) {
+		d, m := shapeQ5_1.alone(src[:32], first(weight, 32), &q)
+		putHalf(dst, HalfToFloat(d))
+		putHalf(dst[2:], HalfToFloat(m))
+		var h uint32
+		for i := range 16 {
+			a, b := q[i], q[i+16]
 			dst[8+i] = a&15 | b<<4
 			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
 		}

@@ -7,7 +7,7 @@ package tensor
 // s and the low 4 bits of q in l are as in q4_k. The fifth bit of number i of
 // group g is bit g of h[i].
 func init() {
-	Register(Format{DType: Q5_K, Name: "q5_k", BlockLen: superLen, BlockBytes: 176, Decode: decodeQ5_K, Encode: encodeQ5_K})
+	Register(Format{DType: Q5_K, Name: "q5_k", BlockLen: superLen, BlockBytes: 176, Decode: decodeQ5_K, Fit: encodeQ5_K})
 }
 
 func decodeQ5_K(dst []float32, src []byte) {
@@ -25,11 +25,13 @@ func decodeQ5_K(dst []float32, src []byte) {
 	}
 }
 
-func encodeQ5_K(dst []byte, src []float32) {
+var fitQ5_K = &affine{group: 32, maxQ: 31, maxS: 63, from: -3, to: 1, steps: 16}
+
+func encodeQ5_K(dst []byte, src, weight []float32) {
 	var s, o [8]uint8
 	var q [superLen]uint8
-	for ; len(dst) >= 176; dst, src = dst[176:], src[superLen:] {
-		d, m := affine{group: 32, maxQ: 31, maxS: 63}.encode(src[:superLen], s[:], o[:], q[:])
+	for ; len(dst) >= 176; dst, src, weight = dst[176:], src[superLen:], after(weight, superLen) {
+		d, m := fitQ5_K.encode(src[:superLen], first(weight, superLen), s[:], o[:], q[:])
 		putHalf(dst, HalfToFloat(d))
 		putHalf(dst[2:], HalfToFloat(m))
 		putScaleOffset(dst[4:16], &s, &o)

@@ -8,7 +8,7 @@ package tensor
 // low 4 bits in l[32(k mod 2) + i], in the low nibble where k < 2 and in the
 // high one else, and its high 2 in the bits 2k of h[i].
 func init() {
-	Register(Format{DType: Q6_K, Name: "q6_k", BlockLen: superLen, BlockBytes: 210, Decode: decodeQ6_K, Encode: encodeQ6_K})
+	Register(Format{DType: Q6_K, Name: "q6_k", BlockLen: superLen, BlockBytes: 210, Decode: decodeQ6_K, Fit: encodeQ6_K})
 }
 
 func decodeQ6_K(dst []float32, src []byte) {
@@ -26,11 +26,13 @@ func decodeQ6_K(dst []float32, src []byte) {
 	}
 }
 
-func encodeQ6_K(dst []byte, src []float32) {
+var fitQ6_K = &symmetric{group: 16, minQ: -32, maxQ: 31, minS: -128, maxS: 127, from: -2, to: 8, steps: 16}
+
+func encodeQ6_K(dst []byte, src, weight []float32) {
 	var s [16]int8
 	var q [superLen]int8
-	for ; len(dst) >= 210; dst, src = dst[210:], src[superLen:] {
-		d := symmetric{group: 16, minQ: -32, maxQ: 31, minS: -128, maxS: 127}.encode(src[:superLen], s[:], q[:])
+	for ; len(dst) >= 210; dst, src, weight = dst[210:], src[superLen:], after(weight, superLen) {
+		d := fitQ6_K.encode(src[:superLen], first(weight, superLen), s[:], q[:])
 		clear(dst[:192])
 		for i, v := range q {
 			u, k, at := uint8(v+32), i%128/32, i%32

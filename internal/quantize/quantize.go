@@ -80,7 +80,7 @@ func converted(t *gguf.Tensor, to tensor.DType) (gguf.Tensor, error) {
 			if i := slices.IndexFunc(x[:n*cols], infinite); i >= 0 {
 				return fmt.Errorf("row %d, number %d is %g", row+i/cols, i%cols, x[i])
 			}
-			to.Encode(dst[:n*size], x[:n*cols])
+			to.Fit(dst[:n*size], x[:n*cols], nil)
 			dst = dst[n*size:]
 		}
 		return nil

@@ -77,7 +77,7 @@ func TestFile(t *testing.T) {
 				all := make([]float32, x.Len())
 				x.DType.Decode(all, x.Data)
 				want = make([]byte, y.Bytes())
-				y.DType.Encode(want, all)
+				y.DType.Fit(want, all, nil)
 			}
 			if !bytes.Equal(y.Data, want) {
 				t.Errorf("%s: %s is not what %s makes of it", m.Name, x.Name, y.DType)

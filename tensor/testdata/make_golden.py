@@ -9,6 +9,8 @@
     books.sha256  of the code books of iq1, iq2 and iq3, as float32
     NAME.enc  x.f32 encoded: by gguf-py where it can, else by ggml without an
               importance matrix
+    w.f32     how much each number of x.f32 counts, float32
+    NAME.fit  x.f32 encoded by ggml with these as importance matrix
 
 Needs numpy, gguf 0.19 and a build of ggml 0.25 (llama.cpp of November 2026).
 """
@@ -161,3 +163,12 @@ for name in scales:
         (here / f"{name}.enc").write_bytes(data)
         line.append("encoded by " + who)
     print(*line, sep="\t")
+
+w = np.random.default_rng(20261128).lognormal(0, 1.5, x.shape).astype(np.float32)
+(here / "w.f32").write_bytes(w.astype("<f4").tobytes())
+for name in ("q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"):
+    block, size = shape(name)
+    out = np.zeros((len(x), 256 // block * size), np.uint8)
+    for i in range(len(x)):  # the matrix is one row, for all rows of a call
+        lib.ggml_quantize_chunk(number(name), x[i].ctypes.data, out[i].ctypes.data, 0, 1, 256, w[i].ctypes.data)
+    (here / f"{name}.fit").write_bytes(out.tobytes())
