@@ -46,9 +46,17 @@ type Scaled struct {
 
 // Attach reads an adapter in GGUF's form and checks that it is one for the
 // model; the error is a *lora.MismatchError if it isn't. DoRA's lengths are
-// computed from all of the weights that it changes. f has to stay open until
-// Detach.
+// computed from all of the weights that it changes. f becomes the model's, which
+// closes it when the adapter is detached, or with the model, or with an error.
 func (m *Model) Attach(ctx context.Context, f *gguf.File, name string) (*Adapter, error) {
+	a, err := m.attach(ctx, f, name)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return a, nil
+}
+
+func (m *Model) attach(ctx context.Context, f *gguf.File, name string) (*Adapter, error) {
 	changes, err := lora.Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("engine: attach: %w", err)
@@ -116,8 +124,11 @@ func (m *Model) Detach(a *Adapter) error {
 			return fmt.Errorf("engine: detach %s: it is in use; switch it off first", a.info.Name)
 		}
 	}
-	m.adapters = slices.DeleteFunc(m.adapters, func(other *Adapter) bool { return other == a })
-	return nil
+	n := len(m.adapters)
+	if m.adapters = slices.DeleteFunc(m.adapters, func(other *Adapter) bool { return other == a }); len(m.adapters) == n {
+		return nil
+	}
+	return a.f.Close()
 }
 
 // SetAdapters says what sessions, batchers and embedders begin with that are

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/lora"
 	"github.com/llcuda/llcuda/tensor"
 	"github.com/llcuda/llcuda/tensor/cpu"
 )
@@ -79,6 +80,9 @@ func LoadFile(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	name, err := f.String("general.architecture")
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w: %w", ErrModel, err)
+	}
+	if lora.Is(f) {
+		return nil, fmt.Errorf("engine: %w: %s is an adapter; load the model that it is for, with the adapter", ErrModel, f.Path)
 	}
 	arch, err := findArchitecture(name)
 	if err != nil {
@@ -191,6 +195,9 @@ func (i *Info) devices(parts []part) {
 // Info is what the model is.
 func (m *Model) Info() Info { return m.info }
 
+// File is what the model was read from. It is open as long as the model.
+func (m *Model) File() *gguf.File { return m.source }
+
 // Tokenizer turns text into token ids and back.
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
 
@@ -220,8 +227,12 @@ func (m *Model) release() error {
 		return nil
 	}
 	m.free()
-	if m.file == nil {
-		return nil
+	var errs []error
+	for _, a := range m.adapters {
+		errs = append(errs, a.f.Close())
 	}
-	return m.file.Close()
+	if m.file != nil {
+		errs = append(errs, m.file.Close())
+	}
+	return errors.Join(errs...)
 }

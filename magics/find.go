@@ -90,11 +90,17 @@ type fetch struct {
 	places  *catalog.Catalog
 	display *jupyter.Display
 	silent  bool
+
+	look func(context.Context, catalog.Query) (*catalog.Found, error) // nil: places.Find
 }
 
 // find finds the query's model and fetches it if it is not here.
 func (f *fetch) find(ctx context.Context) (*catalog.Found, error) {
-	found, err := f.places.Find(ctx, f.Query)
+	look := f.look
+	if look == nil {
+		look = f.places.Find
+	}
+	found, err := look(ctx, f.Query)
 	if err != nil {
 		return nil, findError(ctx, err)
 	}

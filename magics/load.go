@@ -28,6 +28,8 @@ func init() {
 %load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
 %load outputs/merged                   a folder that transformers or Unsloth saved (safetensors)
+%load outputs/lora                     an adapter's folder: the base that it names is loaded, with the adapter
+%load gemma-3-1b --adapter outputs/lora    any base, with an adapter; %adapter switches them
 %load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
 %load http://a:8000/v1 http://b:8000/v1    the same model on several: calls go to the one with the fewest
 %models lists what is here, %models search what can be fetched by a short name. What is fetched lies in
@@ -40,6 +42,8 @@ last is the one that %infer asks.`,
 			f.String("cache-type", "f16", "type of the key-value cache: f16, bf16, q8_0 or f32")
 			f.Int("batch", 512, "how many `tokens` of a prompt are computed together")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
+			f.StringArray("adapter", nil, "an `adapter` (LoRA) to attach: a folder, a .gguf file or a repository; may be given several times")
+			f.String("base", "", "of an adapter's folder: the `model` to load instead of the one that it names")
 			fetchFlags(f)
 			f.Bool("silent", false, "show nothing")
 			f.String("model", "", "of an endpoint: the `name` that it calls the model by (default: its only one)")
@@ -91,7 +95,11 @@ func load(ctx context.Context, c *Call) error {
 	name, _ := c.Flags.GetString("as")
 	f := c.fetch(c.Args[0], func() catalog.Room { return Room(o) }, o.Context)
 	f.silent = silent
-	l, err := c.open(ctx, f, name)
+	adapters, adapted, err := c.adapters(f)
+	if err != nil {
+		return err
+	}
+	l, err := c.open(ctx, f, cmp.Or(name, adapted))
 	if err != nil {
 		return err
 	}
@@ -125,6 +133,14 @@ func load(ctx context.Context, c *Call) error {
 		}
 		return err
 	}
+	with, err := c.attachAll(ctx, l, adapters)
+	if err != nil {
+		bar.failed()
+		if e := l.close(); e != nil {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
 	if err := c.models.add(l); err != nil {
 		return modelError("the former %s could not be freed: %v", l.name, err)
 	}
@@ -133,6 +149,7 @@ func load(ctx context.Context, c *Call) error {
 		if l.why != "" {
 			text += "\n" + l.why
 		}
+		text += with
 		if old != nil && old.serving != nil {
 			text += fmt.Sprintf("\nthe server of the former %s at %s has ended%s; %%serve starts one", l.name, old.serving.url, old.serving.brokenOff())
 		}

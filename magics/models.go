@@ -35,6 +35,7 @@ type loaded struct {
 	endpoint *endpoint       // nil: of this process
 	chat     *chat.Session   // nil until the first %chat; it has session
 	serving  *serving        // nil: not served
+	adapters []*attached     // of the model
 }
 
 // onCard reports whether it has layers on a card of this machine.

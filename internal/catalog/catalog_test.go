@@ -49,7 +49,7 @@ func TestFindModel(t *testing.T) {
 		{in("smol-q4_1.gguf"), in("smol-q4_1.gguf"), ""},
 		{"own.gguf", "own.gguf", ""},
 		{"~/own.gguf", filepath.Join(here, "own.gguf"), ""},
-		{"adapter", "", "is an adapter of PEFT that names no base model, without weights; adapters"},
+		{"adapter", "", "is an adapter of PEFT that names no base model, without weights; give"},
 		{"two", "", "folder of 2 models (a.gguf, b.gguf)"},
 		{"none", "", "without .gguf files"},
 		{"gema-Q8_0", "", "did you mean gemma-Q8_0?"},

@@ -53,8 +53,7 @@ func isAdapter(dir string) bool {
 func adapter(dir string) error {
 	var a adapterConfig
 	readConfig(dir, "adapter_config.json", &a)
-	return fmt.Errorf("%s is %s, %s; adapters of this form are not loaded yet: merge it into its base and save it as GGUF "+
-		"(Unsloth: model.save_pretrained_gguf), then load that file", dir, a.text(), weightsText(dir))
+	return fmt.Errorf("%s is %s, %s; give its base, and the folder with --adapter; in a cell, %%load takes the folder as it is", dir, a.text(), weightsText(dir))
 }
 
 // adapterConfig is what of adapter_config.json says which adapter it is.

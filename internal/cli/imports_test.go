@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/disk":        {},
 	"internal/quantize":    {"gguf", "tensor"},
 	"internal/export":      {"gguf", "internal/disk"},
-	"internal/catalog":     {"gguf", "internal/checkpoint", "internal/edit", "internal/hub", "internal/safetensors"},
+	"internal/catalog":     {"gguf", "internal/checkpoint", "internal/edit", "internal/hub", "internal/lora", "internal/safetensors"},
 	"internal/edit":        {},
 	"internal/jinja":       {},
 	"internal/openai":      {},
