@@ -10,7 +10,7 @@ export LLCUDA_NVRTC  ?= $(CURDIR)/.cuda
 
 FUZZTIME ?= 10m
 
-.PHONY: help build kernels kernels-report demo lab test client-js bench compare demo-model fuzz lint testdata clean
+.PHONY: help build kernels kernels-report demo lab test clients client-go client-python client-js client-schema bench compare demo-model fuzz lint testdata clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,11 +53,11 @@ testdata: .venv/stamp .models/stamp ## the Jupyter clients and three real models
 	python3 $< .models
 	@touch $@
 
-client-js: build testdata ## OpenAI's JavaScript client against our server (needs npm)
-	npm install --silent --no-save --prefix .peers openai@6.49.0
-	cp internal/peers/openai_client.mjs .peers
-	./llcuda serve .models/smollm2-135m-q4_1.gguf --alias s --embeddings --port 18471 & trap "kill $$!" EXIT; \
-	sleep 5; node .peers/openai_client.mjs http://127.0.0.1:18471/v1 s
+clients: build testdata ## OpenAI's clients (Go, Python, JavaScript: npm) and schemathesis against our server
+	internal/peers/clients.sh
+
+client-go client-python client-js client-schema: build testdata
+	internal/peers/clients.sh $(@:client-%=%)
 
 bench: build testdata ## speed of the kernel and of the engine on this machine
 	./llcuda bench .models/smollm2-135m-q4_1.gguf

@@ -1,10 +1,10 @@
 // The openai package of JavaScript against a server of ours:
-//   node openai_client.mjs http://127.0.0.1:8080/v1 NAME
+//   OPENAI_API_KEY=none node openai_client.mjs http://127.0.0.1:8080/v1 NAME
 import assert from 'node:assert'
 import OpenAI from 'openai'
 
 const [baseURL, model] = process.argv.slice(2)
-const client = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 })
+const client = new OpenAI({ baseURL, maxRetries: 0 })
 const messages = [{ role: 'user', content: 'How is the weather in Paris?' }]
 const ask = { model, messages, temperature: 0, max_tokens: 60 }
 
@@ -38,9 +38,24 @@ for (const answer of [await client.chat.completions.create(forced), await client
 
 const response = await client.responses.create({ model, input: 'Say hi.', max_output_tokens: 16 })
 assert(response.output_text.length > 0)
+let said = ''
+for await (const event of await client.responses.create({ model, input: 'Say hi.', temperature: 0, max_output_tokens: 16, stream: true })) {
+  if (event.type === 'response.output_text.delta') said += event.delta
+}
+assert.equal(said, (await client.responses.create({ model, input: 'Say hi.', temperature: 0, max_output_tokens: 16 })).output_text)
+
+// A stream that is left; the server goes on.
+const left = await client.chat.completions.create({ ...ask, max_tokens: 500, stream: true })
+for await (const chunk of left) { left.controller.abort(); break }
+assert.equal((await client.chat.completions.create({ ...ask, n: 2, stop: ['\n'] })).choices.length, 2)
+
 const vectors = await client.embeddings.create({ model, input: ['a dog', 'a cat'] })
 assert.equal(vectors.data.length, 2)
 
-await assert.rejects(client.chat.completions.create({ ...ask, model: 'nope' }), (e) => e.status === 404)
-await assert.rejects(client.chat.completions.create({ ...ask, messages: [] }), (e) => e.status === 400)
+const refused = (change, kind, want) => assert.rejects(client.chat.completions.create({ ...ask, ...change }),
+  (e) => e instanceof kind && e.status === want.status && e.code === want.code && e.param === want.param)
+await refused({ model: 'nope' }, OpenAI.NotFoundError, { status: 404, code: 'model_not_found', param: 'model' })
+await refused({ messages: [] }, OpenAI.BadRequestError, { status: 400, code: 'missing_required_parameter', param: 'messages' })
+await refused({ temperature: 5 }, OpenAI.BadRequestError, { status: 400, code: 'decimal_above_max_value', param: 'temperature' })
+await assert.rejects(new OpenAI({ baseURL, apiKey: 'wrong', maxRetries: 0 }).models.list(), OpenAI.AuthenticationError)
 console.log('all as asked')

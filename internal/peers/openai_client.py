@@ -81,6 +81,22 @@ def tools(client, model):
     call = got.message.tool_calls[0]
     assert got.finish_reason == "tool_calls" and call.function.name == "weather", got
     assert json.loads(call.function.arguments)["city"] in ("Paris", "Rome"), got
+    with client.chat.completions.stream(**ask, tool_choice="required") as stream:
+        streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert [c.function.arguments for c in streamed] == [call.function.arguments], (streamed, call)
+    ask["messages"] += [got.message, {"role": "tool", "tool_call_id": call.id, "content": "12 degrees"}]
+    assert client.chat.completions.create(**ask, tool_choice="none").choices[0].message.content
+
+
+def responses(client, model):
+    ask = dict(model=model, input="Say hi.", instructions="You are terse.", temperature=0, max_output_tokens=20)
+    whole = client.responses.create(**ask)
+    assert whole.output_text and whole.usage.output_tokens <= 20, whole
+    with client.responses.stream(**ask) as stream:
+        text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+    assert text == whole.output_text, (text, whole.output_text)
+    got = client.responses.parse(model=model, input="Is it good?", text_format=Answer, max_output_tokens=60)
+    assert isinstance(got.output_parsed, Answer), got
 
 
 def embeddings(client, model):
@@ -116,6 +132,6 @@ for check in completions, chat, schema, embeddings, errors, cancel:
 for url in chats:
     client, model = connect(url)
     assert client.models.retrieve(model).owned_by == "llcuda"
-    for check in chat, schema, tools:
+    for check in chat, schema, tools, responses:
         check(client, model)
 print(f"openai {openai.__version__}: {len(urls)} servers")
