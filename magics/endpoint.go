@@ -24,7 +24,8 @@ type endpoint struct {
 	tell  atomic.Pointer[jupyter.Display]
 }
 
-func isAddress(s string) bool {
+// IsAddress reports whether a model is named by the address of a server.
+func IsAddress(s string) bool {
 	return (strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")) && !catalog.OnHub(s)
 }
 
@@ -101,7 +102,7 @@ func loadEndpoint(ctx context.Context, c *Call) error {
 		}
 	}
 	for _, a := range c.Args {
-		if !isAddress(a) {
+		if !IsAddress(a) {
 			return c.usage("%s is no address; several are several servers of one model", a)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // machine: a path, a short name (any case, with or without .gguf, as long as it
 // is unique), a repository that was fetched. The error says what could be done.
 func FindModel(name string) (string, error) {
-	if isAddress(name) {
+	if IsAddress(name) {
 		return "", modelError("%s: the model of an endpoint has no file here; %%load takes it", name)
 	}
 	f, err := catalog.FromEnv().FindLocal(catalog.Query{Name: name})

@@ -57,6 +57,7 @@ type inference struct {
 	toVar  string
 
 	grammar *grammar.Grammar // of --schema or --grammar; nil: the text is free
+	schema  bool             // the grammar is of a schema
 	cut     bool             // the text ended before it was one of the grammar
 
 	promptTokens int
@@ -184,6 +185,7 @@ func (q *inference) readFlags(c *Call) error {
 	if q.grammar, err = grammar.Open(catalog.InHome(schema), catalog.InHome(gbnf)); err != nil {
 		return c.usage("%v", err)
 	}
+	q.schema = schema != ""
 	q.json, _ = f.GetBool("json")
 	q.toVar, _ = f.GetString("var")
 	switch {
@@ -215,7 +217,7 @@ func (q *inference) report(c *Call, l *loaded, text string) error {
 			"prompt_tokens_per_second": s.PromptTokensPerSecond(), "first_token_seconds": s.FirstToken.Seconds(),
 			"seconds": (s.FirstToken + s.DecodeTime).Seconds(),
 		}
-		if q.grammar != nil && l.endpoint == nil {
+		if q.grammar != nil {
 			v["complete"] = !q.cut
 		}
 		if l.endpoint != nil {
@@ -250,10 +252,13 @@ func (q *inference) summary() string {
 	parts = append(parts, q.notes...)
 	stop := "stop: " + stopText(s.StopReason)
 	if q.cut {
-		stop += ", so the text is cut: what --schema or --grammar asks for is not complete"
+		stop += ", so " + CutText
 	}
 	return strings.Join(append(parts, stop), " · ")
 }
+
+// CutText is said of a text that ended before it was complete.
+const CutText = "the text is cut: what --schema or --grammar asks for is not complete"
 
 func stopText(reason string) string {
 	switch reason {

@@ -131,6 +131,12 @@ func (e *endpoint) answer(ctx context.Context, c *Call, l *loaded, q *inference)
 			}
 		}
 	}
+	switch { // the server says why the text ends, and nothing of a grammar
+	case q.schema:
+		q.cut = !json.Valid([]byte(text.String()))
+	case q.grammar != nil:
+		q.cut = s.StopReason == "length"
+	}
 	return text.String(), nil
 }
 

@@ -55,7 +55,7 @@ last is the one that %infer asks.`,
 
 func load(ctx context.Context, c *Call) error {
 	switch {
-	case slices.ContainsFunc(c.Args, isAddress):
+	case slices.ContainsFunc(c.Args, IsAddress):
 		return loadEndpoint(ctx, c)
 	case c.Flags.Changed("model") || c.Flags.Changed("key-env"):
 		return c.usage("--model and --key-env go with an address, http://host:8000/v1")

@@ -1,7 +1,6 @@
 package magics
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,19 +123,24 @@ func (c *Call) parse(args string) error {
 		return c.usage("%v", err)
 	}
 	if err := c.Flags.Parse(words); err != nil {
-		return c.usage("%s", flagError(c.Flags, err))
+		return c.usage("%s", FlagError(c.Flags, err))
 	}
 	c.Args = c.Flags.Args()
 	return nil
 }
 
-// flagError is pflag's error, with the flag that may have been meant.
-func flagError(f *pflag.FlagSet, err error) string {
+// FlagError says pflag's error in words for people, with the flag that may have
+// been meant.
+func FlagError(f *pflag.FlagSet, err error) string {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		flag := invalid.GetFlag()
-		kind := map[string]string{"int": "a whole number", "uint64": "a whole number from 0", "float32": "a number"}[flag.Value.Type()]
-		return fmt.Sprintf("--%s %s: want %s", flag.Name, invalid.GetValue(), cmp.Or(kind, "another value"))
+		want := "want " + map[string]string{"int": "a whole number", "uint64": "a whole number from 0", "float32": "a number", "float64": "a number",
+			"bool": "true or false", "duration": "a time such as 90s or 5m", "intSlice": "whole numbers such as 1,8,32"}[flag.Value.Type()]
+		if want == "want " { // a type of our own, with an error of its own
+			want = errors.Unwrap(invalid).Error()
+		}
+		return fmt.Sprintf("--%s %s: %s", flag.Name, invalid.GetValue(), want)
 	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
@@ -197,7 +201,7 @@ func takeFlags(f *pflag.FlagSet, args string) (string, error) {
 			flag := f.Lookup(name)
 			if flag == nil {
 				return "", fmt.Errorf("%s; put -- before the text, or the text in quotes, to have it taken as it is",
-					flagError(f, fmt.Errorf("unknown flag: --%s", name)))
+					FlagError(f, fmt.Errorf("unknown flag: --%s", name)))
 			}
 			if !hasValue && flag.NoOptDefVal == "" {
 				i += len(args[i:]) - len(strings.TrimLeft(args[i:], " \t"))
@@ -218,7 +222,7 @@ func takeFlags(f *pflag.FlagSet, args string) (string, error) {
 		}
 	}
 	if err := f.Parse(flags); err != nil {
-		return "", errors.New(flagError(f, err))
+		return "", errors.New(FlagError(f, err))
 	}
 	if len(prose) == 1 {
 		text := args[prose[0].start:prose[0].end]

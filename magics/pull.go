@@ -29,7 +29,7 @@ func pull(ctx context.Context, c *Call) error {
 		return c.usage("want one model, got %d", len(c.Args))
 	case c.Args[0] == "demo":
 		return c.usage("demo is in llcuda itself; %%load demo")
-	case isAddress(c.Args[0]):
+	case IsAddress(c.Args[0]):
 		return c.usage("%s has no file to fetch; %%load takes it", c.Args[0])
 	}
 	f := c.fetch(c.Args[0], func() catalog.Room {

@@ -71,6 +71,8 @@ func TestExitCodes(t *testing.T) {
 		{"no argument", []string{"infer"}, 2},
 		{"unknown command", []string{"fly"}, 2},
 		{"unknown flag", []string{"version", "--fly"}, 2},
+		{"embed without text", []string{"embed", "demo"}, 2},
+		{"pull demo", []string{"pull", "demo"}, 2},
 		{"bad flag value", []string{"bench", "demo", "-n", "many"}, 2},
 		{"eval without ids", []string{"eval", "demo"}, 2},
 		{"two texts", []string{"tokenize", "demo", "a", "--file", "b"}, 2},

@@ -99,6 +99,8 @@ type talker struct {
 	signals  chan os.Signal
 	live     map[string]string // what displays that change have printed, by id
 	open     bool              // the last of them has not ended its line
+	shell    bool              // nobody sees cells: errors are said in a shell's words
+	cut      bool              // the last text is not what --schema or --grammar asks for
 }
 
 func (t *talker) talk(ctx context.Context, stdin io.Reader) error {
@@ -199,6 +201,10 @@ func (t *talker) execute(ctx context.Context, code string) error {
 		case "KeyboardInterrupt":
 			return nil // the line of figures says so
 		case "UsageError":
+			if t.shell {
+				what, _, _ := strings.Cut(e.Value, "; usage: ")
+				return usageError{errors.New(onCommandLine.Replace(strings.TrimLeft(what, "%")))}
+			}
 			return usageError{errors.New(e.Value)}
 		}
 		return errors.New(onCommandLine.Replace(e.Value))
@@ -234,6 +240,7 @@ func (t *talker) Send(msgType string, content map[string]any) {
 		}
 		io.WriteString(w, content["text"].(string))
 	case "display_data", "execute_result", "update_display_data":
+		t.cut = strings.Contains(text, magics.CutText)
 		fmt.Fprintln(t.err, text)
 	}
 }

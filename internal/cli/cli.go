@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/llcuda/llcuda/magics"
 )
 
 // Version is set by the build (-ldflags -X).
@@ -60,7 +62,9 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%s: %s", cmd.Name(), magics.FlagError(cmd.Flags(), err))}
+	})
 	return root
 }
 

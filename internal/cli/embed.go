@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,12 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/magics"
 )
 
 // embedResult is what --json prints.
 type embedResult struct {
 	Model      string      `json:"model"`
-	Pooling    string      `json:"pooling"`
+	Pooling    string      `json:"pooling,omitempty"` // an endpoint does not tell
 	Dimensions int         `json:"dimensions"`
 	Tokens     int         `json:"tokens"`
 	Vectors    [][]float32 `json:"vectors"`
@@ -35,7 +38,8 @@ func newEmbed() *cobra.Command {
 or of standard input, but for empty ones. It prints the numbers of one text's vector,
 or the cosines of several texts; --json prints the vectors, --npy F writes them as
 the rows of a NumPy file. Any model will do; encoders (BERT, BGE, MiniLM, E5, Nomic)
-are made for it.`,
+are made for it. MODEL may be the address of a server that speaks OpenAI's API,
+http://host:8000/v1 (--model, --key-env, --extra).`,
 		Args: between(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 && file != "" {
@@ -49,21 +53,13 @@ are made for it.`,
 			if err != nil {
 				return err
 			}
-			m, err := mf.open(cmd, args[0])
-			if err != nil {
-				return err
+			var r embedResult
+			if magics.IsAddress(args[0]) {
+				r, err = embedCells(cmd, &mf, args[0], texts)
+			} else {
+				r, err = embed(cmd, &mf, args[0], texts, engine.EmbedOptions{Pooling: p}, truncate)
 			}
-			defer m.Close()
-			o := engine.EmbedOptions{Pooling: p}
-			if truncate {
-				o.Cut = func(text, tokens int) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "llcuda: text %d had %d tokens and was cut to %d\n", text+1, tokens, m.Info().Context)
-				}
-			}
-			r, err := embed(cmd, m, texts, o)
 			switch {
-			case errors.Is(err, engine.ErrContextFull):
-				return fmt.Errorf("%w (--truncate)", err)
 			case err != nil:
 				return err
 			case npy != "":
@@ -81,6 +77,9 @@ are made for it.`,
 	f.StringVar(&pooling, "pooling", "auto", "auto (the model's), mean, cls or last")
 	f.BoolVar(&truncate, "truncate", false, "cut texts off that are too long for the model")
 	f.BoolVar(&asJSON, "json", false, "print the vectors in one JSON object")
+	f.AddFlag(magicFlags("load").Lookup("model"))
+	f.AddFlag(magicFlags("load").Lookup("key-env"))
+	f.AddFlag(magicFlags("embed").Lookup("extra"))
 	return cmd
 }
 
@@ -100,20 +99,61 @@ func embedTexts(cmd *cobra.Command, args []string, file string) ([]string, error
 		}
 	}
 	if len(texts) == 0 {
-		return nil, errors.New("embed: no texts; give one a line")
+		return nil, usageError{errors.New("embed: no texts; give one a line")}
 	}
 	return texts, nil
 }
 
-func embed(cmd *cobra.Command, m *engine.Model, texts []string, o engine.EmbedOptions) (r embedResult, err error) {
+func embed(cmd *cobra.Command, mf *modelFlags, model string, texts []string, o engine.EmbedOptions, truncate bool) (r embedResult, err error) {
+	for _, flag := range []string{"model", "key-env", "extra"} {
+		if cmd.Flags().Changed(flag) {
+			return r, usageError{fmt.Errorf("embed: --%s goes with an address: http://host:8000/v1", flag)}
+		}
+	}
+	m, err := mf.open(cmd, model)
+	if err != nil {
+		return r, err
+	}
+	defer m.Close()
+	if truncate {
+		o.Cut = func(text, tokens int) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "llcuda: text %d had %d tokens and was cut to %d\n", text+1, tokens, m.Info().Context)
+		}
+	}
 	e, err := m.NewEmbedder(o)
 	if err != nil {
 		return r, err
 	}
 	defer e.Close()
 	r = embedResult{Model: m.Info().Name, Pooling: e.Pooling().String(), Dimensions: e.Dim()}
-	r.Vectors, r.Tokens, err = e.Embed(cmd.Context(), texts)
+	if r.Vectors, r.Tokens, err = e.Embed(cmd.Context(), texts); errors.Is(err, engine.ErrContextFull) {
+		err = fmt.Errorf("%w (--truncate)", err)
+	}
 	return r, err
+}
+
+// embedCells has a server make the vectors: %load and %embed in a terminal.
+// Texts are lines there: line breaks become blanks.
+func embedCells(cmd *cobra.Command, mf *modelFlags, address string, texts []string) (r embedResult, err error) {
+	var lines []string
+	for i, t := range texts {
+		if t = strings.Join(strings.Fields(t), " "); t == "" {
+			return r, usageError{fmt.Errorf("embed: text %d is empty", i+1)}
+		}
+		lines = append(lines, t)
+	}
+	var object bytes.Buffer
+	t := newCells(mf, &object, cmd.ErrOrStderr())
+	defer t.in.Close()
+	load := "%load --silent " + quote(address) + changed(some(cmd.Flags(), []string{"ctx", "gpu-layers", "device", "cache-type", "batch", "model", "key-env"}))
+	if err := t.execute(cmd.Context(), load); err != nil {
+		return r, err
+	}
+	cell := "%%embed --json" + changed(some(cmd.Flags(), []string{"pooling", "truncate", "extra"})) + "\n" + strings.Join(lines, "\n")
+	if err := errors.Join(t.execute(cmd.Context(), cell), cmd.Context().Err()); err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(object.Bytes(), &r)
 }
 
 func writeVectors(path string, vectors [][]float32) error {

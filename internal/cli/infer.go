@@ -14,6 +14,7 @@ import (
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/grammar"
 	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/magics"
 )
 
 // newInfer streams a completion to standard output, with the sampler that
@@ -33,7 +34,7 @@ that --seed repeats the text with. --temperature 0 always takes the likeliest to
 
 --schema makes the text a JSON value that is valid for a JSON schema, --grammar one of a
 GBNF grammar. What of a schema cannot be kept is refused. A text that ends by --max-tokens
-before it is complete is said to be cut. The model knows nothing of the schema: say in the
+before it is complete is an error behind what there is of it. The model knows nothing of the schema: say in the
 prompt what is wanted.
 
 --batch F --output G answers the lines of a JSONL file, several at once (--parallel);
@@ -152,19 +153,22 @@ func infer(cmd *cobra.Command, m *engine.Model, prompt string, o engine.Generate
 		*whole = matcher.MayEnd()
 	}
 	if asJSON {
-		return errors.Join(err, encodeJSON(cmd.OutOrStdout(), inferResult{text, ids, o.Sampler.Seed, stats.PromptTokens, stats.NewTokens,
+		err = errors.Join(err, encodeJSON(cmd.OutOrStdout(), inferResult{text, ids, o.Sampler.Seed, stats.PromptTokens, stats.NewTokens,
 			stats.TokensPerSecond(), stats.PromptTokensPerSecond(), stats.FirstToken.Seconds(), stats.StopReason, whole}))
+	} else {
+		if !strings.HasSuffix(text, "\n") {
+			fmt.Fprintln(stream)
+		}
+		err = errors.Join(err, printStats(cmd.ErrOrStderr(), stats, o.Sampler))
 	}
-	if !strings.HasSuffix(text, "\n") {
-		fmt.Fprintln(stream)
-	}
-	err = errors.Join(err, printStats(cmd.ErrOrStderr(), stats, o.Sampler))
-	if whole != nil && !*whole {
-		_, e := fmt.Fprintln(cmd.ErrOrStderr(), "the text is cut: what --schema or --grammar asks for is not complete; a larger --max-tokens may help")
-		err = errors.Join(err, e)
+	if whole != nil && !*whole && err == nil {
+		err = errCut
 	}
 	return err
 }
+
+// errCut ends a command whose text is there and not complete.
+var errCut = errors.New("infer: " + magics.CutText + "; a larger --max-tokens may help")
 
 // complete writes the text to w as it comes.
 func complete(ctx context.Context, s *engine.Session, prompt []int32, o engine.GenerateOptions, w io.Writer) (string, []int32, error) {

@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,10 +65,18 @@ func addCellFlags(cmd *cobra.Command, mf *modelFlags) *tokensOrFile {
 	return b
 }
 
+// newCells executes the cells of a command.
+func newCells(mf *modelFlags, out, err io.Writer) *talker {
+	o := magics.Options{Version: Version, Demo: demo.Open, Cards: openCards, GPU: gpuCards}
+	if mf.threads > 0 {
+		o.Devices = []tensor.Device{cpu.New(mf.threads)}
+	}
+	return &talker{in: magics.New(o), out: out, err: err, shell: true}
+}
+
 // inCells reports whether a command is one for cells.
 func inCells(cmd *cobra.Command, b *tokensOrFile, model string) bool {
-	return b.file != "" || slices.ContainsFunc([]string{"output", "parallel", "extra", "key-env", "model"}, cmd.Flags().Changed) ||
-		strings.HasPrefix(model, "http://") || strings.HasPrefix(model, "https://")
+	return b.file != "" || slices.ContainsFunc([]string{"output", "parallel", "extra", "key-env", "model"}, cmd.Flags().Changed) || magics.IsAddress(model)
 }
 
 // inferCells loads the model and answers the file of prompts, or the prompt
@@ -76,7 +89,15 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 	switch {
 	case b.file != "" && (len(args) > 1 || file != ""):
 		return usageError{errors.New("infer: --batch has the prompts; leave PROMPT and --file out")}
-	case b.file == "":
+	case b.file != "" && !cmd.Flags().Changed("output"):
+		return usageError{errors.New("infer: --output FILE is missing: where do the answers go?")}
+	case b.file != "": // known before a model is loaded for it
+		f, err := os.Open(b.file)
+		if err != nil {
+			return fmt.Errorf("infer: --batch: %w", err)
+		}
+		f.Close()
+	default:
 		var words []string
 		if len(args) > 1 {
 			words = []string{strings.Join(args[1:], " ")}
@@ -86,11 +107,7 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 			return err
 		}
 	}
-	o := magics.Options{Version: Version, Demo: demo.Open, Cards: openCards, GPU: gpuCards}
-	if mf.threads > 0 {
-		o.Devices = []tensor.Device{cpu.New(mf.threads)}
-	}
-	t := &talker{in: magics.New(o), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
+	t := newCells(mf, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	defer t.in.Close()
 	loading, asking := []string{"ctx", "gpu-layers", "device", "cache-type", "model", "key-env"}, []string{}
 	asks := magicFlags("infer", "batch", "model", "var", "stop")
@@ -101,14 +118,24 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 		loading = append(loading, "batch")
 	}
 	load := "%load " + quote(args[0]) + changed(some(cmd.Flags(), loading))
-	if json, _ := cmd.Flags().GetBool("json"); json || b.file == "" {
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON || b.file == "" {
 		load += " --silent"
 	}
 	if err := t.execute(cmd.Context(), load); err != nil {
 		return err
 	}
 	cell := "%%infer" + oneLine(changed(some(cmd.Flags(), asking)), " ") + oneLine(changed(some(cmd.Flags(), []string{"stop"})), `\n`) + "\n" + prompt
-	return errors.Join(t.execute(cmd.Context(), cell), cmd.Context().Err())
+	var object bytes.Buffer
+	t.out = io.MultiWriter(t.out, &object)
+	err := errors.Join(t.execute(cmd.Context(), cell), cmd.Context().Err())
+	var whole struct{ Complete *bool } // of --json
+	if json.Unmarshal(object.Bytes(), &whole) == nil && whole.Complete != nil {
+		t.cut = !*whole.Complete
+	}
+	if err == nil && t.cut {
+		err = errCut
+	}
+	return err
 }
 
 // oneLine replaces line breaks: flags stand in the first line of a cell.

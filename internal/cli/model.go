@@ -144,7 +144,8 @@ func plain(err error) error {
 }
 
 // onCommandLine says for a shell what errors of magics say for a cell.
-var onCommandLine = strings.NewReplacer("%load demo", "demo", "%models", "llcuda models", "%pull", "llcuda pull")
+var onCommandLine = strings.NewReplacer("%load demo", "demo", "%models", "llcuda models", "%pull", "llcuda pull",
+	" of %load names", " names", "%load names address and model anew", "check address and --model", "run the cell again", "run the command again", "%env ", "export ")
 
 // said is an error in other words.
 type said struct {

@@ -113,7 +113,7 @@ func TestNotebookRemote(t *testing.T) {
 	if address == "" {
 		address = served(t, "demo")
 		load = "%load " + address + " --key-env LLCUDA_TEST_KEY"
-		env = append(env, "LLCUDA_TEST_KEY=key-from-the-environment")
+		env = append(env, "LLCUDA_TEST_KEY="+servedKey)
 	}
 	path := alone(t, "../../notebooks/remote.ipynb")
 	b, err := os.ReadFile(path)

@@ -32,7 +32,7 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "demo" {
-				return errors.New("pull: demo is in llcuda itself: nothing to fetch; llcuda infer demo runs it")
+				return usageError{errors.New("pull: demo is in llcuda itself: nothing to fetch; llcuda infer demo runs it")}
 			}
 			q.Name, q.Refresh = args[0], !q.Offline
 			q.Room = func() catalog.Room {

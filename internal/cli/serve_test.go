@@ -14,11 +14,14 @@ import (
 	"time"
 )
 
+// servedKey is what clients of served have to know.
+const servedKey = "key-from-the-environment"
+
 // served starts the real binary, and ends it with SIGTERM; it has to leave with 0.
 func served(t *testing.T, args ...string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{"serve", "--port", "0"}, args...)...)
-	cmd.Env = append(os.Environ(), "LLCUDA_TEST_MAIN=1", "LLCUDA_API_KEY=key-from-the-environment")
+	cmd.Env = append(os.Environ(), "LLCUDA_TEST_MAIN=1", "LLCUDA_API_KEY="+servedKey)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -49,7 +52,7 @@ func TestServe(t *testing.T) {
 	for _, c := range []struct {
 		key    string
 		status int
-	}{{"key-from-the-environment", 200}, {"wrong", 401}} {
+	}{{servedKey, 200}, {"wrong", 401}} {
 		r, _ := http.NewRequestWithContext(t.Context(), "POST", url+"/completions",
 			strings.NewReader(`{"model": "demo", "prompt": "What is AI?", "temperature": 0, "max_tokens": 8}`))
 		r.Header.Set("Authorization", "Bearer "+c.key)
@@ -99,7 +102,7 @@ func TestPythonClient(t *testing.T) {
 	if err != nil || exec.Command(python, "-c", "import openai").Run() != nil {
 		t.Skip("no Python with openai: make testdata, or name the interpreter in LLCUDA_PYTHON")
 	}
-	args := []string{"../peers/openai_client.py", "key-from-the-environment", served(t, "demo", "--ctx", "256", "--embeddings")}
+	args := []string{"../peers/openai_client.py", servedKey, served(t, "demo", "--ctx", "256", "--embeddings")}
 	path := filepath.Join(os.Getenv("LLCUDA_MODELS"), "smollm2-135m-q4_1.gguf")
 	if _, err := os.Stat(path); err == nil {
 		args = append(args, served(t, path, "--ctx", "1024", "--alias", "smollm2"))

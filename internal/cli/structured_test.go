@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -36,13 +37,33 @@ func TestInferSchema(t *testing.T) {
 			}
 		}
 	}
-	cut := outputJSON[result](t, "infer", "demo", "Emma", "--schema", schema, "--max-tokens", "3", "--json")
-	if cut.StopReason != "length" || cut.Complete == nil || *cut.Complete {
-		t.Errorf("%+v, want it cut", cut)
+	out, _, err := command(t, "", "infer", "demo", "Emma", "--schema", schema, "--max-tokens", "3", "--json")
+	var cut result
+	if e := json.Unmarshal([]byte(out), &cut); e != nil || cut.StopReason != "length" || cut.Complete == nil || *cut.Complete || !errors.Is(err, errCut) {
+		t.Errorf("%v, %+v, %v; want it cut", e, cut, err)
 	}
-	_, stderr, err := command(t, "", "infer", "demo", "Emma", "--schema", schema, "--max-tokens", "3")
-	if err != nil || !strings.Contains(stderr, "the text is cut") {
-		t.Errorf("%v, %q", err, stderr)
+	out, stderr, err := command(t, "", "infer", "demo", "Emma", "--schema", schema, "--max-tokens", "3")
+	if !errors.Is(err, errCut) || !strings.HasPrefix(out, "{") || !strings.Contains(stderr, "stop: length") {
+		t.Errorf("%q, %v, %q", out, err, stderr)
+	}
+}
+
+// A server keeps a schema in its own way: what it sends is looked at.
+func TestInferSchemaEndpoint(t *testing.T) {
+	url := served(t, "demo", "--ctx", "256")
+	t.Setenv("OPENAI_API_KEY", servedKey)
+	for _, c := range []struct {
+		max  string
+		want error
+	}{{"200", nil}, {"3", errCut}} {
+		for _, more := range [][]string{nil, {"--json"}} {
+			args := append([]string{"infer", url, "Emma is a girl:", "--schema", `{"type": "object", "properties": {"age": {"type": "integer", "minimum": 3, "maximum": 99}}, "required": ["age"]}`,
+				"--temperature", "0", "--max-tokens", c.max}, more...)
+			out, stderr, err := command(t, "", args...)
+			if !errors.Is(err, c.want) || !strings.Contains(out, "{") {
+				t.Errorf("--max-tokens %s %v: %q, %q, %v, want %v", c.max, more, out, stderr, err, c.want)
+			}
+		}
 	}
 }
 
