@@ -210,13 +210,9 @@ func (l *loaded) use(set []engine.Scaled) error {
 func (l *loaded) choose(c *Call, words []string) error {
 	var set []engine.Scaled
 	for _, w := range words {
-		name, scale, given := strings.Cut(w, "=")
-		x := 1.0
-		if given {
-			var err error
-			if x, err = strconv.ParseFloat(scale, 32); err != nil || !finiteScale(float32(x)) {
-				return c.usage("%s: want a number after =", w)
-			}
+		name, scale, err := ParseScaled(w)
+		if err != nil {
+			return c.usage("%v", err)
 		}
 		a := l.adapter(name)
 		if a == nil {
@@ -225,9 +221,22 @@ func (l *loaded) choose(c *Call, words []string) error {
 		if slices.ContainsFunc(set, func(s engine.Scaled) bool { return s.Adapter == a.Adapter }) {
 			return c.usage("%s is there twice", name)
 		}
-		set = append(set, engine.Scaled{Adapter: a.Adapter, Scale: float32(x)})
+		set = append(set, engine.Scaled{Adapter: a.Adapter, Scale: scale})
 	}
 	return l.use(set)
+}
+
+// ParseScaled reads an adapter and how much of it: name=0.5, or name, which is 1.
+func ParseScaled(word string) (name string, scale float32, err error) {
+	i := strings.LastIndexByte(word, '=')
+	if i < 0 {
+		return word, 1, nil
+	}
+	x, err := strconv.ParseFloat(word[i+1:], 32)
+	if err != nil || !finiteScale(float32(x)) {
+		return "", 0, fmt.Errorf("%s: want a number after =", word)
+	}
+	return word[:i], float32(x), nil
 }
 
 func (l *loaded) noAdapter(c *Call, name string) error {
@@ -331,26 +340,39 @@ func listAdapters(c *Call, l *loaded) {
 	c.Display.Show(jupyter.Bundle{"text/plain": t.text(), "text/html": t.html()})
 }
 
+// A wish is an adapter that %load was asked for.
+type wish struct {
+	path  string
+	scale float32
+}
+
 // Adapters of %load: those of --adapter, and the model itself if it is one,
 // which makes f look for its base.
-func (c *Call) adapters(f *fetch) (paths []string, name string, err error) {
-	paths, _ = c.Flags.GetStringArray("adapter")
+func (c *Call) adapters(f *fetch) (wishes []wish, name string, err error) {
+	words, _ := c.Flags.GetStringArray("adapter")
+	for _, w := range words {
+		path, scale, err := ParseScaled(w)
+		if err != nil {
+			return nil, "", c.usage("--adapter %v", err)
+		}
+		wishes = append(wishes, wish{path, scale})
+	}
 	base, _ := c.Flags.GetString("base")
 	path := catalog.InHome(f.Name)
 	if !lora.IsFolder(path) {
 		if base != "" {
 			return nil, "", c.usage("--base goes with an adapter's folder, which %s is not", f.Name)
 		}
-		return paths, "", nil
+		return wishes, "", nil
 	}
 	whole, err := filepath.Abs(path)
 	if err != nil {
 		return nil, "", err
 	}
-	paths, name = append([]string{path}, paths...), filepath.Base(whole)
+	wishes, name = append([]wish{{path, 1}}, wishes...), filepath.Base(whole)
 	if base != "" {
 		f.Name = base
-		return paths, name, nil
+		return wishes, name, nil
 	}
 	named, err := lora.BaseOf(path)
 	if err != nil {
@@ -359,19 +381,52 @@ func (c *Call) adapters(f *fetch) (paths []string, name string, err error) {
 	f.look = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
 		return f.places.FindBase(ctx, path, named, q)
 	}
-	return paths, name, nil
+	return wishes, name, nil
 }
 
 // attachAll attaches what %load was asked for.
-func (c *Call) attachAll(ctx context.Context, l *loaded, paths []string) (text string, err error) {
-	for _, p := range paths {
-		f := c.fetch(p, nil, 0)
-		f.File, f.Revision = "", ""
-		a, err := l.attach(ctx, f, "", 1)
+func (c *Call) attachAll(ctx context.Context, l *loaded, wishes []wish) (text string, err error) {
+	for _, w := range wishes {
+		a, err := l.attach(ctx, c.fetchAdapter(w.path), "", w.scale)
 		if err != nil {
 			return "", err
 		}
 		text += "\n" + a.text()
 	}
 	return text, nil
+}
+
+// merge makes l's file one with the adapters in its weights.
+func (c *Call) merge(ctx context.Context, l *loaded, wishes []wish) (text string, err error) {
+	if l.file == nil {
+		if l.file, err = catalog.Open(l.path); err != nil {
+			return "", modelError("%v", err)
+		}
+	}
+	for _, w := range wishes {
+		f := c.fetchAdapter(w.path)
+		f.look = f.places.FindAdapter
+		found, err := f.find(ctx)
+		if err != nil {
+			return "", errors.Join(err, l.file.Close())
+		}
+		a, err := lora.Open(found.Path, l.file)
+		if err != nil {
+			return "", errors.Join(modelError("%v", err), l.file.Close())
+		}
+		m, err := lora.Merge(l.file, a, w.scale)
+		if err != nil {
+			return "", errors.Join(modelError("%v", err), a.Close(), l.file.Close())
+		}
+		l.file = m
+		text += fmt.Sprintf("\nmerged %s×%g into the weights", found.Name, w.scale)
+	}
+	return text, nil
+}
+
+// fetchAdapter is fetch for an adapter beside a model, whose flags are not its.
+func (c *Call) fetchAdapter(path string) *fetch {
+	f := c.fetch(path, nil, 0)
+	f.File, f.Revision = "", ""
+	return f
 }

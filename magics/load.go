@@ -43,6 +43,7 @@ last is the one that %infer asks.`,
 			f.Int("batch", 512, "how many `tokens` of a prompt are computed together")
 			f.String("as", "", "the `name` to call it by (default: the file's)")
 			f.StringArray("adapter", nil, "an `adapter` (LoRA) to attach: a folder, a .gguf file or a repository; may be given several times")
+			f.Bool("merge", false, "put the adapters into the weights instead of beside them")
 			f.String("base", "", "of an adapter's folder: the `model` to load instead of the one that it names")
 			fetchFlags(f)
 			f.Bool("silent", false, "show nothing")
@@ -103,6 +104,13 @@ func load(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
+	with := ""
+	if merge, _ := c.Flags.GetBool("merge"); merge {
+		if with, err = c.merge(ctx, l, adapters); err != nil {
+			return err
+		}
+		adapters = nil
+	}
 	freed := ""
 	old, _ := c.models.find(l.name)
 	if old != nil && old.name != l.name {
@@ -133,7 +141,7 @@ func load(ctx context.Context, c *Call) error {
 		}
 		return err
 	}
-	with, err := c.attachAll(ctx, l, adapters)
+	attached, err := c.attachAll(ctx, l, adapters)
 	if err != nil {
 		bar.failed()
 		if e := l.close(); e != nil {
@@ -149,7 +157,7 @@ func load(ctx context.Context, c *Call) error {
 		if l.why != "" {
 			text += "\n" + l.why
 		}
-		text += with
+		text += with + attached
 		if old != nil && old.serving != nil {
 			text += fmt.Sprintf("\nthe server of the former %s at %s has ended%s; %%serve starts one", l.name, old.serving.url, old.serving.brokenOff())
 		}

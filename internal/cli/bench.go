@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/engine"
-	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/synth"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/internal/catalog"
@@ -46,6 +46,7 @@ type bench struct {
 	modelFlags
 	shape, write               string
 	prompt, gen, repeat, depth int
+	rank                       int      // of a random adapter; 0: none
 	only                       []string // operations
 	parallel                   []int    // texts at once
 	ops, load, asJSON          bool
@@ -106,6 +107,7 @@ before, so that it comes from memory. --ops measures every operation alone.`,
 	f.IntVarP(&b.depth, "depth", "d", 0, "tokens in the context before the test")
 	f.IntVarP(&b.repeat, "repeat", "r", 5, "samples of each test")
 	f.IntSliceVar(&b.parallel, "parallel", nil, "measure so many `texts` at once: 1,8,32")
+	f.IntVar(&b.rank, "adapter-rank", 0, "attach a random adapter of this `rank` to all products of the layers")
 	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
 	f.StringSliceVar(&b.only, "op", nil, "with --ops only these `operations`: matmul,attention")
 	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
@@ -150,6 +152,9 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	defer m.Close()
+	if err := b.adapt(cmd, m); err != nil {
+		return err
+	}
 	if b.load {
 		if err := firstToken(cmd.Context(), m); err != nil {
 			return err
@@ -176,20 +181,36 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 // file opens the model, fetched if it is not here, or makes the one of --shape.
 func (b *bench) file(cmd *cobra.Command, name string, o engine.Options) (*gguf.File, error) {
 	switch {
-	case b.shape == "" && name == "demo":
-		return demo.Open()
 	case b.shape == "":
-		path, err := fetchModel(cmd, name, o)
-		if err != nil {
-			return nil, err
-		}
-		return catalog.Open(path)
+		return openModel(cmd, query(name, o), catalog.FromEnv().Find)
 	}
 	f, err := synth.New(b.shape, len(o.GPUs) > 0 && b.gpuLayers < 0 || b.ops)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return f, nil
+}
+
+// adapt attaches the adapters that were asked for, or a random one.
+func (b *bench) adapt(cmd *cobra.Command, m *engine.Model) error {
+	all, err := b.parse()
+	switch {
+	case err != nil:
+		return usageError{err}
+	case b.merge || b.rank < 0:
+		return usageError{errors.New("bench: adapters are measured beside the weights; leave --merge out, and take a rank of 1 or more")}
+	case b.rank == 0:
+		return attach(cmd, m, all)
+	}
+	f, err := synth.Adapter(m.File(), b.rank)
+	if err != nil {
+		return err
+	}
+	a, err := m.Attach(cmd.Context(), f, "random")
+	if err != nil {
+		return err
+	}
+	return m.SetAdapters(engine.Scaled{Adapter: a, Scale: 1})
 }
 
 func freeBytes(devices []tensor.Device) (free int64) {

@@ -109,7 +109,7 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 	}
 	t := newCells(mf, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	defer t.in.Close()
-	loading, asking := []string{"ctx", "gpu-layers", "device", "cache-type", "model", "key-env"}, []string{}
+	loading, asking := []string{"ctx", "gpu-layers", "device", "cache-type", "model", "key-env", "adapter", "base", "merge"}, []string{}
 	asks := magicFlags("infer", "batch", "model", "var", "stop")
 	asks.VisitAll(func(f *pflag.Flag) { asking = append(asking, f.Name) })
 	if b.file != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -28,6 +29,7 @@ type modelFlags struct {
 	gpuLayers int
 	device    deviceFlag
 	cacheType string
+	adapterFlags
 }
 
 func (mf *modelFlags) add(cmd *cobra.Command) {
@@ -38,6 +40,7 @@ func (mf *modelFlags) add(cmd *cobra.Command) {
 	f.IntVar(&mf.gpuLayers, "gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
 	mf.device.add(cmd)
 	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, bf16, q8_0 or f32")
+	mf.adapterFlags.add(cmd)
 }
 
 func (mf *modelFlags) threadCount() int {
@@ -54,30 +57,32 @@ func (mf *modelFlags) open(cmd *cobra.Command, name string) (*engine.Model, erro
 	if err != nil {
 		return nil, err
 	}
-	m, err := load(cmd, name, o)
+	m, err := mf.load(cmd, name, o)
 	if err == nil && len(o.GPUs) > 0 && m.Info().Device == "cpu" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "llcuda: the CPU is used: no card has memory free for a layer; close what fills them, or try a smaller --ctx")
 	}
 	return m, err
 }
 
-func load(cmd *cobra.Command, name string, o engine.Options) (*engine.Model, error) {
-	if name == "demo" {
-		f, err := demo.Open()
-		if err != nil {
-			return nil, err
-		}
-		return engine.LoadFile(cmd.Context(), f, o)
+// query asks for a model. Where the name leaves the quantisation open, it is
+// chosen for the memory of o's devices.
+func query(name string, o engine.Options) catalog.Query {
+	return catalog.Query{Name: name, Context: o.Context, Room: func() catalog.Room { return magics.Room(o) }}
+}
+
+// A finder finds what a name means.
+type finder func(context.Context, catalog.Query) (*catalog.Found, error)
+
+// openModel opens the file of a model, fetched if it is not here.
+func openModel(cmd *cobra.Command, q catalog.Query, find finder) (*gguf.File, error) {
+	if q.Name == "demo" {
+		return demo.Open()
 	}
-	path, err := fetchModel(cmd, name, o)
+	found, err := pull(cmd, q, find)
 	if err != nil {
 		return nil, err
 	}
-	f, err := catalog.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return engine.LoadOwned(cmd.Context(), f, o)
+	return catalog.Open(found.Path)
 }
 
 // options are the engine's, with the devices opened.
@@ -112,17 +117,6 @@ func (mf *modelFlags) check() (cache tensor.DType, err error) {
 		return 0, fmt.Errorf("--cache-type %q: want f16, bf16, q8_0 or f32", mf.cacheType)
 	}
 	return cache, nil
-}
-
-// fetchModel returns the path of a model, fetched if it is not here. Where the
-// name leaves the quantisation open, it is chosen for the memory of o's devices.
-func fetchModel(cmd *cobra.Command, name string, o engine.Options) (string, error) {
-	q := catalog.Query{Name: name, Context: o.Context, Room: func() catalog.Room { return magics.Room(o) }}
-	found, err := pull(cmd, q)
-	if err != nil {
-		return "", err
-	}
-	return found.Path, nil
 }
 
 // findModel returns the path of a model that is on this machine.

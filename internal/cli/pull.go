@@ -43,7 +43,7 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 				}
 				return magics.Room(o)
 			}
-			found, err := pull(cmd, q)
+			found, err := pull(cmd, q, catalog.FromEnv().Find)
 			if err != nil {
 				return err
 			}
@@ -64,9 +64,9 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 
 // pull finds a model and fetches it if it is not here; progress goes to
 // standard error.
-func pull(cmd *cobra.Command, q catalog.Query) (*catalog.Found, error) {
+func pull(cmd *cobra.Command, q catalog.Query, find finder) (*catalog.Found, error) {
 	c := catalog.FromEnv()
-	found, err := c.Find(cmd.Context(), q)
+	found, err := find(cmd.Context(), q)
 	if err != nil {
 		return nil, plain(err)
 	}

@@ -67,7 +67,7 @@ func (s *serving) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	o.Texts = f.Server.Parallel
-	m, err := load(cmd, name, o)
+	m, err := s.load(cmd, name, o)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // view, whose numbers are made when they are wanted. A weight keeps its type
 // where that can be written, and else becomes f16; one that was trained whole
 // keeps the adapter's. Numbers that the type cannot hold are an error of who
-// reads them. Both files have to stay open; Close of the view leaves them so.
+// reads them. Closing the result closes both files.
 func Merge(base, adapter *gguf.File, scale float32) (*gguf.File, error) {
 	a, err := Read(adapter)
 	if err != nil {
@@ -39,7 +39,7 @@ func Merge(base, adapter *gguf.File, scale float32) (*gguf.File, error) {
 			return nil, err
 		}
 	}
-	f, err := gguf.New(base.Meta, m.tensors)
+	f, err := gguf.New(base.Meta, m.tensors, base, adapter)
 	if err != nil {
 		return nil, err
 	}
