@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/checkpoint/names"
 	"github.com/llcuda/llcuda/internal/safetensors"
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -20,7 +21,7 @@ var plain = map[safetensors.DType]tensor.DType{safetensors.F32: tensor.F32, safe
 // embedding finds the vocabulary's size.
 func (m *model) embedding() {
 	for i := range m.weights.Tensors {
-		if t := &m.weights.Tensors[i]; GGUFName("", t.Name) == "token_embd.weight" {
+		if t := &m.weights.Tensors[i]; names.GGUF("", t.Name) == "token_embd.weight" {
 			if len(t.Shape) != 2 || t.Shape[0] < 1 || t.Shape[1] < 1 {
 				m.fail(fmt.Errorf("tensor %q has shape %v, want rows of numbers", t.Name, t.Shape))
 				return
@@ -39,7 +40,7 @@ func (m *model) allTensors() {
 	var left []string
 	for i := range m.weights.Tensors {
 		s := &m.weights.Tensors[i]
-		name := GGUFName(m.arch.name, s.Name)
+		name := names.GGUF(m.arch.name, s.Name)
 		switch {
 		case m.err != nil:
 			return
@@ -98,7 +99,7 @@ func (m *model) convert(name string, s *safetensors.Tensor) (t gguf.Tensor, err 
 	if strings.Contains(name, ".attn_k.") {
 		heads = m.kvHeads()
 	}
-	turns := TurnsPairs(m.arch.name, name)
+	turns := names.TurnsPairs(m.arch.name, name)
 	if len(s.Shape) != 1 || m.packed(s) {
 		if t, err = m.matrix(s); err == nil && turns {
 			t, err = rotated(t, heads)
@@ -170,7 +171,7 @@ func rotated(t gguf.Tensor, heads int) (gguf.Tensor, error) {
 	t.Data = nil
 	t.Make = func(dst []byte, row int) error {
 		for ; len(dst) > 0; row++ {
-			if err := from.Read(dst[:size], PairRow(row, headDim)); err != nil {
+			if err := from.Read(dst[:size], names.PairRow(row, headDim)); err != nil {
 				return err
 			}
 			dst = dst[size:]
@@ -186,7 +187,7 @@ func rotatedNumbers(x []float32, heads int) ([]float32, error) {
 	}
 	y := make([]float32, len(x))
 	for i := range y {
-		y[i] = x[PairRow(i, len(x)/heads)]
+		y[i] = x[names.PairRow(i, len(x)/heads)]
 	}
 	return y, nil
 }

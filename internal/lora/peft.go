@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/llcuda/llcuda/gguf"
-	"github.com/llcuda/llcuda/internal/checkpoint"
+	"github.com/llcuda/llcuda/internal/checkpoint/names"
 	"github.com/llcuda/llcuda/internal/safetensors"
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -90,7 +90,7 @@ func (p *peft) add(t *safetensors.Tensor) error {
 	if end == "" {
 		return p.whole(t, dtype, module)
 	}
-	name := checkpoint.GGUFName(p.arch, module+".weight")
+	name := names.GGUF(p.arch, module+".weight")
 	if name == "" {
 		return fmt.Errorf("tensor %q: the module %s has no place in a model of architecture %s, as the loaded one is", t.Name, module, p.arch)
 	}
@@ -129,7 +129,7 @@ func (p *peft) whole(t *safetensors.Tensor, dtype tensor.DType, module string) e
 	if module == "" || strings.Contains(module, ".lora_") || strings.Contains(module, "trainable_tokens") {
 		return fmt.Errorf("tensor %q: it is of a kind that is not supported; merge the adapter where it was trained", t.Name)
 	}
-	name := checkpoint.GGUFName(p.arch, module)
+	name := names.GGUF(p.arch, module)
 	if !strings.HasSuffix(name, ".weight") && !strings.HasSuffix(name, ".bias") {
 		return fmt.Errorf("tensor %q has no place in a model of architecture %s, as the loaded one is", t.Name, p.arch)
 	}
@@ -148,7 +148,7 @@ func (p *peft) whole(t *safetensors.Tensor, dtype tensor.DType, module string) e
 // ordered is t·factor + more, with rows in the order that the weight of that
 // name has in GGUF.
 func (p *peft) ordered(t gguf.Tensor, name string, factor, more float32) (gguf.Tensor, error) {
-	turned := checkpoint.TurnsPairs(p.arch, name)
+	turned := names.TurnsPairs(p.arch, name)
 	if turned && t.Shape[0]%p.headDim != 0 {
 		return t, fmt.Errorf("tensor %q has shape %v, which are no whole heads of %d; it is for another base", t.Name, t.Shape, p.headDim)
 	}
@@ -167,7 +167,7 @@ func (p *peft) ordered(t gguf.Tensor, name string, factor, more float32) (gguf.T
 		for ; len(dst) > 0; row, dst = row+1, dst[4*cols:] {
 			at := row
 			if turned {
-				at = checkpoint.PairRow(row, p.headDim)
+				at = names.PairRow(row, p.headDim)
 			}
 			from.DType.Decode(f, from.Data[at*size:(at+1)*size])
 			for i := range f {

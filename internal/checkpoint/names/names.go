@@ -1,4 +1,6 @@
-package checkpoint
+// Package names says what the parameters of transformers are called in GGUF,
+// and in which order their rows are, for checkpoints and adapters alike.
+package names
 
 import "strings"
 
@@ -27,11 +29,11 @@ var (
 	}
 )
 
-// GGUFName is the name that a parameter of transformers has in a GGUF file of
+// GGUF is the name that a parameter of transformers has in a GGUF file of
 // the architecture (general.architecture): "blk.3.attn_q.weight" for
 // "model.layers.3.self_attn.q_proj.weight". It is "" for one that has no place
 // there. A name without .weight or .bias is that of a module and stays one.
-func GGUFName(arch, name string) string {
+func GGUF(arch, name string) string {
 	module, kind := name, ""
 	for _, k := range []string{".weight", ".bias"} {
 		if m, ok := strings.CutSuffix(name, k); ok {

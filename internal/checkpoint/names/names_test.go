@@ -1,9 +1,9 @@
-package checkpoint
+package names
 
 import "testing"
 
-// TestGGUFName: names as gguf-py's TensorNameMap gives them.
-func TestGGUFName(t *testing.T) {
+// TestGGUF: names as gguf-py's TensorNameMap gives them.
+func TestGGUF(t *testing.T) {
 	for _, c := range []struct{ arch, name, want string }{
 		{"llama", "model.embed_tokens.weight", "token_embd.weight"},
 		{"llama", "model.norm.weight", "output_norm.weight"},
@@ -27,7 +27,7 @@ func TestGGUFName(t *testing.T) {
 		{"llama", "score.weight", ""},
 		{"llama", "", ""},
 	} {
-		if got := GGUFName(c.arch, c.name); got != c.want {
+		if got := GGUF(c.arch, c.name); got != c.want {
 			t.Errorf("%s of %s is %q, want %q", c.name, c.arch, got, c.want)
 		}
 	}
