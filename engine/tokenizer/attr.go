@@ -123,8 +123,18 @@ func (t *Tokenizer) unsetEOG(byText map[string]int32) {
 	}
 }
 
-// setStrip gives white-space rules to the tokens of models that no key tells about.
+// setStrip gives white-space rules to the tokens that the file lists, or to those of models that no key tells about.
 func (t *Tokenizer) setStrip() {
+	if t.v.LStrip != nil || t.v.RStrip != nil {
+		for a, ids := range map[attr][]int32{lstrip: t.v.LStrip, rstrip: t.v.RStrip} {
+			for _, id := range ids {
+				if t.has(id) {
+					t.attr[id] |= a
+				}
+			}
+		}
+		return
+	}
 	name := strings.ToLower(t.v.Name)
 	set := func(a attr, on bool, texts ...string) {
 		for _, id := range t.find(texts) {

@@ -23,6 +23,9 @@ func checkLists(v *Vocab) error {
 	case v.Model != "llama" && v.Model != "bert" && v.Merges == nil && v.Pre != "kimi-k2":
 		return fmt.Errorf("tokenizer: a BPE vocabulary without merges (tokenizer.ggml.merges); convert the model again")
 	}
+	if p := v.SpacePrefix; p != "" && p != "first" && p != "always" {
+		return fmt.Errorf("tokenizer: tokenizer.ggml.space_prefix is %.40q, want first or always", p)
+	}
 	total := 0
 	for i, text := range v.Tokens {
 		if len(text) > maxTokenBytes {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Encode returns the ids of text, with BOS and EOS where the model wants them; a BOS that the text itself begins with
@@ -33,7 +35,7 @@ func (t *Tokenizer) Encode(text string, o Options) []int32 {
 		case p.id >= 0:
 			e.out = append(e.out, p.id)
 		case s != "":
-			e.text(s, afterToken)
+			e.text(s, p.from == 0, afterToken)
 		}
 		afterToken = p.id >= 0
 	}
@@ -87,14 +89,14 @@ func (e *encoder) release() {
 	}
 }
 
-// text encodes a text between two tokens. first: it begins the whole text or follows a token.
-func (e *encoder) text(s string, first bool) {
+// text encodes a text between two tokens. first: it begins the whole text. start: that, or it follows a token.
+func (e *encoder) text(s string, first, start bool) {
 	if e.t.wpm {
 		e.wordPieces(s)
 		return
 	}
 	if e.t.spm {
-		if first && e.t.addSpace {
+		if e.t.addSpace && e.t.spaceBefore(s, first, start) {
 			s = " " + s
 		}
 		e.spmWords(strings.ReplaceAll(s, " ", "▁"))
@@ -103,10 +105,24 @@ func (e *encoder) text(s string, first bool) {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // one U+FFFD a byte
 	}
+	if e.t.v.NFC {
+		s = norm.NFC.String(s)
+	}
 	if e.t.pre.escape {
 		s = strings.ReplaceAll(s, " ", "▁")
 	}
 	e.split(s)
+}
+
+// spaceBefore says whether SPM adds a space to a text, as Metaspace of the tokenizers library does, or as llama.cpp does.
+func (t *Tokenizer) spaceBefore(s string, first, start bool) bool {
+	switch t.v.SpacePrefix {
+	case "first":
+		start = first
+	case "":
+		return start
+	}
+	return start && s[0] != ' ' && !strings.HasPrefix(s, "▁")
 }
 
 // spmWords cuts before each ▁ that no merge can reach across.

@@ -18,10 +18,13 @@ type Vocab struct {
 	Merges []string  // BPE: "left right", the most important first
 
 	BOS, EOS, EOT, EOM, UNK, PAD, SEP int32   // -1: not stated
-	EOGs                              []int32 // further ids that end a generation (the fim_pad, fim_rep and fim_sep keys)
+	EOGs                              []int32 // further ids that end a generation (the fim_pad, fim_rep, fim_sep and eog_token_ids keys)
 
-	AddBOS, AddEOS, AddSpacePrefix  *bool // nil: the default of the model and pre-tokenizer
-	AddSEP, Lowercase, StripAccents *bool // WordPiece: a [SEP] at the end; what is done with a text first. nil: as BERT does
+	AddBOS, AddEOS, AddSpacePrefix  *bool   // nil: the default of the model and pre-tokenizer
+	SpacePrefix                     string  // SPM: where a space is added before a text; see the keys of llcuda's own
+	NFC                             bool    // BPE: texts are put in normal form C first
+	LStrip, RStrip                  []int32 // tokens that swallow white space before or after them; nil: a guess by Name
+	AddSEP, Lowercase, StripAccents *bool   // WordPiece: a [SEP] at the end; what is done with a text first. nil: as BERT does
 	// RemoveExtraWhitespaces is kept for unigram models; SPM and BPE files are encoded as llama.cpp does, which ignores it.
 	RemoveExtraWhitespaces bool
 }
@@ -42,6 +45,14 @@ func Read(src Source) (*Tokenizer, error) {
 
 // ReadVocab collects the tokenizer.ggml.* keys of a model file. Slices are taken over, not copied.
 // A key of the wrong type is an error, a missing one is not: New knows which it needs.
+//
+// Some keys are llcuda's own, for what tokenizers of transformers do and no other key says:
+//
+//	eog_token_ids       further tokens that end a generation
+//	normalizer.nfc      texts are put in normal form C (Qwen)
+//	space_prefix        where add_space_prefix adds a space to a text that begins with none: "first" only at the very
+//	                    beginning, "always" behind tokens, too; absent: behind tokens, too, and to every text
+//	lstrip_token_ids, rstrip_token_ids   tokens that swallow white space before or after them
 func ReadVocab(src Source) (Vocab, error) {
 	r := reader{src: src}
 	const p = "tokenizer.ggml."
@@ -66,6 +77,11 @@ func ReadVocab(src Source) (Vocab, error) {
 		AddEOS:         r.flag(p + "add_eos_token"),
 		AddSpacePrefix: r.flag(p + "add_space_prefix"),
 
+		SpacePrefix: get[string](&r, p+"space_prefix"),
+		NFC:         get[bool](&r, p+"normalizer.nfc"),
+		LStrip:      r.ints(p + "lstrip_token_ids"),
+		RStrip:      r.ints(p + "rstrip_token_ids"),
+
 		AddSEP:       r.flag(p + "add_sep_token"),
 		Lowercase:    r.flag(p + "normalizer.lowercase"),
 		StripAccents: r.flag(p + "normalizer.strip_accents"),
@@ -80,6 +96,7 @@ func ReadVocab(src Source) (Vocab, error) {
 			v.EOGs = append(v.EOGs, id)
 		}
 	}
+	v.EOGs = append(v.EOGs, r.ints(p+"eog_token_ids")...)
 	if r.err != nil {
 		return Vocab{}, r.err
 	}
