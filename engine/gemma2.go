@@ -17,7 +17,7 @@ func readGemma2(r *reader) *network {
 	n.embedScale = float32(math.Sqrt(float64(n.dim)))
 	n.softcap = float32(r.float("final_logit_softcapping", 30))
 	rope, attend := r.rope(n, true), n.attention()
-	attend.Scale = gemmaScale(n, 46)
+	attend.Scale = r.gemmaScale(n, 46)
 	attend.Softcap = float32(r.float("attn_logit_softcapping", 50))
 	window, local := r.window(4096), r.local(len(n.layers), 2)
 	for i := range n.layers {

@@ -18,7 +18,7 @@ func readGemma3(r *reader) *network {
 	n.embedScale = float32(math.Sqrt(float64(n.dim)))
 	n.softcap = float32(r.float("final_logit_softcapping", 0))
 	rope, attend := r.rope(n, true), n.attention()
-	attend.Scale = gemmaScale(n, 62)
+	attend.Scale = r.gemmaScale(n, 62)
 
 	localRope := tensor.Rope{Dims: rope.Dims, NeoX: true, Scale: 1, AttnMul: 1}
 	localRope.Base = r.positive("rope.local.freq_base", r.positive("rope.freq_base_swa", 10000))

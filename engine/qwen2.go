@@ -2,16 +2,21 @@ package engine
 
 import "github.com/llcuda/llcuda/tensor"
 
-// Qwen 2 and 2.5 (Yang et al. 2024): Llama's layer with biases on q, k and v.
+// Qwen 2 and 2.5 (Yang et al. 2024): Llama's layer with biases on q, k and v. Some
+// have a window in their last layers.
 
 func init() { register("qwen2", architecture{readQwen2, qwen2Block}) }
 
 func readQwen2(r *reader) *network {
 	n := r.network()
 	rope, attend := r.rope(n, true), n.attention()
+	window, local := r.window(0), r.local(len(n.layers), 1)
 	for i := range n.layers {
 		l := &n.layers[i]
 		l.rope, l.attend = rope, attend
+		if local[i] {
+			l.attend.Window = window
+		}
 		r.in(i)
 		r.attention(n, l)
 		r.feedForward(n, l)

@@ -10,9 +10,13 @@ func init() { register("qwen3", architecture{readQwen3, qwen3Block}) }
 func readQwen3(r *reader) *network {
 	n := r.network()
 	rope, attend := r.rope(n, true), n.attention()
+	window, local := r.window(0), r.local(len(n.layers), 1)
 	for i := range n.layers {
 		l := &n.layers[i]
 		l.rope, l.attend = rope, attend
+		if local[i] {
+			l.attend.Window = window
+		}
 		r.in(i)
 		r.attention(n, l)
 		r.vector(&l.qNorm, "attn_q_norm.weight", n.headDim)

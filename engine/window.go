@@ -32,10 +32,14 @@ func (r *reader) local(layers, def int) []bool {
 	return local
 }
 
-// gemmaScale is the scale of the scores in Gemma 2 and 3: 1/√headDim, but by
-// the width of a head in the largest models, known by their number of layers.
+// gemmaScale is the scale of the scores in Gemma 2 and 3: what the file says, or
+// 1/√headDim, but by the width of a head in the largest models, known by their
+// number of layers.
 // https://github.com/google/gemma_pytorch/blob/main/gemma/config.py
-func gemmaScale(n *network, largest int) float32 {
+func (r *reader) gemmaScale(n *network, largest int) float32 {
+	if s := r.float("attention.scale", 0); s != 0 {
+		return float32(s)
+	}
 	if len(n.layers) == largest {
 		return float32(1 / math.Sqrt(float64(n.dim/n.heads)))
 	}
