@@ -41,7 +41,7 @@ func (v *vocabulary) blanks(f *tokenizerFile) error {
 		case s.Type == "Replace" && s.is(" ") && s.Content == space:
 			escaped = true
 		case s.Type == "Prepend" && s.Prepend == space && !prepended:
-			prepended, v.prefix = true, "always"
+			prepended, v.prefix = true, "prepend"
 		default:
 			return noTokenizer("normaliser %.40q of this form is not supported before BPE on characters", s.Type)
 		}

@@ -36,8 +36,8 @@ func (m *model) specials(v *vocabulary, f *tokenizerFile, config *object) {
 	if v.model == "llama" {
 		m.add("tokenizer.ggml.add_space_prefix", v.prefix != "")
 	}
-	if v.prefix == "first" {
-		m.add("tokenizer.ggml.space_prefix_first", true)
+	if v.prefix == "first" || v.prefix == "always" {
+		m.add("tokenizer.ggml.space_prefix", v.prefix)
 	}
 	if v.nfc {
 		m.add("tokenizer.ggml.normalizer.nfc", true)

@@ -26,7 +26,7 @@ type vocabulary struct {
 	ids        map[string]int
 
 	addBOS, addEOS *bool
-	prefix         string // of texts, model llama: "", "first" or "always"
+	prefix         string // where texts get a blank, model llama: "" nowhere, "prepend" to all; "first", "always" as Metaspace does
 	nfc            bool
 	lstrip, rstrip []int32
 }
