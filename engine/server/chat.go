@@ -20,8 +20,9 @@ type conversation struct {
 	prompt  *chat.Prompt
 	tools   []chat.Tool              // that may be called
 	options []engine.GenerateOptions // one a choice
-	grammar *grammar.Grammar         // of all choices; nil: they are free
-	forced  bool                     // it is that of a call
+	strict  bool                     // one of tools is
+	format  *grammar.Grammar         // of the content; nil: any
+	grammar *grammar.Grammar         // of the whole answer; nil: any
 }
 
 func (s *Server) chatCompletions(w *response, r *http.Request) error {
@@ -65,6 +66,9 @@ func (s *Server) converse(q *openai.ChatRequest) (*conversation, error) {
 	if err := c.render(); err != nil {
 		return nil, err
 	}
+	if err := c.constrain(); err != nil {
+		return nil, err
+	}
 	most, err := s.room("messages", c.prompt.IDs, q.Limit())
 	if err != nil {
 		return nil, err
@@ -103,17 +107,9 @@ func (c *conversation) render() error {
 	if info := s.o.Model.Info(); size/s.longest > info.Context {
 		return s.tooLong("messages", size/s.longest, true)
 	}
-	if q.ToolChoice == nil || q.ToolChoice.Mode != "none" {
-		for _, t := range q.Tools {
-			c.tools = append(c.tools, chat.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters})
-		}
-	}
 	o := chat.Options{AddGenerationPrompt: true, Variables: q.ChatTemplateKwargs}
 	switch q.ReasoningEffort {
 	case "":
-		if c.grammar != nil {
-			o.EnableThinking = new(bool)
-		}
 	case "none":
 		o.EnableThinking = new(bool)
 	default:
@@ -162,7 +158,7 @@ func (c *conversation) run(ctx context.Context, i int, emit func(events []chat.E
 			sp.top = *c.q.TopLogprobs
 		}
 	}
-	parser := c.splitter()
+	parser := c.server.template.NewParser(c.prompt.Text, c.tools)
 	one := c.q.ParallelToolCalls != nil && !*c.q.ParallelToolCalls
 	called := false // the one call that was asked for is whole
 	take := func(events []chat.Event, tokens []spelled) {

@@ -1,12 +1,8 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
@@ -48,120 +44,82 @@ func (s *Server) bind(g *grammar.Grammar, visible []int32) engine.Constraint {
 	return s.o.Model.Constrain(g, visible...)
 }
 
-// bound finds out what binds the answers: a format, or that a tool has to be
-// called. Then an answer is JSON from its first token on, so nothing is
-// thought before.
+// forced says that the answer is a call.
+func forced(q *openai.ChatRequest) bool {
+	return q.ToolChoice != nil && (q.ToolChoice.Mode == "required" || q.ToolChoice.Mode == "function")
+}
+
+// bound finds out what binds the answers, before there is a prompt: a format,
+// and tools that are strict.
 func (c *conversation) bound() (err error) {
 	s, q := c.server, c.q
-	if c.grammar, err = s.grammar(q.ResponseFormat, q.Grammar, q.IgnoreEOS); err != nil {
+	if c.format, err = s.grammar(q.ResponseFormat, q.Grammar, q.IgnoreEOS); err != nil {
 		return err
 	}
-	offered := len(q.Tools) > 0 && (q.ToolChoice == nil || q.ToolChoice.Mode != "none")
-	if c.grammar != nil && offered {
-		return openai.Invalid("tools", openai.CodeUnsupported,
-			"'tools' are not supported together with 'response_format' or 'grammar', which no call would fit; send tool_choice \"none\".")
+	if forced(q) && q.IgnoreEOS {
+		return openai.Invalid("ignore_eos", "invalid_value", "'ignore_eos' and 'tool_choice' exclude each other: a call ends where it is complete.")
 	}
-	if offered && q.ToolChoice != nil && (q.ToolChoice.Mode == "required" || q.ToolChoice.Mode == "function") {
-		c.forced = true
-		if c.grammar, err = callGrammar(q.Tools, q.ToolChoice.Name); err != nil {
-			return err
-		}
-		if q.IgnoreEOS {
-			return openai.Invalid("ignore_eos", "invalid_value", "'ignore_eos' and 'tool_choice' exclude each other: a call ends where it is complete.")
-		}
-	}
-	return nil
-}
-
-// localRef is a reference to the schema's own document.
-var localRef = regexp.MustCompile(`("\$ref"\s*:\s*")#`)
-
-// callGrammar is that of one call of a tool, or of the one that is named:
-// {"name": …, "arguments": {…}}.
-func callGrammar(tools []openai.Tool, name string) (*grammar.Grammar, error) {
-	var branches [][]byte
-	for i, t := range tools {
-		if name != "" && t.Function.Name != name {
-			continue
-		}
-		arguments := []byte(t.Function.Parameters)
-		if len(arguments) == 0 || string(arguments) == "null" || string(arguments) == "{}" {
-			arguments = []byte(`{"type":"object"}`)
-		}
-		if _, err := grammar.FromSchema(arguments); err != nil { // its paths are the caller's
-			return nil, openai.Invalid(fmt.Sprintf("tools[%d].function.parameters", i), "invalid_value", "Invalid parameters of tool '%s': %v.", t.Function.Name, err)
-		}
-		arguments = localRef.ReplaceAll(arguments, fmt.Appendf(nil, "${1}#/anyOf/%d/properties/arguments", len(branches)))
-		quoted, err := json.Marshal(t.Function.Name)
-		if err != nil {
-			return nil, err
-		}
-		branches = append(branches, fmt.Appendf(nil, `{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"]}`, quoted, arguments))
-	}
-	g, err := grammar.FromSchema(fmt.Appendf(nil, `{"anyOf":[%s]}`, bytes.Join(branches, []byte(","))))
-	if err != nil {
-		return nil, openai.Invalid("tools", "invalid_value", "Invalid 'tools': %v.", err)
-	}
-	return g, nil
-}
-
-// A splitter makes events of what a model writes; a chat.Parser is one.
-type splitter interface {
-	Push(text string) []chat.Event
-	Close() []chat.Event
-}
-
-func (c *conversation) splitter() splitter {
-	switch {
-	case c.forced:
-		return &callText{}
-	case c.grammar != nil:
-		return plainText{}
-	}
-	return c.server.template.NewParser(c.prompt.Text, c.tools)
-}
-
-// plainText is content, whatever it looks like.
-type plainText struct{}
-
-func (plainText) Push(text string) []chat.Event {
-	if text == "" {
+	if q.ToolChoice != nil && q.ToolChoice.Mode == "none" {
 		return nil
 	}
-	return []chat.Event{{Kind: chat.ContentDelta, Text: text, Raw: text}}
-}
-
-func (plainText) Close() []chat.Event { return nil }
-
-// callText is a text of callGrammar.
-type callText struct{ text strings.Builder }
-
-func (t *callText) Push(text string) []chat.Event {
-	t.text.WriteString(text)
+	for i, t := range q.Tools {
+		f := t.Function
+		c.tools = append(c.tools, chat.Tool{Name: f.Name, Description: f.Description, Parameters: f.Parameters})
+		if f.Strict == nil || !*f.Strict || len(f.Parameters) == 0 || string(f.Parameters) == "null" {
+			continue
+		}
+		c.strict = true
+		if _, err := grammar.FromSchema(f.Parameters); err != nil {
+			return openai.Invalid(fmt.Sprintf("tools[%d].function.parameters", i), "invalid_value", "Invalid parameters of tool '%s': %v; leave 'strict' out, or change them.", f.Name, err)
+		}
+	}
 	return nil
 }
 
-// Close returns the call; one that was cut off is content, as no program could
-// make the call.
-func (t *callText) Close() []chat.Event {
-	text := t.text.String()
-	var call struct {
-		Name      string          `json:"name"`
-		Arguments json.RawMessage `json:"arguments"`
+// constrain makes the grammar of the answers, in the model's own format, which
+// go on from the prompt: its reasoning first, where it reasons, and then calls
+// or content. Arguments of tools that are not strict follow their schema where a
+// grammar can hold them to it.
+func (c *conversation) constrain() error {
+	q, t, prompt := c.q, c.server.template, c.prompt.Text
+	call := chat.ToolChoice{Required: forced(q) || c.format != nil, Loose: true}
+	if q.ToolChoice != nil {
+		call.Name = q.ToolChoice.Name
 	}
-	if err := json.Unmarshal([]byte(text), &call); err != nil {
-		return plainText{}.Push(text)
+	call.Parallel = call.Name == "" && (q.ParallelToolCalls == nil || *q.ParallelToolCalls)
+	var either []*grammar.Grammar
+	if len(c.tools) > 0 && (call.Required || c.strict) && !q.IgnoreEOS {
+		g, err := t.ToolGrammar(prompt, c.tools, call)
+		if err != nil {
+			return openai.Invalid("tools", "invalid_value", "Invalid 'tools': %v.", err)
+		}
+		if g != nil {
+			either = append(either, g)
+		}
 	}
-	whole := chat.ToolCall{ID: newID("call_"), Name: call.Name, Arguments: string(call.Arguments)}
-	return []chat.Event{
-		{Kind: chat.CallStart, Tool: chat.ToolCall{ID: whole.ID, Name: whole.Name}, Raw: text},
-		{Kind: chat.CallArguments, Text: whole.Arguments},
-		{Kind: chat.CallEnd, Tool: whole},
+	if c.format != nil && !forced(q) {
+		g, err := t.AnswerGrammar(prompt, c.format)
+		if err != nil {
+			return openai.Invalid("response_format", "invalid_value", "Invalid 'response_format': %v.", err)
+		}
+		either = append(either, g)
 	}
+	switch len(either) {
+	case 0:
+		return nil
+	case 1:
+		c.grammar = either[0]
+		return nil
+	}
+	var err error
+	if c.grammar, err = grammar.Either(either...); err != nil {
+		return openai.Invalid("response_format", "invalid_value", "Invalid 'response_format': %v.", err)
+	}
+	return nil
 }
 
-// templateError is of the caller where messages do not suit the template, which
-// may say so in its own words.
+// templateError is of the caller: messages that do not suit the template, which
+// may say so in its own words or trip over them.
 func templateError(err error) error {
 	var wrong *chat.Error
 	var refused *chat.RefusedError
@@ -171,5 +129,5 @@ func templateError(err error) error {
 	case errors.As(err, &refused):
 		return openai.Invalid("messages", "invalid_value", "The model's template refuses these messages: %s", refused.Message)
 	}
-	return err
+	return openai.Invalid("messages", "invalid_value", "The model's template cannot render these messages: %v.", err)
 }
