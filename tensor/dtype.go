@@ -224,6 +224,9 @@ func (d DType) Fit(dst []byte, src, weight []float32) {
 	f.Fit(dst, src, weight)
 }
 
+// Searches says whether Fit does more than Encode.
+func (d DType) Searches() bool { return d.format().Fit != nil }
+
 func (d DType) format() *Format {
 	if !d.Known() {
 		panic("tensor: " + d.String() + " is not registered")

@@ -48,12 +48,7 @@ the second half of each, as llama-perplexity does.`,
 			}
 			var progress func(done, total int, r engine.PerplexityResult)
 			if !asJSON {
-				progress = func(done, total int, r engine.PerplexityResult) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d windows: %.4f", done, total, r.Perplexity)
-					if done == total {
-						fmt.Fprintln(cmd.ErrOrStderr())
-					}
-				}
+				progress = windowsProgress(cmd)
 			}
 			r, err := engine.Perplexity(cmd.Context(), s, ids, mf.context, progress)
 			if err != nil {
@@ -71,4 +66,15 @@ the second half of each, as llama-perplexity does.`,
 	cmd.Flags().IntVar(&chunks, "chunks", 0, "use only so many windows (default: all)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// windowsProgress shows on standard error how far a text is read, and how well
+// the model predicts it.
+func windowsProgress(cmd *cobra.Command) func(done, total int, r engine.PerplexityResult) {
+	return func(done, total int, r engine.PerplexityResult) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d windows: %.4f", done, total, r.Perplexity)
+		if done == total {
+			fmt.Fprintln(cmd.ErrOrStderr())
+		}
+	}
 }

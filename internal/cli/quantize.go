@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 
 // newQuantize writes a model's file anew in other types.
 func newQuantize() *cobra.Command {
-	var typ string
+	var typ, imatrix string
 	var o export.Options
 	cmd := &cobra.Command{
 		Use:   "quantize IN OUT.gguf --type TYPE",
@@ -37,7 +38,11 @@ OUT gets its name when it is complete, and is checked.`,
 				return err
 			}
 			defer in.Close()
-			f, err := quantize.File(in, quantize.Options{Mix: mix})
+			qo, err := quantizeOptions(mix, imatrix)
+			if err != nil {
+				return err
+			}
+			f, err := quantize.File(in, qo)
 			if err != nil {
 				return err
 			}
@@ -46,8 +51,19 @@ OUT gets its name when it is complete, and is checked.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&typ, "type", "", "the `type` of most tensors, and the rule for the others")
+	f.StringVar(&imatrix, "imatrix", "", "spend the bits where this importance matrix says, a `file` of llcuda imatrix or llama.cpp")
 	f.BoolVar(&o.Force, "force", false, "write over a file that is there")
 	return cmd
+}
+
+// quantizeOptions are a mix with the importance matrix of a file, if there is one.
+func quantizeOptions(mix quantize.Mix, imatrix string) (o quantize.Options, err error) {
+	o.Mix = mix
+	if imatrix != "" {
+		o.Name = filepath.Base(imatrix)
+		o.Importance, err = quantize.ReadImportance(imatrix)
+	}
+	return o, err
 }
 
 // exportFile writes a model, with progress on standard error, and says what
