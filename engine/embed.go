@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/llcuda/llcuda/engine/tokenizer"
+	"github.com/llcuda/llcuda/tensor"
 )
 
 // A Pooling is how the vector of a text is made of those of its tokens. The
@@ -58,10 +59,10 @@ type EmbedOptions struct {
 }
 
 // An Embedder turns texts into vectors whose cosines say how alike the texts
-// are. Encoders (BERT) take several texts at a time through the model; other
-// models give the vectors that they would choose the next token by, one text
-// after the other. Goroutines may share an Embedder: one call computes at a
-// time.
+// are. Encoders (BERT) are made for it; other models give the vectors that they
+// would choose the next token by. Several texts at a time go through the model.
+// Of a model that generates, the vector of a text does not depend, in one bit,
+// on its company. Goroutines may share an Embedder: one call computes at a time.
 type Embedder struct {
 	m       *Model
 	turn    chan struct{} // holds something while a call computes
@@ -69,6 +70,10 @@ type Embedder struct {
 	o       EmbedOptions
 	pooling Pooling
 	rows    []float32 // hidden states on the host
+
+	// Of a model that generates, whose caches several texts share.
+	seq  []*tensor.Tensor // of each stage, (batch) i32: whose tokens they are
+	room int              // rows of the smallest cache
 }
 
 // NewEmbedder allocates the working memory.
@@ -83,6 +88,11 @@ func (m *Model) NewEmbedder(o EmbedOptions) (*Embedder, error) {
 	e := &Embedder{m: m, turn: make(chan struct{}, 1), s: s, o: o, pooling: o.Pooling}
 	if e.pooling == 0 {
 		e.pooling = m.net.pooling
+	}
+	if !m.net.encoder {
+		if err := e.share(); err != nil {
+			return nil, errors.Join(fmt.Errorf("engine: new embedder of %s: %w", m.info.Name, err), s.Close())
+		}
 	}
 	return e, nil
 }
@@ -242,42 +252,6 @@ func (e *Embedder) encode(ctx context.Context, texts [][]int32) (vectors [][]flo
 			lo = hi
 		}
 		texts = texts[len(ends):]
-		e.progress(len(vectors))
-	}
-	return vectors, nil
-}
-
-// continued takes one text after the other through a model that generates.
-func (e *Embedder) continued(ctx context.Context, texts [][]int32) (vectors [][]float32, err error) {
-	s, stop := e.s, stopper(ctx)
-	defer s.Reset()
-	for _, ids := range texts {
-		s.Reset()
-		s.tokens = append(s.tokens, ids...)
-		p := newPool(e, len(ids))
-		for s.cached < len(ids) {
-			n := min(len(ids)-s.cached, e.m.batch)
-			if err := s.load(n); err != nil {
-				return nil, err
-			}
-			s.reach = max(s.reach, s.cached+n)
-			if err := s.through(n, stop); err != nil {
-				return nil, err
-			}
-			if lo, hi := p.wanted(s.cached, n); lo < hi {
-				st := s.last()
-				h := st.b.h.Slice(lo, hi)
-				st.s.RMSNorm(h, st.b.x.Slice(lo, hi), e.s.net.outputNorm, e.s.net.eps)
-				if err := st.s.Err(); err != nil {
-					return nil, err
-				}
-				if err := p.add(s.cached+lo, h); err != nil {
-					return nil, err
-				}
-			}
-			s.cached += n
-		}
-		vectors = append(vectors, p.vector())
 		e.progress(len(vectors))
 	}
 	return vectors, nil
