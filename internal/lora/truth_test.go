@@ -1,6 +1,7 @@
 package lora_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"path/filepath"
@@ -211,6 +212,124 @@ func TestMerged(t *testing.T) {
 			}
 			if off := tr.off(t, session(t, load(t, f)), name); !(off < bound) {
 				t.Errorf("%s merged with %s is %.2g off", arch, name, off)
+			}
+		}
+	}
+}
+
+// TestGGUF: adapters in llama.cpp's form, which gguf-py wrote, give the same
+// logits (and do so in llama.cpp: testdata/make_truth.py check). What we see in
+// the folders of PEFT has the same tensors, and is the same when it is written.
+func TestGGUF(t *testing.T) {
+	for _, name := range []string{"llama/plain", "llama/embedding", "qwen2/plain", "gemma3/plain"} {
+		arch, name, _ := strings.Cut(name, "/")
+		tr := readTruth(t, arch)
+		m := load(t, tr.base)
+		s := session(t, m)
+		file, err := lora.Open(filepath.Join("testdata", arch, name+".gguf"), tr.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		view := tr.open(t, name)
+		var written bytes.Buffer
+		if err := view.Write(&written); err != nil {
+			t.Fatal(err)
+		}
+		again, err := gguf.Parse(written.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, f := range map[string]*gguf.File{"seen": view, "written": again} {
+			for i := range file.Tensors {
+				want := &file.Tensors[i]
+				got := f.Tensor(want.Name)
+				if got == nil || !slices.Equal(got.Shape, want.Shape) || !slices.Equal(floats(t, got), floats(t, want)) {
+					t.Errorf("%s/%s, %s: %s differs", arch, name, how, want.Name)
+				}
+			}
+		}
+		for how, f := range map[string]*gguf.File{"of gguf-py": file, "written": again} {
+			if err := s.SetAdapters(engine.Scaled{Adapter: attach(t, m, f), Scale: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if off := tr.off(t, s, name); !(off < bound) {
+				t.Errorf("%s/%s, %s, is %.2g off", arch, name, how, off)
+			}
+		}
+	}
+}
+
+func floats(t *testing.T, x *gguf.Tensor) []float32 {
+	t.Helper()
+	f, err := lora.Floats(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// quantised is a base whose matrices are in d.
+func quantised(t *testing.T, base *gguf.File, d tensor.DType) *gguf.File {
+	t.Helper()
+	all := slices.Clone(base.Tensors)
+	for i := range all {
+		x := &all[i]
+		if len(x.Shape) == 2 && x.Shape[1]%d.BlockLen() == 0 {
+			data := make([]byte, d.Bytes(x.Len()))
+			d.Encode(data, floats(t, x))
+			x.DType, x.Data = d, data
+		}
+	}
+	f, err := gguf.New(base.Meta, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestQuantised: on a quantised base the adapter is what it is on the same
+// numbers in float32, up to the rounding of activations: its own matrices are
+// f16.
+func TestQuantised(t *testing.T) {
+	for _, arch := range archs {
+		tr := readTruth(t, arch)
+		for _, d := range []tensor.DType{tensor.Q8_0, tensor.BF16, tensor.F16} {
+			base := quantised(t, tr.base, d)
+			exact := slices.Clone(base.Tensors)
+			for i := range exact {
+				f := floats(t, &exact[i])
+				exact[i].DType, exact[i].Data = tensor.F32, make([]byte, 4*len(f))
+				tensor.F32.Encode(exact[i].Data, f)
+			}
+			same, err := gguf.New(base.Meta, exact)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"plain", "dora"} {
+				var all [2][]float32
+				for i, f := range []*gguf.File{base, same} {
+					m := load(t, f)
+					s := session(t, m)
+					if err := s.SetAdapters(engine.Scaled{Adapter: attach(t, m, tr.open(t, name)), Scale: 1}); err != nil {
+						t.Fatal(err)
+					}
+					err := s.EvalAll(t.Context(), tr.ids, func(_ int, logits []float32) { all[i] = append(all[i], logits...) })
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				var diff, sum float64
+				for i, w := range all[1] {
+					diff += math.Pow(float64(all[0][i]-w), 2)
+					sum += math.Pow(float64(w), 2)
+				}
+				limit := 3e-3
+				if d == tensor.Q8_0 { // the products round activations to 8 bits
+					limit = 0.08
+				}
+				if off := math.Sqrt(diff / sum); !(off < limit) {
+					t.Errorf("%s of %s with %s is %.2g off", arch, d, name, off)
+				}
 			}
 		}
 	}

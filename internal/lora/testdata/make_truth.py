@@ -5,10 +5,13 @@ For each model it writes
   MODEL.gguf              random weights, under the names that gguf-py has for them, as llama.cpp's converter lays them
   MODEL/CASE/             an adapter as PEFT saves it
   MODEL/truth.safetensors ids (n), and for each case the logits (n, vocab) in float32
+  MODEL/CASE.gguf         of some cases, the adapter in llama.cpp's form, as its convert_lora_to_gguf.py lays it
 
     pip install torch transformers peft gguf==0.19.0 safetensors
     python make_truth.py
+    python make_truth.py check    # with llama-cpp-python: what it computes with those adapters
 """
+import json
 import math
 import os
 import shutil
@@ -17,7 +20,7 @@ import sys
 import torch
 from gguf import GGUFWriter, MODEL_ARCH, get_tensor_name_map
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM,
                           Qwen2Config, Qwen2ForCausalLM)
 
@@ -137,6 +140,50 @@ def write_gguf(path, arch, model):
     g.close()
 
 
+IN_GGUF = [("llama", "plain"), ("llama", "embedding"), ("qwen2", "plain"), ("gemma3", "plain")]
+
+
+def write_adapter(arch, case, config):
+    """Names from gguf-py; llama's lora_B of q and k permuted; an embedding's lora_A transposed, copies of base weights left out."""
+    names = get_tensor_name_map({"llama": MODEL_ARCH.LLAMA, "qwen2": MODEL_ARCH.QWEN2, "gemma3": MODEL_ARCH.GEMMA3}[arch], LAYERS)
+    g = GGUFWriter(f"{arch}/{case}.gguf", arch)
+    g.add_type("adapter")
+    g.add_string("adapter.type", "lora")
+    g.add_float32("adapter.lora.alpha", float(json.load(open(f"{arch}/{case}/adapter_config.json"))["lora_alpha"]))
+    for name, w in load_file(f"{arch}/{case}/adapter_model.safetensors").items():
+        name = name.removeprefix("base_model.model.")
+        if "base_layer" in name:
+            continue
+        module, part = name.split(".lora_")
+        if part == "embedding_A":
+            w = w.T
+        if arch == "llama" and part.startswith("B") and ("q_proj" in module or "k_proj" in module):
+            w = permute(w, config.num_attention_heads if "q_proj" in module else config.num_key_value_heads)
+        end = "a" if part in ("A.weight", "embedding_A") else "b"
+        g.add_tensor(names.get_name(module) + f".weight.lora_{end}", w.contiguous().numpy())
+    g.write_header_to_file()
+    g.write_kv_data_to_file()
+    g.write_tensors_to_file()
+    g.close()
+
+
+def check():
+    """What llama.cpp computes."""
+    import llama_cpp
+    import numpy as np
+    from safetensors.numpy import load_file as load_numpy
+
+    for arch, case in IN_GGUF:
+        truth = load_numpy(f"{arch}/truth.safetensors")
+        m = llama_cpp.Llama(f"{arch}.gguf", n_ctx=CONTEXT, n_batch=CONTEXT, logits_all=True, type_k=0, type_v=0, flash_attn=False,
+                            verbose=False, n_threads=1, lora_path=f"{arch}/{case}.gguf")
+        m.eval([int(i) for i in truth["ids"]])
+        got = np.array(m.scores[: len(truth["ids"])])
+        off = np.linalg.norm(got - truth[case]) / np.linalg.norm(truth[case])
+        print(f"{arch}/{case}: llama.cpp is {off:.1e} off", flush=True)
+        assert off < 2e-3
+
+
 def logits(model, ids):
     with torch.no_grad():
         return model(ids).logits[0].float().contiguous()
@@ -186,9 +233,9 @@ def main():
             truth[case] = logits(m, ids)
             m.save_pretrained(f"{arch}/{case}")
             os.remove(f"{arch}/{case}/README.md")
+            if (arch, case) in IN_GGUF:
+                write_adapter(arch, case, model.config)
             if dtype != torch.float32:
-                from safetensors.torch import load_file
-
                 path = f"{arch}/{case}/adapter_model.safetensors"
                 save_file({k: v.to(dtype) for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
             again = logits(PeftModel.from_pretrained(fresh(arch, state), f"{arch}/{case}").eval(), ids)
@@ -212,4 +259,4 @@ def main():
         print(arch, f"logits ±{truth['base'].std():.2f};", ", ".join(f"{k} {off(t):.2f}" for k, t in truth.items() if k not in ("ids", "base")), flush=True)
 
 
-main()
+check() if sys.argv[1:] == ["check"] else main()
