@@ -53,9 +53,10 @@ func (c *card) own(t *tensor.Tensor, err error) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.used += int64(t.Bytes()); c.used > c.size {
+	if c.used+int64(t.Bytes()) > c.size {
 		return nil, fmt.Errorf("%s: %w", c.name, tensor.ErrNoMemory)
 	}
+	c.used += int64(t.Bytes())
 	t.Device = c
 	return t, nil
 }
