@@ -139,7 +139,7 @@ func TestCells(t *testing.T) {
 		{"cd", "%cd /\n!pwd\n%cd -\n", "stdout: /\n/\n" + wd(t) + "\n"},
 		{"cd, blanks", "!mkdir 'a b'\n%cd a b\n%cd -", "stdout: " + filepath.Join(wd(t), "a b") + "\n" + wd(t) + "\n"},
 		{"load, blanks", "%load a b.gguf", "error: UsageError: %load: want one model, got 2; a path with blanks stands in quotes; usage: %load [flags] MODEL; %load? says more"},
-		{"load, home", "%load ~", "error: ModelError: " + os.Getenv("HOME") + " is a folder without .gguf files; give the file's path"},
+		{"load, home", "%load ~", "error: ModelError: " + os.Getenv("HOME") + " is a folder without .gguf files, and no checkpoint; give the model's path"},
 		{"unload, nothing there", "%unload --all", "stdout: no model was loaded\n"},
 		{"cd, no folder", "%cd /no/such", "error: FileError: /no/such: no such file or directory; !ls shows what is here"},
 		{"reset", "%tensor A = zeros(3)\n%reset\n%tensor list", "stdout: forgot 1 variable\n\ndisplay_data: no variables yet; make one with %tensor A = randn(2, 3)"},
