@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/internal/openai"
@@ -32,54 +34,66 @@ func (s *Server) embeddings(w *response, r *http.Request) error {
 			return openai.Invalid("input", "invalid_value", "Invalid 'input': text %d is empty.", i)
 		}
 	}
-	if err := s.queue.enter(1); err != nil {
+	if q.Dimensions != nil && *q.Dimensions > s.o.Embedder.Dim() {
+		return openai.Invalid("dimensions", "invalid_value", "Invalid 'dimensions': %d; the model's vectors have %d numbers.", *q.Dimensions, s.o.Embedder.Dim())
+	}
+	if err := s.embedding.enter(1); err != nil {
 		return err
 	}
-	defer s.queue.leave(1)
+	defer s.embedding.leave(1)
 	out := openai.EmbeddingResponse{Object: "list", Model: s.o.Name}
-	err := s.queue.run(r.Context(), func() error {
-		vectors, tokens, err := s.o.Embedder.Embed(r.Context(), texts)
-		if errors.Is(err, engine.ErrContextFull) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.halted, cancel)()
+	for part := range slices.Chunk(texts, embedAtOnce) {
+		err := s.embedding.run(ctx, func() error { return s.embed(ctx, part, &q, &out) })
+		if n := len(out.Data); errors.Is(err, engine.ErrContextFull) && n > 0 { // err counts from there
+			return openai.Invalid("input", openai.CodeContextLength, "Behind text %d: %v", n, err)
+		} else if errors.Is(err, engine.ErrContextFull) {
 			return openai.Invalid("input", openai.CodeContextLength, "%v", err)
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		s.metrics.promptTokens.Add(int64(tokens))
-		out.Usage = openai.Usage{PromptTokens: tokens, TotalTokens: tokens}
-		for i, v := range vectors {
-			if v, err = shorten(v, q.Dimensions); err != nil {
-				return err
-			}
-			out.Data = append(out.Data, openai.Embedding{Object: "embedding", Index: i, Embedding: openai.Vector{Values: v, Base64: q.EncodingFormat == "base64"}})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	return w.json(http.StatusOK, out)
 }
 
+// embedAtOnce is how many texts of a request are embedded before it is
+// another's turn.
+const embedAtOnce = 16
+
+// embed appends the vectors of texts.
+func (s *Server) embed(ctx context.Context, texts []string, q *openai.EmbeddingRequest, out *openai.EmbeddingResponse) error {
+	vectors, tokens, err := s.o.Embedder.Embed(ctx, texts)
+	if err != nil {
+		return err
+	}
+	s.metrics.promptTokens.Add(int64(tokens))
+	out.Usage.PromptTokens += tokens
+	out.Usage.TotalTokens += tokens
+	for _, v := range vectors {
+		out.Data = append(out.Data, openai.Embedding{Object: "embedding", Index: len(out.Data),
+			Embedding: openai.Vector{Values: shorten(v, q.Dimensions), Base64: q.EncodingFormat == "base64"}})
+	}
+	return nil
+}
+
 // shorten keeps the first numbers of a vector and makes its length 1 again, as
 // models that are trained so (Kusupati et al. 2022, Matryoshka) need it.
-func shorten(v []float32, dimensions *int) ([]float32, error) {
+func shorten(v []float32, dimensions *int) []float32 {
 	if dimensions == nil || *dimensions == len(v) {
-		return v, nil
-	}
-	if *dimensions > len(v) {
-		return nil, openai.Invalid("dimensions", "invalid_value", "Invalid 'dimensions': %d; the model's vectors have %d numbers.", *dimensions, len(v))
+		return v
 	}
 	sum := 0.0
 	for _, x := range v[:*dimensions] {
 		sum += float64(x) * float64(x)
 	}
 	if sum == 0 {
-		return v[:*dimensions], nil
+		return v[:*dimensions]
 	}
 	out := make([]float32, *dimensions)
 	for i := range out {
 		out[i] = float32(float64(v[i]) / math.Sqrt(sum))
 	}
-	return out, nil
+	return out
 }

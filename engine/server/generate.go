@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -187,16 +188,20 @@ func (s *Server) generate(ctx context.Context, prompt []int32, o engine.Generate
 	return res, nil
 }
 
-// all runs f for 0 to n-1 side by side. The first error cancels the others.
+// all runs f for 0 to n-1, as many side by side as a request may have in the
+// queue. The first error cancels the others.
 func (s *Server) all(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.halted, func() { cancel(s.halted.Err()) })()
 	var wait sync.WaitGroup
-	for i := range n {
+	var next atomic.Int64
+	for range s.queue.share(n) {
 		wait.Go(func() {
-			if err := s.safely(func() error { return f(ctx, i) }); err != nil {
-				cancel(err)
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := s.safely(func() error { return f(ctx, i) }); err != nil {
+					cancel(err)
+				}
 			}
 		})
 	}

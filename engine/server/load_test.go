@@ -356,3 +356,61 @@ func TestServeWaits(t *testing.T) {
 		t.Error("Serve has returned while a handler was at work")
 	}
 }
+
+// TestFair: a request of hundreds of texts leaves others their turns, and so
+// do those for vectors.
+func TestFair(t *testing.T) {
+	turn := make(chan struct{})
+	s := faked(t, func(ctx context.Context, yield func(engine.Token, error) bool) {
+		select {
+		case <-turn:
+			yield(engine.Token{ID: 5, Text: "x"}, nil)
+		case <-ctx.Done():
+			yield(engine.Token{}, ctx.Err())
+		}
+	}, func(o *Options) { o.Parallel, o.Queue, o.Model, o.Embedder = 2, 2, model(t), waits{} })
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	send := func(path, body string) {
+		r, _ := http.NewRequestWithContext(ctx, "POST", s.url+path, strings.NewReader(body))
+		if w, err := s.client.Do(r); err == nil {
+			w.Body.Close()
+		}
+	}
+	wg.Go(func() { send("/v1/completions", `{"prompt":["a","b"],"n":100}`) })
+	until(t, "the large request runs", func() bool { st := s.Status(); return st.Running == 2 && st.Waiting == 198 })
+	wg.Go(func() { send("/v1/embeddings", `{"input":["a","b"]}`) })
+	until(t, "vectors do not wait for texts", func() bool { return s.Status().Running == 3 })
+	answered := make(chan struct{})
+	wg.Go(func() {
+		defer close(answered)
+		if got := post[openai.CompletionResponse](t, s, "/v1/completions", `{"prompt":"a"}`); got.Choices[0].Text != "x" {
+			t.Errorf("the small request: %+v", got)
+		}
+	})
+	until(t, "the small request waits", func() bool { return s.Status().Waiting == 199 })
+	for turns := 0; ; turns++ {
+		select {
+		case turn <- struct{}{}:
+			time.Sleep(time.Millisecond)
+			continue
+		case <-answered:
+		}
+		if turns > 10 {
+			t.Errorf("the small request had to wait for %d texts", turns)
+		}
+		break
+	}
+}
+
+// waits embeds nothing until it is cancelled.
+type waits struct{}
+
+func (waits) Dim() int { return 1 }
+
+func (waits) Embed(ctx context.Context, texts []string) ([][]float32, int, error) {
+	<-ctx.Done()
+	return nil, 0, ctx.Err()
+}

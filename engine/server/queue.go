@@ -11,11 +11,14 @@ import (
 )
 
 // A queue lets so many texts run, and so many wait. Those that wait begin in
-// the order in which they came.
+// the order in which they came, and a request has no more of them in the queue
+// at a time than may run: one that asks for hundreds leaves the others their
+// turns, and counts as that many.
 type queue struct {
 	places  chan struct{} // one a running text
 	most    int64         // running and waiting texts
 	load    atomic.Int64  // of them, now
+	texts   atomic.Int64  // of all requests that came in, those that are not begun too
 	running atomic.Int64
 }
 
@@ -23,23 +26,29 @@ func newQueue(parallel, waiting int) *queue {
 	return &queue{places: make(chan struct{}, parallel), most: int64(parallel + waiting)}
 }
 
-// enter takes the texts of a request in, or none of them. A request that asks
-// for more than the queue ever holds comes in when there is no other.
+// share is how many of its texts a request has in the queue at a time.
+func (q *queue) share(texts int) int { return min(texts, cap(q.places)) }
+
+// enter takes the texts of a request in, or none of them.
 func (q *queue) enter(texts int) error {
-	n := int64(texts)
+	n := int64(q.share(texts))
 	for {
 		load := q.load.Load()
-		if load > 0 && load+n > q.most {
+		if load+n > q.most {
 			return errBusy
 		}
 		if q.load.CompareAndSwap(load, load+n) {
+			q.texts.Add(int64(texts))
 			return nil
 		}
 	}
 }
 
 // leave ends what enter began.
-func (q *queue) leave(texts int) { q.load.Add(-int64(texts)) }
+func (q *queue) leave(texts int) {
+	q.load.Add(-int64(q.share(texts)))
+	q.texts.Add(-int64(texts))
+}
 
 // run calls f when a text of enter may run.
 func (q *queue) run(ctx context.Context, f func() error) error {
@@ -61,7 +70,7 @@ func (q *queue) run(ctx context.Context, f func() error) error {
 
 func (q *queue) state() (running, waiting int) {
 	running = int(q.running.Load())
-	return running, max(int(q.load.Load())-running, 0)
+	return running, max(int(q.texts.Load())-running, 0)
 }
 
 // errBusy asks to come again. How long the queue takes is unknown: a second is

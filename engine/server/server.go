@@ -68,7 +68,8 @@ type Server struct {
 	handler   http.Handler
 	template  *chat.Template // nil: no model
 	keys      [][32]byte     // hashes of the keys
-	queue     *queue
+	queue     *queue         // of texts that are generated
+	embedding *queue         // of texts for vectors, which are made beside them
 	metrics   *serverMetrics
 	started   time.Time
 	longest   int           // bytes of the vocabulary's longest token
@@ -95,7 +96,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("server: nothing to serve: neither a model nor an embedder")
 	}
 	o.defaults()
-	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout}
+	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), embedding: newQueue(1, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout}
 	s.metrics = newMetrics(s)
 	s.halted, s.halt = context.WithCancel(context.Background())
 	s.keys = hashKeys(o.APIKeys)
@@ -198,7 +199,8 @@ type Status struct {
 // Status may be called at any time.
 func (s *Server) Status() Status {
 	running, waiting := s.queue.state()
+	embedding, behind := s.embedding.state()
 	m := s.metrics
-	return Status{Running: running, Waiting: waiting, Requests: m.requests.sum(""), Failed: m.failed.Load(), Prompt: m.promptTokens.Load(),
+	return Status{Running: running + embedding, Waiting: waiting + behind, Requests: m.requests.sum(""), Failed: m.failed.Load(), Prompt: m.promptTokens.Load(),
 		Generated: m.newTokens.Load(), Cached: m.cachedTokens.Load(), Speed: m.pace.perSecond(time.Now()), Up: time.Since(s.started)}
 }
