@@ -178,7 +178,12 @@ func (s *Server) read(w *response, r *http.Request, v any) error {
 }
 
 func (s *Server) body(from io.Reader, r *http.Request) ([]byte, error) {
-	start, err := io.ReadAll(io.LimitReader(from, smallBody))
+	read := func(from io.Reader) ([]byte, error) {
+		connOf(r).waiting(true)
+		defer connOf(r).waiting(false)
+		return io.ReadAll(from)
+	}
+	start, err := read(io.LimitReader(from, smallBody))
 	if err != nil || len(start) < smallBody {
 		return start, err
 	}
@@ -193,7 +198,7 @@ func (s *Server) body(from io.Reader, r *http.Request) ([]byte, error) {
 		}
 		return nil, errBusy
 	}
-	rest, err := io.ReadAll(from)
+	rest, err := read(from)
 	return append(start, rest...), err
 }
 

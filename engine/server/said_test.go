@@ -2,13 +2,8 @@ package server
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/internal/openai"
@@ -94,90 +89,5 @@ func TestSaid(t *testing.T) {
 				t.Errorf("streamed response ends with %s and %d items, want %d", last.Type, len(last.Response.Output), len(items))
 			}
 		})
-	}
-}
-
-// TestConnections: those beyond the limit wait until others are closed.
-func TestConnections(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := limit(inner, 1)
-	accepted := make(chan net.Conn)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			accepted <- c
-		}
-	}()
-	for range 2 {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	first := <-accepted
-	select {
-	case <-accepted:
-		t.Fatal("a second connection is accepted beside the first")
-	case <-time.After(50 * time.Millisecond):
-	}
-	first.Close()
-	first.Close() // gives back one place
-	second := <-accepted
-	l.Close() // while Accept waits for a place
-	if err := <-ended; err == nil {
-		t.Error("Accept after Close: no error")
-	}
-	second.Close()
-}
-
-// TestMemory: large bodies leave nothing behind.
-func TestMemory(t *testing.T) {
-	s := start(t, nil)
-	body := `{"prompt":"` + strings.Repeat("x y ", 1<<18) + `"}`
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	round := func() {
-		var wg sync.WaitGroup
-		for range 16 {
-			wg.Go(func() {
-				if w, _ := s.ask(t, "POST", "/v1/completions", body); w.StatusCode != http.StatusBadRequest {
-					t.Errorf("status %d", w.StatusCode)
-				}
-			})
-		}
-		wg.Wait()
-	}
-	round()
-	before := heap()
-	round()
-	if after := heap(); after > before+8<<20 {
-		t.Errorf("heap of %d MiB, before %d MiB", after>>20, before>>20)
-	}
-}
-
-func TestPace(t *testing.T) {
-	var p pace
-	begin := time.Unix(1000, 0)
-	for i := range 30 { // ten a second
-		p.add(begin.Add(time.Duration(i) * 100 * time.Millisecond))
-	}
-	for after, want := range map[int]float64{3: 10, 4: 20. / 3, 5: 10. / 3, 6: 0, 100: 0} {
-		if got := p.perSecond(begin.Add(time.Duration(after) * time.Second)); got != want {
-			t.Errorf("after %d s: %v tokens a second, want %v", after, got, want)
-		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -23,10 +22,11 @@ const (
 // When it returns nothing uses the model any more.
 func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
 	defer s.leave()
-	h := &http.Server{Handler: s, ReadHeaderTimeout: s.headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	g := newGate(l, s.connections)
+	h := &http.Server{Handler: s, ConnState: g.state, ConnContext: g.context, ReadHeaderTimeout: s.headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(limit(l, maxConnections)) }()
+	go func() { failed <- h.Serve(g) }()
 	select {
 	case err := <-failed:
 		s.halt()
@@ -56,46 +56,4 @@ func (s *Server) leave() {
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	s.left = true
-}
-
-// limit lets a listener have so many connections; others wait unaccepted.
-func limit(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limited struct {
-	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// placed gives its place back when it is closed.
-type placed struct {
-	net.Conn
-	leave func()
-}
-
-func (c *placed) Close() error {
-	c.leave()
-	return c.Conn.Close()
 }

@@ -77,6 +77,7 @@ type Server struct {
 	large     chan struct{} // places for those who read a large body
 
 	headerTimeout time.Duration
+	connections   int // at most
 
 	halt   context.CancelFunc // ends what is being generated
 	halted context.Context
@@ -96,7 +97,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("server: nothing to serve: neither a model nor an embedder")
 	}
 	o.defaults()
-	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), embedding: newQueue(1, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout}
+	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), embedding: newQueue(1, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout, connections: maxConnections}
 	s.metrics = newMetrics(s)
 	s.halted, s.halt = context.WithCancel(context.Background())
 	s.keys = hashKeys(o.APIKeys)
@@ -155,6 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.left {
 		panic(http.ErrAbortHandler) // its connection is closed
 	}
+	defer connOf(r).waiting(true) // for a body that nobody asked for, and the next request
 	s.handler.ServeHTTP(w, r)
 }
 
