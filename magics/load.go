@@ -28,6 +28,7 @@ func init() {
 %load llama-3.1-8b --gpu-layers 20     the last 20 layers go to the GPU, the others to the CPU
 %load ~/models/qwen.gguf --as qwen
 %load outputs/merged                   a folder that transformers or Unsloth saved (safetensors)
+%load outputs/merged --quantize q4_k_m     in a smaller form, made while it is loaded
 %load outputs/lora                     an adapter's folder: the base that it names is loaded, with the adapter
 %load gemma-3-1b --adapter outputs/lora    any base, with an adapter; %adapter switches them
 %load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
@@ -45,6 +46,7 @@ last is the one that %infer asks.`,
 			f.StringArray("adapter", nil, "an `adapter` (LoRA) to attach: a folder, a .gguf file or a repository; may be given several times")
 			f.Bool("merge", false, "put the adapters into the weights instead of beside them")
 			f.String("base", "", "of an adapter's folder: the `model` to load instead of the one that it names")
+			f.String("quantize", "", "load the weights in a smaller `type`, such as q4_k_m; %export? lists them")
 			fetchFlags(f)
 			f.Bool("silent", false, "show nothing")
 			f.String("model", "", "of an endpoint: the `name` that it calls the model by (default: its only one)")
@@ -92,6 +94,10 @@ func load(ctx context.Context, c *Call) error {
 			return c.usage("--device: %v", err)
 		}
 	}
+	mix, err := c.mix()
+	if err != nil {
+		return err
+	}
 	silent, _ := c.Flags.GetBool("silent")
 	name, _ := c.Flags.GetString("as")
 	f := c.fetch(c.Args[0], func() catalog.Room { return Room(o) }, o.Context)
@@ -110,6 +116,9 @@ func load(ctx context.Context, c *Call) error {
 			return err
 		}
 		adapters = nil
+	}
+	if err := l.quantize(mix); err != nil {
+		return err
 	}
 	freed := ""
 	old, _ := c.models.find(l.name)

@@ -11,20 +11,29 @@ import (
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/internal/lora"
+	"github.com/llcuda/llcuda/internal/quantize"
 	"github.com/llcuda/llcuda/magics"
 )
 
-// adapterFlags are the adapters of a model that a command loads.
+// adapterFlags are the adapters of a model that a command loads, and other
+// changes of its weights.
 type adapterFlags struct {
 	adapters []string
 	base     string
 	merge    bool
+	quantize string
 }
 
 func (af *adapterFlags) add(cmd *cobra.Command) {
+	af.addAdapters(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&af.merge, "merge", false, "put the adapters into the weights instead of beside them")
+	f.StringVar(&af.quantize, "quantize", "", "load the weights in a smaller `type`, such as q4_k_m; llcuda quantize lists them")
+}
+
+func (af *adapterFlags) addAdapters(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&af.adapters, "adapter", nil, "an `adapter` (LoRA) for the model: a folder of PEFT, a .gguf file or a repository, with =0.5 for half of it; may be given several times")
-	f.BoolVar(&af.merge, "merge", false, "put the adapters into the weights instead of beside them")
 	f.StringVar(&af.base, "base", "", "where MODEL is an adapter's folder: the `model` to load instead of the one that it names")
 }
 
@@ -37,34 +46,26 @@ type scaled struct {
 // load loads a model with its adapters. A MODEL that is an adapter's folder is
 // the base that it names, with the adapter.
 func (af *adapterFlags) load(cmd *cobra.Command, name string, o engine.Options) (*engine.Model, error) {
-	all, err := af.parse()
+	mix, err := af.mix()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	q := query(name, o)
-	find := catalog.FromEnv().Find
-	switch dir := catalog.InHome(name); {
-	case !lora.IsFolder(dir) && af.base != "":
-		return nil, usageError{fmt.Errorf("--base goes with an adapter's folder, which %s is not", name)}
-	case !lora.IsFolder(dir):
-	case af.base != "":
-		all, q.Name = append([]scaled{{dir, 1}}, all...), af.base
-	default:
-		base, err := lora.BaseOf(dir)
-		if err != nil {
-			return nil, err
-		}
-		all = append([]scaled{{dir, 1}}, all...)
-		find = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
-			return catalog.FromEnv().FindBase(ctx, dir, base, q)
-		}
-	}
-	f, err := openModel(cmd, q, find)
+	f, all, err := af.find(cmd, query(name, o))
 	if err != nil {
 		return nil, err
 	}
 	if af.merge {
-		return merged(cmd, f, all, o)
+		if f, err = merged(cmd, f, all); err != nil {
+			return nil, err
+		}
+		all = nil
+	}
+	if mix != nil {
+		q, err := quantize.File(f, quantize.Options{Mix: *mix})
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		f = q
 	}
 	m, err := engine.LoadOwned(cmd.Context(), f, o)
 	if err != nil {
@@ -74,6 +75,42 @@ func (af *adapterFlags) load(cmd *cobra.Command, name string, o engine.Options) 
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// mix is what --quantize asks for; nil is nothing.
+func (af *adapterFlags) mix() (*quantize.Mix, error) {
+	if af.quantize == "" {
+		return nil, nil
+	}
+	m, err := quantize.ParseMix(af.quantize)
+	return &m, err
+}
+
+// find opens a model's file, and says which adapters are to go with it.
+func (af *adapterFlags) find(cmd *cobra.Command, q catalog.Query) (*gguf.File, []scaled, error) {
+	all, err := af.parse()
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	find := catalog.FromEnv().Find
+	switch dir := catalog.InHome(q.Name); {
+	case !lora.IsFolder(dir) && af.base != "":
+		return nil, nil, usageError{fmt.Errorf("--base goes with an adapter's folder, which %s is not", q.Name)}
+	case !lora.IsFolder(dir):
+	case af.base != "":
+		all, q.Name = append([]scaled{{dir, 1}}, all...), af.base
+	default:
+		base, err := lora.BaseOf(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append([]scaled{{dir, 1}}, all...)
+		find = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
+			return catalog.FromEnv().FindBase(ctx, dir, base, q)
+		}
+	}
+	f, err := openModel(cmd, q, find)
+	return f, all, err
 }
 
 // parse reads PATH and PATH=SCALE.
@@ -108,8 +145,8 @@ func attach(cmd *cobra.Command, m *engine.Model, all []scaled) error {
 	return m.SetAdapters(set...)
 }
 
-// merged loads a model with adapters in its weights.
-func merged(cmd *cobra.Command, f *gguf.File, all []scaled, o engine.Options) (*engine.Model, error) {
+// merged is a model with adapters in its weights. After an error f is closed.
+func merged(cmd *cobra.Command, f *gguf.File, all []scaled) (*gguf.File, error) {
 	for _, s := range all {
 		a, _, err := openAdapter(cmd, s.path, f)
 		if err != nil {
@@ -121,7 +158,7 @@ func merged(cmd *cobra.Command, f *gguf.File, all []scaled, o engine.Options) (*
 		}
 		f = m
 	}
-	return engine.LoadOwned(cmd.Context(), f, o)
+	return f, nil
 }
 
 // openAdapter finds an adapter, fetches it if it is not here, and opens it for

@@ -8,77 +8,107 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/internal/export"
 	"github.com/llcuda/llcuda/internal/quantize"
 	"github.com/llcuda/llcuda/magics"
 )
 
+// exportFlags say in which form a model is written.
+type exportFlags struct {
+	mix, imatrix, split string
+	force               bool
+}
+
+func (ef *exportFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&ef.imatrix, "imatrix", "", "spend the bits where this importance matrix says, a `file` of llcuda imatrix or llama.cpp")
+	f.StringVar(&ef.split, "split-max-size", "", "write several files of at most so many `bytes` of numbers: 2G, 500M")
+	f.BoolVar(&ef.force, "force", false, "write over a file that is there")
+}
+
 // newQuantize writes a model's file anew in other types.
 func newQuantize() *cobra.Command {
-	var typ, imatrix string
-	var o export.Options
+	var ef exportFlags
 	cmd := &cobra.Command{
 		Use:   "quantize IN OUT.gguf --type TYPE",
 		Short: "Write a model in other types: smaller, or as floats",
-		Long: `Quantize writes a GGUF file with the numbers of another one in other types: by
-llcuda's own encoders, with llama.cpp's choice of a type for each tensor. Types:
-` + strings.Join(quantize.Names(), ", ") + `.
+		Long: `Quantize writes a GGUF file with the numbers of another one, or of a checkpoint's
+folder, in other types: by llcuda's own encoders, with llama.cpp's choice of a type for
+each tensor. The types are
+` + typeNames() + `.
 OUT gets its name when it is complete, and is checked.`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if typ == "" {
+			if ef.mix == "" {
 				return usageError{fmt.Errorf("quantize: --type is missing; there are %s", strings.Join(quantize.Names(), ", "))}
-			}
-			mix, err := quantize.ParseMix(typ)
-			if err != nil {
-				return usageError{err}
 			}
 			in, err := openGGUF(args[0])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
-			qo, err := quantizeOptions(mix, imatrix)
-			if err != nil {
-				return err
-			}
-			f, err := quantize.File(in, qo)
-			if err != nil {
-				return err
-			}
-			return exportFile(cmd, f, args[1], o)
+			return ef.write(cmd, in, args[1])
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&typ, "type", "", "the `type` of most tensors, and the rule for the others")
-	f.StringVar(&imatrix, "imatrix", "", "spend the bits where this importance matrix says, a `file` of llcuda imatrix or llama.cpp")
-	f.BoolVar(&o.Force, "force", false, "write over a file that is there")
+	cmd.Flags().StringVar(&ef.mix, "type", "", "the `type` of most tensors, and the rule for the others")
+	ef.add(cmd)
 	return cmd
 }
 
-// quantizeOptions are a mix with the importance matrix of a file, if there is one.
-func quantizeOptions(mix quantize.Mix, imatrix string) (o quantize.Options, err error) {
-	o.Mix = mix
-	if imatrix != "" {
-		o.Name = filepath.Base(imatrix)
-		o.Importance, err = quantize.ReadImportance(imatrix)
+// newExport writes a model, with its adapters, as GGUF.
+func newExport() *cobra.Command {
+	var af adapterFlags
+	var ef exportFlags
+	cmd := &cobra.Command{
+		Use:   "export MODEL OUT.gguf",
+		Short: "Write a model as GGUF, with adapters in its weights",
+		Long: `Export writes any model that llcuda runs as a GGUF file, for llama.cpp and all that
+reads its files: a folder that transformers or Unsloth saved, one of an adapter (its base
+is found by the name it states), a model with --adapter. Without --type the numbers stay
+in the types they have. The types are
+` + typeNames() + `.
+OUT gets its name when it is complete, and is checked.`,
+		Args: exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, adapters, err := af.find(cmd, catalog.Query{Name: args[0]})
+			if err != nil {
+				return err
+			}
+			if in, err = merged(cmd, in, adapters); err != nil {
+				return err
+			}
+			defer in.Close()
+			return ef.write(cmd, in, args[1])
+		},
 	}
-	return o, err
+	cmd.Flags().StringVar(&ef.mix, "type", "", "the `type` of most tensors, and the rule for the others (default: as they are)")
+	ef.add(cmd)
+	af.addAdapters(cmd)
+	return cmd
 }
 
-// exportFile writes a model, with progress on standard error, and says what
-// there is then.
-func exportFile(cmd *cobra.Command, f *gguf.File, path string, o export.Options) error {
-	p := &progress{w: cmd.ErrOrStderr(), what: path, live: isTerminal(cmd.ErrOrStderr())}
-	o.Progress = p.update
-	r, err := export.File(cmd.Context(), f, path, o)
+// typeNames lists the types in lines.
+func typeNames() string {
+	names := quantize.Names()
+	return strings.Join(names[:10], ", ") + ",\n" + strings.Join(names[10:], ", ")
+}
+
+// write writes a model, with progress on standard error, and says what there is
+// then.
+func (ef *exportFlags) write(cmd *cobra.Command, in *gguf.File, path string) error {
+	o := magics.ExportOptions{Type: ef.mix, Imatrix: ef.imatrix, Split: ef.split, Force: ef.force}
+	f, out, err := o.Prepare(in)
+	if err != nil {
+		return usageError{err}
+	}
+	p := &progress{w: cmd.ErrOrStderr(), what: filepath.Base(path), live: isTerminal(cmd.ErrOrStderr())}
+	out.Progress = p.update
+	r, err := export.File(cmd.Context(), f, path, out)
 	p.end()
 	if err != nil {
 		return err
 	}
-	for _, problem := range r.Problems {
-		fmt.Fprintln(cmd.ErrOrStderr(), problem)
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", strings.Join(r.Paths, ", "), magics.BytesText(r.Bytes))
+	_, err = fmt.Fprint(cmd.OutOrStdout(), magics.ExportText(in, f, r))
 	return err
 }

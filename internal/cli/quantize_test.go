@@ -28,6 +28,12 @@ func TestQuantize(t *testing.T) {
 	if text := output(t, "", "infer", out, "--temperature", "0", "--max-tokens", "6", "What is AI?"); !strings.Contains(text, "Once upon a time") {
 		t.Errorf("it goes on with %q", text)
 	}
+	dir := t.TempDir()
+	text := output(t, "", "export", "demo", filepath.Join(dir, "x.gguf"), "--split-max-size", "2M")
+	shards, _ := filepath.Glob(filepath.Join(dir, "x-0000?-of-00003.gguf"))
+	if len(shards) != 3 || !strings.Contains(text, shards[0]+" and 2 more: 4.3 MB") {
+		t.Errorf("there are %v, it says %q", shards, text)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
@@ -35,6 +41,8 @@ func TestQuantize(t *testing.T) {
 		{[]string{"quantize", "demo", out, "--type", "q5_0"}, "is there already; --force writes over it"},
 		{[]string{"quantize", "demo", out}, "--type is missing; there are q2_k_s"},
 		{[]string{"quantize", "demo", out, "--type", "q7"}, `no type "q7"; there are`},
+		{[]string{"quantize", "demo", out, "--type", "q5_0", "--force", "--split-max-size", "2X"}, "--split-max-size 2X: want bytes"},
+		{[]string{"export", "demo", out, "--imatrix", out}, "--imatrix goes with --type"},
 		{[]string{"quantize", "demo"}, "usage: llcuda quantize IN OUT.gguf"},
 		{[]string{"quantize", "demo", out + ".txt", "--type", "q5_0"}, "ends in .gguf"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llcuda/llcuda/gguf"
@@ -42,9 +43,12 @@ func File(ctx context.Context, f *gguf.File, path string, o Options) (*Result, e
 	if !strings.HasSuffix(path, ".gguf") {
 		return nil, fmt.Errorf("export: %s: want a name that ends in .gguf", path)
 	}
+	f, err := ending(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
 	parts := []*gguf.File{f}
 	if o.MaxBytes > 0 {
-		var err error
 		if parts, err = f.Split(o.MaxBytes); err != nil {
 			return nil, fmt.Errorf("export: %w", err)
 		}
@@ -73,6 +77,22 @@ func File(ctx context.Context, f *gguf.File, path string, o Options) (*Result, e
 		}
 	}
 	return w.finish()
+}
+
+// ending is f whose numbers are no more made when ctx has ended.
+func ending(ctx context.Context, f *gguf.File) (*gguf.File, error) {
+	tensors := slices.Clone(f.Tensors)
+	for i := range tensors {
+		if make := tensors[i].Make; make != nil {
+			tensors[i].Make = func(dst []byte, row int) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				return make(dst, row)
+			}
+		}
+	}
+	return gguf.New(f.Meta, tensors)
 }
 
 // room refuses what the disk does not hold.

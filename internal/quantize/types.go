@@ -137,6 +137,9 @@ func kindOf(name string) kind {
 // choose is the type of the next tensor.
 func (c *chooser) choose(t *gguf.Tensor) tensor.DType {
 	if !quantised(t) {
+		if t.DType.Foreign() {
+			return tensor.F32
+		}
 		return t.DType
 	}
 	if !c.Base.Quantised() {
