@@ -1,0 +1,102 @@
+package kernels
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/llcuda/llcuda/engine"
+	"github.com/llcuda/llcuda/engine/demo"
+	"github.com/llcuda/llcuda/engine/synth"
+	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/internal/lora"
+	"github.com/llcuda/llcuda/tensor"
+)
+
+// TestAdapter: with adapters beside the weights a step gives what it gives on
+// the CPU, with and without them in turns: what a fused step leaves unwritten is
+// not read by their products.
+func TestAdapter(t *testing.T) {
+	const dir = "../internal/lora/testdata/"
+	for _, c := range []struct {
+		base, adapter string // of the demo: a random one
+		scale         float32
+	}{{"", "", 1e5}, {"gemma3", "dora", 1}} {
+		f, err := demo.Open()
+		if c.base != "" {
+			f, err = gguf.Open(dir + c.base + ".gguf")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var logits [2][][]float32 // by device: of each step
+		var chosen [2][]int32
+		for i, o := range []engine.Options{{}, {GPUs: []tensor.Device{emulated(t)}}} {
+			o.Context, o.Batch, o.ExactCache = 40, 9, true
+			m, err := engine.LoadFile(t.Context(), f, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			af, err := synth.Adapter(f, 4)
+			if c.adapter != "" {
+				af, err = lora.Open(dir+c.base+"/"+c.adapter, f)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := m.Attach(t.Context(), af, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := m.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, scale := range []float32{0, c.scale, 0} {
+				if err := s.SetAdapters(engine.Scaled{Adapter: a, Scale: scale}); err != nil {
+					t.Fatal(err)
+				}
+				s.Reset()
+				for _, ids := range [][]int32{{5, 6, 7}, {8}, {9}} {
+					l, err := s.Eval(t.Context(), ids)
+					if err != nil {
+						t.Fatal(err)
+					}
+					logits[i] = append(logits[i], slices.Clone(l))
+				}
+				for tok, err := range s.Generate(t.Context(), []int32{10}, engine.GenerateOptions{MaxTokens: 4, IgnoreEOG: true}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					chosen[i] = append(chosen[i], tok.ID)
+				}
+			}
+			s.Close()
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Equal(chosen[0], chosen[1]) {
+			t.Errorf("%s %s: chosen are %v, on the CPU %v", c.base, c.adapter, chosen[1], chosen[0])
+		}
+		for step, want := range logits[0] {
+			if off := relative(logits[1][step], want); !(off < 0.02) {
+				t.Errorf("%s %s: logits of step %d are %.2g off the CPU's", c.base, c.adapter, step, off)
+			}
+		}
+		if off := relative(logits[0][3], logits[0][0]); !(off > 0.1) {
+			t.Errorf("%s %s: the adapter changes logits by %.2g only", c.base, c.adapter, off)
+		}
+	}
+}
+
+// relative is how far off x is, in root mean square.
+func relative(x, want []float32) float64 {
+	var diff, sum float64
+	for i, w := range want {
+		diff += math.Pow(float64(x[i]-w), 2)
+		sum += math.Pow(float64(w), 2)
+	}
+	return math.Sqrt(diff / sum)
+}
