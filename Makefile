@@ -93,6 +93,8 @@ fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
 	go test ./engine/chat -run xxx -fuzz '^FuzzInjection$$' -fuzztime $(FUZZTIME)
 	go test ./engine/server -run xxx -fuzz '^FuzzRequests$$' -fuzztime $(FUZZTIME)
 	go test ./internal/openai -run xxx -fuzz '^FuzzEvents$$' -fuzztime $(FUZZTIME)
+	go test ./engine/remote -run xxx -fuzz '^FuzzAnswer$$' -fuzztime $(FUZZTIME)
+	go test ./engine/remote -run xxx -fuzz '^FuzzVectors$$' -fuzztime $(FUZZTIME)
 
 lint: ## formatting, vet, and builds without cgo and for other systems
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

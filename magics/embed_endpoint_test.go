@@ -91,7 +91,7 @@ func TestEmbedEndpoint(t *testing.T) {
 		"%embed --model tiny --pooling cls king":                   "UsageError: %embed: --pooling is for models on this machine",
 		"%embed --model tiny --truncate king":                      "UsageError: %embed: --truncate is for models on this machine",
 		`%embed --model tiny --extra '{"input": ["x"]}' king`:      "UsageError: %embed: --extra: input is set by the cell",
-		"%embed --model tiny --extra 7 king":                       "UsageError: %embed: --extra: want a JSON object",
+		"%embed --model tiny --extra 7 king":                       "UsageError: %embed: --extra 7: want a JSON object",
 		`%embed --model demo --extra '{"dimensions": 8}' king`:     "UsageError: %embed: --extra is for endpoints; demo is on this machine",
 		"%embed --model tiny " + strings.Repeat("cat ", 90):        "at most 64 allowed",
 		"%embed --model talker king":                               "--embeddings",

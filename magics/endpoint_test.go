@@ -152,7 +152,7 @@ func TestEndpointMistakes(t *testing.T) {
 		{"%load demo --model x", "--model and --key-env go with an address"},
 		{"%load --model org/other --as o --silent " + url + "\n%infer --top-k 3 x", "--top-k is not part of OpenAI's API, and org/other does not say"},
 		{"%infer --max-tokens 0 x", "--max-tokens 0: a server wants a number"},
-		{"%infer --extra [] x", "--extra: want a JSON object"},
+		{"%infer --extra [] x", "--extra []: want a JSON object"},
 		{"%infer --extra '{\"model\":1}' x", "--extra: model is set by the cell"},
 		{"%load demo --silent\n%infer --extra {} x", "--extra is for endpoints"},
 	} {

@@ -60,7 +60,7 @@ func extraFields(f *pflag.FlagSet, fields map[string]any, own ...string) error {
 	}
 	var more map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(extra), &more); err != nil {
-		return fmt.Errorf("--extra: want a JSON object, such as '{\"top_k\": 40}': %v", err)
+		return fmt.Errorf("--extra %s: want a JSON object, such as '{\"top_k\": 40}'", extra)
 	}
 	for name, v := range more {
 		if slices.Contains(own, name) {

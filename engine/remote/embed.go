@@ -121,6 +121,11 @@ func (c *Client) embed(ctx context.Context, body []byte, texts int) (vectors [][
 	if err != nil {
 		return nil, 0, fmt.Errorf("remote: %s: reading vectors: %w", c.base.Host, err)
 	}
+	return c.vectors(data, texts)
+}
+
+// vectors reads an answer that has so many.
+func (c *Client) vectors(data []byte, texts int) (vectors [][]float32, tokens int, err error) {
 	var answer struct {
 		openai.EmbeddingResponse
 		Error json.RawMessage
