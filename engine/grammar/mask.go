@@ -9,8 +9,7 @@ import (
 // A mask has a bit for each token.
 type mask []uint64
 
-func (m mask) set(id int32)      { m[id>>6] |= 1 << (id & 63) }
-func (m mask) has(id int32) bool { return m[id>>6]>>(id&63)&1 != 0 }
+func (m mask) set(id int32) { m[id>>6] |= 1 << (id & 63) }
 
 // A reach is what tokens do from some nodes of the grammar, whatever follows
 // when the rule of those has ended. Most states of one text differ only in

@@ -29,9 +29,6 @@ func Functions() []*Function {
 // Lookup finds a function by name, nil if there is none.
 func Lookup(name string) *Function { return functions[name] }
 
-// Method says whether A.name(…) works.
-func (f *Function) Method() bool { return f.method }
-
 var functions = map[string]*Function{}
 
 func register(fs ...Function) {
