@@ -3,7 +3,6 @@ package magics
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,38 +14,17 @@ import (
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
-	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/gguf"
 )
 
-// templated is the file of a model: the demo's, with a template for chats. It
-// refuses system messages.
+// templated is the file of a model: the demo's, with a template for chats.
 func templated(t *testing.T, template string) string {
-	t.Helper()
-	f, err := demo.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	path := filepath.Join(t.TempDir(), "talker.gguf")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := gguf.NewWriter(file)
-	for _, kv := range f.Meta {
-		w.Add(kv.Key, kv.Value)
-	}
-	w.Add("tokenizer.chat_template", template)
-	for _, x := range f.Tensors {
-		w.AddTensor(x.Name, x.DType, x.Shape, x.Data)
-	}
-	if err := errors.Join(w.Close(), file.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	f := demoFile(t)
+	f.Meta = append(f.Meta, gguf.KV{Key: "tokenizer.chat_template", Value: template})
+	return saved(t, f, "talker.gguf")
 }
 
+// talker refuses system messages.
 const talker = `{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system, please') }}{% endif %}{{ m.role }}: {{ m.content }}
 {% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`
 

@@ -1,28 +1,19 @@
 package magics
 
 import (
-	"context"
 	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/llcuda/llcuda/engine"
-	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/server"
 )
 
 // ownServer serves the demo as llcuda itself does.
 func ownServer(t *testing.T) string {
 	t.Helper()
-	f, err := demo.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := engine.LoadFile(context.Background(), f, engine.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := demoModel(t)
 	b, err := m.NewBatcher(engine.BatcherOptions{Texts: 4})
 	if err != nil {
 		t.Fatal(err)
@@ -35,9 +26,6 @@ func ownServer(t *testing.T) string {
 	t.Cleanup(func() {
 		h.Close()
 		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 	})

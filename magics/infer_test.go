@@ -3,10 +3,10 @@ package magics
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/engine"
-	"github.com/llcuda/llcuda/engine/demo"
 	"github.com/llcuda/llcuda/engine/tokenizer"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/tensor"
@@ -70,15 +69,7 @@ func TestTakeFlags(t *testing.T) {
 // greedy is the demo's continuation, by the engine alone.
 func greedy(t *testing.T, prompt string, n int) string {
 	t.Helper()
-	f, err := demo.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := engine.LoadFile(context.Background(), f, engine.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
+	m := demoModel(t)
 	s, err := m.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -178,28 +169,9 @@ func TestInferNamesItsSeed(t *testing.T) {
 }
 
 func TestLoadTellsTokenizerWarnings(t *testing.T) {
-	f, err := demo.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	path := filepath.Join(t.TempDir(), "odd.gguf")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := gguf.NewWriter(file)
-	for _, kv := range f.Meta {
-		if kv.Key != "tokenizer.ggml.pre" {
-			w.Add(kv.Key, kv.Value)
-		}
-	}
-	for _, x := range f.Tensors {
-		w.AddTensor(x.Name, x.DType, x.Shape, x.Data)
-	}
-	if err := errors.Join(w.Close(), file.Close()); err != nil {
-		t.Fatal(err)
-	}
+	f := demoFile(t)
+	f.Meta = slices.DeleteFunc(f.Meta, func(kv gguf.KV) bool { return kv.Key == "tokenizer.ggml.pre" })
+	path := saved(t, f, "odd.gguf")
 	in := newTestInterpreter(t)
 	const want = "tokenizer: the file names no pre-tokenizer"
 	if got := run(in, "%load "+path); strings.Count(got, want) != 1 || !strings.Contains(got, "stderr: "+want) {
@@ -403,11 +375,7 @@ func TestTime(t *testing.T) {
 
 func TestGGUFTensor(t *testing.T) {
 	in := newTestInterpreter(t)
-	f, err := demo.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := demoFile(t)
 	w := f.Tensor("token_embd.weight")
 	first := make([]float32, w.Shape[1])
 	w.DType.Decode(first, w.Data[:w.DType.Bytes(len(first))])
