@@ -129,15 +129,7 @@ func TestDamagedEncoders(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 100 {
-			data := slices.Clone(sound)
-			for range 1 + r.IntN(3) {
-				i := r.IntN(800)
-				if r.IntN(4) == 0 {
-					i = r.IntN(len(data))
-				}
-				data[i] = [3]byte{byte(r.Uint32()), data[i] ^ 1<<r.IntN(8), 0xff}[r.IntN(3)]
-			}
-			tryModel(t, data)
+			tryModel(t, damaged(r, sound, 800))
 		}
 	}
 }

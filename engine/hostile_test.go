@@ -300,17 +300,22 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 60 {
-			data := slices.Clone(sound)
-			for range 1 + r.IntN(3) {
-				i := r.IntN(1500)
-				if r.IntN(4) == 0 {
-					i = r.IntN(len(data))
-				}
-				data[i] = [3]byte{byte(r.Uint32()), data[i] ^ 1<<r.IntN(8), 0xff}[r.IntN(3)]
-			}
-			tryModel(t, data)
+			tryModel(t, damaged(r, sound, 1500))
 		}
 	}
+}
+
+// damaged is a copy with one to three wrong bytes, most of them among the first.
+func damaged(r *rand.Rand, sound []byte, first int) []byte {
+	data := slices.Clone(sound)
+	for range 1 + r.IntN(3) {
+		i := r.IntN(first)
+		if r.IntN(4) == 0 {
+			i = r.IntN(len(data))
+		}
+		data[i] = [3]byte{byte(r.Uint32()), data[i] ^ 1<<r.IntN(8), 0xff}[r.IntN(3)]
+	}
+	return data
 }
 
 // tryModel loads and runs what may be a model; a panic is the failure.
