@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// A Model is one GGUF model among a repository's files: one file, or the
-// shards of one, in order.
+// A Model is one model among a repository's files: a GGUF file, or the shards of
+// one, in order; or a checkpoint of transformers, with what belongs to it.
 type Model struct {
-	Name  string // the path without shard number and .gguf
+	Name  string // the path without shard number and .gguf; a checkpoint's is the repository's
 	Quant string // as in Q4_K_M, BF16, UD-Q4_K_XL; "" if the name tells none
 	Files []File
 	Size  int64 // bytes of all files
@@ -30,7 +30,8 @@ var (
 
 // Models groups the GGUF files into models, by name. Files beside the models
 // (projectors of vision models, importance matrices) are left out, and so are
-// split models of which a shard misses.
+// split models of which a shard misses. A repository without any may have a
+// checkpoint.
 func (r *Repo) Models() []Model {
 	type part struct {
 		n    int
@@ -65,6 +66,11 @@ func (r *Repo) Models() []Model {
 		}
 		if len(m.Files) == total[name] && len(ps) == total[name] {
 			models = append(models, m)
+		}
+	}
+	if len(models) == 0 {
+		if m, ok := r.checkpoint(); ok {
+			return []Model{m}
 		}
 	}
 	slices.SortFunc(models, func(a, b Model) int { return cmp.Compare(a.Name, b.Name) })
