@@ -42,7 +42,7 @@ const (
 )
 
 // Is reports whether a path is a checkpoint's: its folder, or a .safetensors
-// file or index in it.
+// file or index in it. A folder is one by its config.json.
 func Is(path string) bool {
 	if strings.HasSuffix(path, ".safetensors") || strings.HasSuffix(path, ".safetensors.index.json") {
 		return true

@@ -79,12 +79,18 @@ func open(t *testing.T, name string) *gguf.File {
 }
 
 // bound is how far off logits may be: what rounding does to sums, and to weights
-// of 8 bits times their scales, which are held in 11 bits.
+// of 8 bits times their scales, which are held in 11 bits, or to what is
+// multiplied with packed ones.
 func bound(name string) float64 {
-	if strings.Contains(name, "fp8") {
+	if packed(name) || strings.Contains(name, "fp8") {
 		return 2e-3
 	}
 	return 1e-4
+}
+
+// packed says whether a checkpoint's weights are those of bitsandbytes.
+func packed(name string) bool {
+	return strings.Contains(name, "nf4") || strings.Contains(name, "fp4") || strings.Contains(name, "int8")
 }
 
 // TestLogits: each checkpoint gives transformers' logits.
@@ -171,7 +177,10 @@ func TestCheck(t *testing.T) {
 		}
 		var b strings.Builder
 		if err := f.Write(&b); err != nil {
-			t.Fatal(err)
+			if !strings.Contains(err.Error(), "is no type of GGUF") || !packed(name) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
 		}
 		g, err := gguf.Parse([]byte(b.String()))
 		if err != nil {

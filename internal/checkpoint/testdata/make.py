@@ -6,7 +6,7 @@ folder NAME lie NAME.json (token ids of TEXT, a rendered conversation) and
 NAME.safetensors (logits in float32 after each token of a text). Nothing of it
 comes from llcuda.
 
-    pip install torch transformers==5.24.0 tokenizers sentencepiece safetensors [bitsandbytes]
+    pip install torch transformers==5.24.0 tokenizers sentencepiece safetensors accelerate bitsandbytes==0.50.2
     python make.py [NAME...]
 """
 import io
@@ -164,7 +164,7 @@ def truth(name, tok, model, messages=MESSAGES, text=TEXT):
         out["prompt_ids"] = tok(out["prompt"], add_special_tokens=False)["input_ids"]
     with open(name + ".json", "w") as f:
         json.dump(out, f, indent=0)
-    ids = torch.tensor([ids[:24]])
+    ids = torch.tensor([ids[:20]])
     model.eval()
     with torch.no_grad():
         logits = model(input_ids=ids).logits[0]
@@ -417,13 +417,19 @@ def bitsandbytes(name, tok, cls, cfg, **kw):
     shutil.rmtree(name, ignore_errors=True)
     model.save_pretrained(name)
     tok.save_pretrained(name)
+    if kw.get("load_in_8bit"):
+        # LLM.int8() rounds activations, too: the truth is that of the weights.
+        stored = load_file(name + "/model.safetensors")
+        weights = {k[:-3] + "weight": stored[k[:-3] + "weight"].float() * v[:, None] / 127 for k, v in stored.items() if k.endswith("SCB")}
+        model = cls.from_pretrained(d, dtype=torch.float32, attn_implementation="eager")
+        model.load_state_dict(weights, strict=False)
     truth(name, tok, model)
 
 
 @case
 def llama_nf4(name):
     tok = llama3()
-    bitsandbytes(name, tok, tf.LlamaForCausalLM, config(tf.LlamaConfig, tok, hidden_size=64, head_dim=16), load_in_4bit=True, bnb_4bit_quant_type="nf4",
+    bitsandbytes(name, tok, tf.LlamaForCausalLM, config(tf.LlamaConfig, tok, hidden_size=64, head_dim=16, tie_word_embeddings=True), load_in_4bit=True, bnb_4bit_quant_type="nf4",
                  bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
 
 
@@ -438,7 +444,7 @@ def qwen3_fp4(name):
 @case
 def llama_int8(name):
     tok = smollm()
-    bitsandbytes(name, tok, tf.LlamaForCausalLM, config(tf.LlamaConfig, tok, hidden_size=64, head_dim=16), load_in_8bit=True)
+    bitsandbytes(name, tok, tf.LlamaForCausalLM, config(tf.LlamaConfig, tok, hidden_size=64, head_dim=16, tie_word_embeddings=True), load_in_8bit=True)
 
 
 def main():
