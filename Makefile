@@ -80,6 +80,7 @@ fuzz: ## the parsers of files that come from outside, FUZZTIME (10m) each
 	go test ./internal/lora -run xxx -fuzz '^FuzzConfig$$' -fuzztime $(FUZZTIME)
 	go test ./internal/lora -run xxx -fuzz '^FuzzAdapter$$' -fuzztime $(FUZZTIME)
 	go test ./internal/lora -run xxx -fuzz '^FuzzRead$$' -fuzztime $(FUZZTIME)
+	go test ./internal/checkpoint -run xxx -fuzz '^FuzzOpen$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 	go test ./tensor -run xxx -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
 	go test ./engine/grammar -run xxx -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 	go test ./engine/grammar -run xxx -fuzz '^FuzzSchema$$' -fuzztime $(FUZZTIME)

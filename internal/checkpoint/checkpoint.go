@@ -60,13 +60,14 @@ func Open(path string) (*gguf.File, error) {
 	} else if !info.IsDir() {
 		dir = filepath.Dir(path)
 	}
-	m := &model{dir: dir}
+	m := &model{dir: dir, bytes: folder(dir)}
 	if err := m.open(path); err != nil {
 		return nil, m.fault(err)
 	}
 	f, err := m.view()
 	if err != nil {
-		return nil, errors.Join(m.fault(err), m.weights.Close())
+		m.weights.Close()
+		return nil, m.fault(err)
 	}
 	f.Path = path
 	return f, nil
@@ -90,6 +91,7 @@ func refuse(next, format string, args ...any) error {
 // A model is a checkpoint while it is read. The first error stays in err.
 type model struct {
 	dir     string
+	bytes   source
 	weights *safetensors.File
 	config  *object // of the text model
 	arch    *architecture
@@ -101,13 +103,42 @@ type model struct {
 	err     error
 }
 
-// open reads config.json and the header of the weights.
-func (m *model) open(path string) error {
-	var err error
+// configure reads config.json.
+func (m *model) configure() (err error) {
 	if m.config, err = m.read("config.json", maxConfig, true); err != nil {
 		return err
 	}
 	if m.arch, err = m.architecture(); err != nil {
+		return err
+	}
+	return m.quantisation()
+}
+
+// quantisation refuses weights in forms that are not read.
+func (m *model) quantisation() error {
+	q := m.config.object("quantization_config")
+	method, format := q.text("quant_method", ""), q.text("format", "")
+	if q != nil && method == "" && (q.bool("load_in_4bit", false) || q.bool("load_in_8bit", false)) {
+		method = "bitsandbytes"
+	}
+	switch {
+	case *m.config.err != nil:
+		return *m.config.err
+	case method == "", method == "bitsandbytes", method == "fp8", method == "fbgemm_fp8":
+	case method == "compressed-tensors" && (format == "float-quantized" || format == "naive-quantized"):
+	default:
+		if format != "" {
+			method += " (" + format + ")"
+		}
+		return refuse("load the model that was not quantised, or a GGUF of it", "weights quantised by %.60s are not supported, only bitsandbytes and fp8", method)
+	}
+	return nil
+}
+
+// open reads config.json and the header of the weights.
+func (m *model) open(path string) error {
+	err := m.configure()
+	if err != nil {
 		return err
 	}
 	if m.weights, err = safetensors.Open(path); err == nil {
@@ -126,7 +157,7 @@ func (m *model) view() (*gguf.File, error) {
 	m.add("general.type", "model")
 	m.add("general.name", m.name())
 	m.hyper()
-	if m.err == nil {
+	if m.err == nil && *m.config.err == nil {
 		m.arch.keys(m)
 	}
 	if m.err == nil {

@@ -12,6 +12,10 @@ func (m *model) hyper() {
 	if *c.err != nil {
 		return
 	}
+	if m.layers > len(m.weights.Tensors) {
+		c.fail("num_hidden_layers is %d, but there are only %d tensors", m.layers, len(m.weights.Tensors))
+		return
+	}
 	m.set("block_count", uint32(m.layers))
 	m.set("context_length", uint32(c.int("max_position_embeddings", must)))
 	m.set("embedding_length", uint32(c.int("hidden_size", must)))

@@ -19,9 +19,16 @@ const (
 	maxTokenizer = 256 << 20
 )
 
-// bytes reads a file of the folder; nil is one that is not there.
-func (m *model) bytes(name string, most int64) ([]byte, error) {
-	path := filepath.Join(m.dir, name)
+// A source reads a file of a checkpoint; nil is one that is not there.
+type source func(name string, most int64) ([]byte, error)
+
+// folder is the files of a folder.
+func folder(dir string) source {
+	return func(name string, most int64) ([]byte, error) { return readFile(dir, name, most) }
+}
+
+func readFile(dir, name string, most int64) ([]byte, error) {
+	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -97,11 +104,11 @@ func (o *object) value(key string, required bool) any {
 	return v
 }
 
-// int is a whole number from 1 to 2³¹-1, or the default.
+// int is a whole number from 1 to 2³¹-1, or the default. After an error it is 1.
 func (o *object) int(key string, def int) int {
 	v := o.value(key, def == must)
 	if v == nil {
-		return def
+		return max(def, 1)
 	}
 	f, ok := number(v)
 	if !ok || f != math.Trunc(f) || f < 1 || f > math.MaxInt32 {
@@ -123,6 +130,9 @@ func (o *object) id(key string) int {
 // float is a finite number, or the default.
 func (o *object) float(key string, def float64) float64 {
 	v := o.value(key, def == must)
+	if v == nil && def == must {
+		return 1
+	}
 	if v == nil {
 		return def
 	}
