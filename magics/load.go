@@ -15,6 +15,7 @@ import (
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/internal/checkpoint"
+	"github.com/llcuda/llcuda/internal/verify"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/tensor"
 )
@@ -173,6 +174,9 @@ func load(ctx context.Context, c *Call) error {
 		bar.done(text)
 		for _, w := range l.model.Tokenizer().Warnings() {
 			fmt.Fprintf(c.Display.Stderr(), "tokenizer: %s\n", w)
+		}
+		for _, w := range verify.Faults(l.model) {
+			fmt.Fprintf(c.Display.Stderr(), "warning: %s\n", w)
 		}
 	}
 	return nil

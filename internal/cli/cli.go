@@ -55,7 +55,7 @@ func newRoot() *cobra.Command {
 	root.Args = usageArgs
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(newInstall(), newUninstall(), newKernel(), newRun(), newDoctor(), newGPU(), newPull(), newModels(), newInfer(), newChat(),
-		newEmbed(), newServe(), newBench(), newSelftest(), newEval(), newTokenize(), newPerplexity(), newGGUF(), newQuantize(), newExport(), newImatrix(), newVersion())
+		newEmbed(), newServe(), newBench(), newSelftest(), newEval(), newTokenize(), newPerplexity(), newVerify(), newGGUF(), newQuantize(), newExport(), newImatrix(), newVersion())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := cmd.ValidateFlagGroups(); err != nil {
 			return usageError{err}

@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/openai":      {},
 	"internal/sysmem":      {},
 	"internal/lora":        {"gguf", "tensor", "internal/checkpoint", "internal/safetensors"},
+	"internal/verify":      {"engine", "gguf"},
 	"internal/safetensors": {"gguf"},
 	"internal/checkpoint":  {"gguf", "tensor", "internal/safetensors"},
 }
