@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llcuda/llcuda/gguf"
+	"github.com/llcuda/llcuda/install"
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/internal/export"
 	"github.com/llcuda/llcuda/internal/quantize"
@@ -60,6 +61,7 @@ OUT gets its name when it is complete, and is checked.`,
 func newExport() *cobra.Command {
 	var af adapterFlags
 	var ef exportFlags
+	var python bool
 	cmd := &cobra.Command{
 		Use:   "export MODEL OUT.gguf",
 		Short: "Write a model as GGUF, with adapters in its weights",
@@ -68,9 +70,22 @@ reads its files: a folder that transformers or Unsloth saved, one of an adapter 
 is found by the name it states), a model with --adapter. Without --type the numbers stay
 in the types they have. The types are
 ` + typeNames() + `.
-OUT gets its name when it is complete, and is checked.`,
-		Args: exactly(2),
+OUT gets its name when it is complete, and is checked.
+
+--python prints llcuda_export.py instead, a module for the Python side: it gives models of
+Unsloth, PEFT and transformers save_pretrained_llcuda(FOLDER, tokenizer), which saves what
+export, infer and %load take.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if python {
+				return exactly(0)(cmd, args)
+			}
+			return exactly(2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if python {
+				_, err := cmd.OutOrStdout().Write(install.PythonExport)
+				return err
+			}
 			in, adapters, err := af.find(cmd, catalog.Query{Name: args[0]})
 			if err != nil {
 				return err
@@ -85,6 +100,7 @@ OUT gets its name when it is complete, and is checked.`,
 	cmd.Flags().StringVar(&ef.mix, "type", "", "the `type` of most tensors, and the rule for the others (default: as they are)")
 	ef.add(cmd)
 	af.addAdapters(cmd)
+	cmd.Flags().BoolVar(&python, "python", false, "print llcuda_export.py, for the Python side")
 	return cmd
 }
 

@@ -34,6 +34,9 @@ func TestQuantize(t *testing.T) {
 	if len(shards) != 3 || !strings.Contains(text, shards[0]+" and 2 more: 4.3 MB") {
 		t.Errorf("there are %v, it says %q", shards, text)
 	}
+	if module := output(t, "", "export", "--python"); !strings.Contains(module, "def save(model, directory") {
+		t.Errorf("--python prints %.100q", module)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
