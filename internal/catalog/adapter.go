@@ -104,13 +104,6 @@ func (c *Catalog) FindBase(ctx context.Context, dir, base string, q Query) (*Fou
 			return &Found{Model: m, Why: fmt.Sprintf("the base %s is here as %s", base, m.Name)}, nil
 		}
 	}
-	if p, ok := c.cachedFile(base, "config.json", q.Revision); ok && repository.MatchString(base) {
-		if weights, _ := filepath.Glob(filepath.Join(filepath.Dir(p), "*.safetensors")); len(weights) > 0 {
-			m := checkpointModel(filepath.Dir(p))
-			m.Name, m.Repo, m.Source = path.Base(base), base, HuggingFace
-			return &Found{Model: m, Why: fmt.Sprintf("the base %s is in Hugging Face's cache", base)}, nil
-		}
-	}
 	if !repository.MatchString(base) {
 		return nil, fmt.Errorf("the base of %s, %s, is not here; name a model of the same weights with --base", dir, base)
 	}
