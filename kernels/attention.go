@@ -32,7 +32,7 @@ const (
 	attentionTile = 64  // rows: heads of queries that share a key head
 	anyDim        = 512 // numbers of a head in attention_any
 	crowdRows     = 64  // as many of several sequences stand alone
-	fewRows       = 32  // as many are cheaper for decode.cu: it reads keys again for each 8, but splits them
+	fewQueries    = 32  // as many are cheaper for decode.cu: it reads keys again for each 8, but splits them
 )
 
 // attention: softmax(q·kᵀ·scale)·v over the positions that each query sees.
@@ -49,7 +49,7 @@ func (d *Device) attention(op *tensor.Op) error {
 		return d.attentionAny(op, dim)
 	case op.Alike == tensor.AlikeFew, op.Alike == tensor.AlikeSome, op.Alike == tensor.Apart && op.Seq != nil && n <= crowdRows:
 		return d.crowd(op)
-	case op.Alike == tensor.Apart && op.Seq == nil && (n*group <= fewRows || n == 1):
+	case op.Alike == tensor.Apart && op.Seq == nil && (n*group <= fewQueries || n == 1):
 		return d.decode(op)
 	}
 	kind := "attention"

@@ -23,9 +23,29 @@ typedef long long int64_t;
 #define DEVICE_CALL static __device__ __noinline__
 #define SHARED __shared__
 
+// A kernel of a recorded step may begin while the one before it is at work, and
+// lets the next one begin (programmatic dependent launch, sm_90): it waits for
+// what was written before at await_before. Others have not begun earlier.
+DEVICE void await_before() {
+#if __CUDA_ARCH__ >= 900
+	asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+DEVICE void begin_next() {
+#if __CUDA_ARCH__ >= 900
+	asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // KERNEL defines a kernel of one argument `a`, a struct passed by value.
-#define KERNEL(name, Args, threads, blocks) \
-	extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args a)
+// EARLY_KERNEL is one that calls await_before by itself, when it has read what
+// no step writes.
+#define KERNEL_WITH(name, Args, threads, blocks, enter) \
+	DEVICE void kernel_##name(const Args &a); \
+	extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args a) { enter; kernel_##name(a); } \
+	DEVICE void kernel_##name(const Args &a)
+#define EARLY_KERNEL(name, Args, threads, blocks) KERNEL_WITH(name, Args, threads, blocks, begin_next())
+#define KERNEL(name, Args, threads, blocks) KERNEL_WITH(name, Args, threads, blocks, (begin_next(), await_before()))
 
 // dynamic_shared is the block's dynamic shared memory, 16-byte aligned.
 DEVICE char *dynamic_shared() {

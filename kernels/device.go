@@ -36,6 +36,11 @@ type Device struct {
 	context cuda.Context
 	async   bool // its form of the kernels has cp.async
 
+	// dependent says whether kernels of a recorded step may begin before the one
+	// before has ended (cuda.cuh). chaining is on while such a step is recorded,
+	// chained as long as what was recorded last is a kernel.
+	dependent, chaining, chained bool
+
 	mu     sync.Mutex // held while the card is told something; fields below
 	stream cuda.Stream
 	failed error // why nothing works any more
@@ -49,7 +54,6 @@ type Device struct {
 	images      images
 	host        hostBuffer
 	input       converted // matmul.go
-	fewInput    converted // few.go
 	blas        blas      // cublas.go
 	stage       *staging
 	timing      [2]cuda.Event
@@ -109,6 +113,7 @@ func OpenOn(drv *cuda.Driver, ordinal int) (*Device, error) {
 	d := &Device{drv: drv, ordinal: ordinal, name: fmt.Sprintf("cuda:%d", ordinal), info: info, handle: handle}
 	if all := forms(imageNames(), "step", info.Major, info.Minor); len(all) > 0 {
 		d.async = all[0].version >= 80
+		d.dependent = all[0].version >= 90 && !all[0].ptx() && drv.Dependent()
 	}
 	if d.context, err = drv.PrimaryRetain(handle); err != nil {
 		return nil, d.wrap("open", err)
@@ -216,7 +221,7 @@ func (d *Device) give() error {
 func (d *Device) enter(op string) error {
 	err := d.proceed(op)
 	if err == nil {
-		d.input, d.fewInput = converted{}, converted{}
+		d.input = converted{}
 	}
 	return err
 }
@@ -268,7 +273,6 @@ func (d *Device) do(op *tensor.Op) error {
 	if err == nil {
 		err = d.dispatch(op)
 		d.input.forget(op.Dst)
-		d.fewInput.forget(op.Dst)
 	}
 	if e := (*cuda.Error)(nil); errors.As(err, &e) {
 		return d.wrap(op.Kind.String(), err)

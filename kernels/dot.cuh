@@ -36,6 +36,7 @@ DEVICE constexpr bool of_superblocks(int t, int plane) {
 // that of a plane begins.
 const int SLOT_BYTES = 2048 + 128;
 DEVICE constexpr int piece_at(int t, int plane) { return plane == 0 ? 0 : piece_at(t, plane - 1) + piece(t, plane - 1); }
+template <int t> DEVICE constexpr int tile_bytes() { return piece_at(t, 3) + piece(t, 3); }
 
 // Loaded is what a lane needs of a chunk.
 //
@@ -290,11 +291,21 @@ template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int
 	y1 += scaled<type>(v[1], j, a[2] * 128 + a[3], b[2] * 128 + b[3], meta);
 }
 
-// FOR_TYPE calls f<type>(…) for a type that is known at run time only; where
-// COMMON_TYPES is defined, for one of those that Q4_K_M files have.
-#ifdef COMMON_TYPES
-#define FOR_RARE_TYPE(f, ...)
+// FOR_TYPE calls f<type>(…) for a type that is known at run time only. TYPES is
+// how many types it may be: 2 for q4_k and q6_k, 4 with q8_0 and q5_0. (Code that
+// is there and never runs costs speed: one token of Llama 3.2 1B goes 5 % faster
+// with two types than with four.)
+#ifndef TYPES
+#define TYPES 13
+#endif
+#if TYPES > 2
+#define FOR_COMMON_TYPE(f, ...) \
+	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
+	case Q5_0: f<Q5_0>(__VA_ARGS__); break;
 #else
+#define FOR_COMMON_TYPE(f, ...)
+#endif
+#if TYPES > 4
 #define FOR_RARE_TYPE(f, ...) \
 	case Q5_K: f<Q5_K>(__VA_ARGS__); break; \
 	case Q4_0: f<Q4_0>(__VA_ARGS__); break; \
@@ -305,12 +316,13 @@ template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int
 	case IQ4_NL: f<IQ4_NL>(__VA_ARGS__); break; \
 	case IQ4_XS: f<IQ4_XS>(__VA_ARGS__); break; \
 	case MXFP4: f<MXFP4>(__VA_ARGS__); break;
+#else
+#define FOR_RARE_TYPE(f, ...)
 #endif
 #define FOR_TYPE(type, f, ...) \
 	switch (type) { \
 	case Q4_K: f<Q4_K>(__VA_ARGS__); break; \
 	case Q6_K: f<Q6_K>(__VA_ARGS__); break; \
-	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
-	case Q5_0: f<Q5_0>(__VA_ARGS__); break; \
+	FOR_COMMON_TYPE(f, __VA_ARGS__) \
 	FOR_RARE_TYPE(f, __VA_ARGS__) \
 	}

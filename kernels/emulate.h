@@ -55,6 +55,9 @@ template <> struct emu_register_here<false> {
 		#name, [](const void *a) { kernel_##name(*(const Args *)a); }, sizeof(Args), threads, blocks); \
 	static void kernel_##name(const Args &a)
 
+#define EARLY_KERNEL KERNEL
+DEVICE void await_before() {}
+
 // What the thread is.
 
 #define threadIdx (emu_self->thread)

@@ -1,34 +1,41 @@
-// Products of a few rows with packed weights: y (n, m) = x (n, k)·Wᵀ, n ≤ 8.
+// Products of a few rows with packed weights: y (n, m) = x (n, k)·Wᵀ, n ≤ 32.
 //
-// It is matvec's product (dot.cuh, product.cuh) with the weights' part of the
-// work done once for all rows: a tile becomes bytes and factors, and then each
-// row takes four mma and ten instructions more. A row's result does not depend
-// on the others, in one bit.
+// A tile (format.cuh) becomes f16 in registers and goes through the tensor cores:
+// 16 rows of W with eight of x at a time. In a tile each lane has a chunk of its
+// own, and in which order columns are added is free: so a lane multiplies its
+// chunk with the same columns of x, and nothing is moved. A row's result does not
+// depend on the others, in one bit. (Integers as for one row were tried: the sums of
+// each chunk need its scales. 32 rows of q4_k 14336 × 4096 took 49 µs so, not 31.)
 //
 // A block has a part of the columns, as many as have room in shared memory, for
-// all rows; the parts are added by matmul_sum. Launch: 512 threads, splits·b
-// blocks. Bound by instructions and shared memory from four rows on.
-// measured, four rows: q4_k 14336 × 4096 19.3 µs, q6_k 4096 × 14336 23.3 µs (H100,
-// 2026-11-28).
+// all rows; the parts are added by matmul_sum. 1<<share warps share the columns
+// of a unit. Launch: 512 threads, splits·b blocks. Bound by reading W for eight
+// rows, by instructions for more.
+//
+// measured in a recorded step, with the launches: 32 rows, q4_k 14336 × 4096 30.8
+// µs, q6_k 4096 × 14336 30.6 µs; 8 rows, q4_k 8192 × 2048 7.1 µs (H200, 2026-11-28).
 #pragma once
 #include "product.cuh"
 
-const int FEW_ROWS = 8;
-
 struct FewArgs {
 	Planes w;
-	uint64_t x;     // rows of Activations for all columns (few_input)
-	uint64_t dst;   // f32 (splits, n, m)
-	int32_t first;  // row of w's planes, of a tile
-	int32_t n, m;
-	int32_t groups; // of 128 columns
-	int32_t each;   // groups of a split; even where superblocks are
+	uint64_t x;       // f16 (n, k), each row times a power of two (activations.cu)
+	uint64_t x_scale; // f32 (n): products of a row are multiplied by it; or 0
+	uint64_t dst;     // f32 (splits, n, m)
+	int32_t first;    // row of w's planes, of a tile
+	int32_t n, m, k;
+	int32_t groups;   // of 128 columns
+	int32_t each;     // groups of a split; even where superblocks are
 	int32_t splits;
-	int32_t share;  // 1<<share warps share a unit
-	int32_t sums;   // bytes before the sums: activations
+	int32_t share;    // 1<<share warps share a unit
+	int32_t slots;    // of a warp's ring
+	int32_t ring;     // bytes before the ring: x
+	int32_t sums;     // bytes before the sums
+	int32_t pad;
 };
 
-// A Tile is a tile's numbers: number i of a chunk is d[i/16]·q[i] + m[i/16].
+// A Tile is a tile's numbers: number i of a chunk is d[i/16]·q[i] + m[i/16], for
+// the rows g and g+8.
 struct Tile {
 	uint32_t q[2][8];
 	float d[2][2], m[2][2];
@@ -63,123 +70,127 @@ template <int type> DEVICE void numbers(Tile &t, const Loaded v[2], int j) {
 	}
 }
 
-// dot_rows adds the products of a tile with four rows, `apart` bytes from each
-// other: their parts of operand B from b0 and b1 on, and from meta on {scale,
-// scale·sum of the first half, of the second, of both}. Rows take turns, so that
-// no product waits for the one before. (What comes of rows past the last is not
-// looked at.)
-template <int type> DEVICE void dot_rows(float y0[4], float y1[4], const Tile &t, const char *b0, const char *b1, const char *meta, int apart) {
-	int a[4][4] = {}, b[4][4] = {};
+// halves makes f16 of word e of a chunk: numbers 4e and 4e+1, 4e+2 and 4e+3. d and
+// m are pairs of the half chunk's.
+template <int type> DEVICE void halves(uint32_t w[2], uint32_t q, uint32_t d, uint32_t m) {
+	const uint32_t bias = 0x64806480; // 1024 + 128: a byte under the exponent of 1024 is exact
 #pragma unroll
-	for (int i = 0; i < 4; i += 2) {
-		const uint32_t fa[4] = {t.q[0][i], t.q[1][i], t.q[0][i + 1], t.q[1][i + 1]}, sa[4] = {t.q[0][4 + i], t.q[1][4 + i], t.q[0][5 + i], t.q[1][5 + i]};
-#pragma unroll
-		for (int r = 0; r < 4; r++) {
-			uint2 x = *(const uint2 *)(b0 + r * apart + 4 * i);
-			const uint32_t k[2] = {x.x, x.y};
-			mma_s8(a[r], fa, k);
-		}
-#pragma unroll
-		for (int r = 0; r < 4; r++) {
-			uint2 x = *(const uint2 *)(b1 + r * apart + 4 * i);
-			const uint32_t k[2] = {x.x, x.y};
-			mma_s8(two_scales(type) ? b[r] : a[r], sa, k);
-		}
-	}
-#pragma unroll
-	for (int r = 0; r < 4; r++) {
-		float4 x = *(const float4 *)(meta + r * apart);
-		float v0 = t.d[0][0] * (float)(a[r][0] * 128 + a[r][1]), v1 = t.d[1][0] * (float)(a[r][2] * 128 + a[r][3]);
-		if (two_scales(type)) v0 += t.d[0][1] * (float)(b[r][0] * 128 + b[r][1]), v1 += t.d[1][1] * (float)(b[r][2] * 128 + b[r][3]);
-		y0[r] += x.x * v0, y1[r] += x.x * v1;
-		if (type == Q2_K) y0[r] += t.m[0][0] * x.y + t.m[0][1] * x.z, y1[r] += t.m[1][0] * x.y + t.m[1][1] * x.z;
-		else if (has_offset(type)) y0[r] += t.m[0][0] * x.w, y1[r] += t.m[1][0] * x.w;
+	for (int i = 0; i < 2; i++) {
+		w[i] = sub_h2(__byte_perm(flip(q), 0x64646464, i ? 0x4342 : 0x4140), bias);
+		w[i] = has_offset(type) ? fma_h2(w[i], d, m) : mul_h2(w[i], d);
 	}
 }
 
-// bring copies groups [from, from+groups) of n rows to shared memory, all at
-// once where copies are asynchronous.
-DEVICE void bring(const FewArgs &a, int from, int groups, int bytes) {
-	int all = a.groups * 4, here = groups * 4;
-	for (int i = threadIdx.x >> 5; i < a.n * 5; i += MATVEC_WARPS) {
-		int row = i / 5, array = i - row * 5;
-		const uint4 *x = (const uint4 *)a.x + ((int64_t)row * 5 + array) * all + from * 4;
-		Activations to = activations(dynamic_shared() + row * bytes, groups * 128);
-		uint4 *y = array == 0 ? to.hi0 : array == 1 ? to.hi1 : array == 2 ? to.lo0 : array == 3 ? to.lo1 : (uint4 *)to.meta;
-#pragma unroll 4
-		for (int k = threadIdx.x & 31; k < here; k += 32) cp_async16(y + k, x + k);
-		if (array == 4 && (threadIdx.x & 31) < 4) to.zeros[threadIdx.x & 3] = make_uint4(0, 0, 0, 0);
+// Rows of x in shared memory are as long as the chunks of the split. The 16-byte
+// unit u of chunk c of row r lies at place u ^ c%4 ^ r%2 of the chunk: the lanes
+// that load together find all banks.
+DEVICE int unit_place(int r, int c, int u) { return c * 64 + ((u ^ (c & 3) ^ (r & 1)) << 4); }
+
+// bring copies the chunks from `from` on to shared memory; past the last column
+// there are zeros.
+DEVICE void bring(const FewArgs &a, int from, int chunks) {
+	char *memory = dynamic_shared();
+	for (int i = threadIdx.x >> 5; i < a.n; i += MATVEC_WARPS) {
+		const uint4 *x = (const uint4 *)(a.x + (int64_t)i * a.k * 2) + from * 4;
+		for (int k = threadIdx.x & 31; k < chunks * 4; k += 32) {
+			char *to = memory + i * chunks * 64 + unit_place(i, k >> 2, k & 3);
+			if ((from + (k >> 2)) * 32 < a.k) cp_async16(to, x + k);
+			else *(uint4 *)to = make_uint4(0, 0, 0, 0);
+		}
 	}
 	cp_async_commit();
-	cp_async_wait<0>();
 }
 
-template <int type> DEVICE void few(const FewArgs &a) {
-	const int N = FEW_ROWS;
-	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, rank = warp & (1 << share) - 1, at_once = MATVEC_WARPS >> share;
+// few is for as many rows as 8·R.
+template <int type, int R, bool RING> DEVICE void few(const FewArgs &a) {
+	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+	const int rank = warp & (1 << share) - 1, at_once = MATVEC_WARPS >> share;
 	const int split = blockIdx.x % a.splits, block = blockIdx.x / a.splits, blocks = gridDim.x / a.splits;
-	const int from = split * a.each, groups = min(a.each, a.groups - from), bytes = activation_bytes(groups * 128);
-	const int units = (a.m + 15) / 16, items = groups - rank + (1 << share) - 1 >> share, step = 64 << share;
-	const int j = 4 * (from + rank) + (lane & 3) & 7;
+	const int from = split * a.each, groups = min(a.each, a.groups - from), chunks = groups * 4;
+	const int units = ((a.m + 15) / 16 - block + blocks - 1) / blocks, items = groups - rank + (1 << share) - 1 >> share;
+	const int j = 4 * (from + rank) + t & 7; // of all items: where superblocks are, share is at least 1
 	char *memory = dynamic_shared();
-	float *sums = (float *)(memory + a.sums);
-	Loaded pending[2];
+	float *sums = (float *)(memory + a.sums), *dst = (float *)a.dst + (int64_t)split * a.n * a.m;
 
-	// The items of this warp: units block+blocks·(warp>>share), … and of each
-	// the groups rank, rank+(1<<share), … The next one is on its way in registers.
-	int next = block + blocks * (warp >> share), left = items, tile = (a.first / 16 + next) * a.groups + from + rank;
-	auto fetch = [&]() {
-		if (left == 0) next += blocks * at_once, left = items, tile = (a.first / 16 + next) * a.groups + from + rank;
-		if (next >= units || left == 0) return;
-		fetch_direct<type>(pending, a.w, tile);
-		left--, tile += 1 << share;
-	};
-	fetch();
-	bring(a, from, groups, bytes);
+	Tiles<type, RING> tiles;
+	tiles.w = a.w, tiles.slots = a.slots;
+	tiles.unit = warp >> share, tiles.units = units, tiles.by = at_once;
+	tiles.base = (a.first / 16 + block) * a.groups + from + rank, tiles.stride = blocks * a.groups;
+	tiles.items = items, tiles.step = 1 << share;
+	begin(tiles, memory + a.ring);
+	await_before();
+	bring(a, from * 4, chunks);
+	cp_async_wait<0>();
 	__syncthreads();
 
-	Input in = input_of(activations(memory, groups * 128));
-	if (in.by == 0) in.b0 = in.b1 = (int)((const char *)(activations(memory, groups * 128).zeros + (lane < 16 ? 2 : 0)) - memory); // banks of the other half's chunks
-	int turn = 0;
-	for (int round = block; round < units; round += blocks * at_once, turn ^= 1) {
-		int unit = round + blocks * (warp >> share);
-		float y0[N] = {}, y1[N] = {};
-		if (unit < units) {
-			int b0 = in.b0 + rank * in.by, b1 = in.b1 + rank * in.by, meta = in.meta + rank * 64;
+	const char *x = memory + g * chunks * 64; // rows g+8, … lie 512·chunks bytes on
+	for (int round = 0; round < units; round += at_once) {
+		const int unit = round + (warp >> share), row = (block + blocks * unit) * 16;
+		float y[R][4] = {};
 #pragma unroll 1
-			for (int i = 0; i < items; i++) {
-				Loaded v[2] = {pending[0], pending[1]};
-				fetch();
-				Tile t;
-				numbers<type>(t, v, j);
+		for (int i = 0; unit < units && i < items; i++) {
+			Loaded v[2];
+			next(tiles, v);
+			Tile w;
+			numbers<type>(w, v, j);
+			uint32_t d[2][2], m[2][2];
 #pragma unroll
-				for (int r = 0; r < N; r += 4) {
-					if (r >= a.n) break;
-					const char *x = memory + r * bytes;
-					dot_rows<type>(y0 + r, y1 + r, t, x + b0, x + b1, x + meta, bytes);
+			for (int k = 0; k < 4; k++) {
+				d[k >> 1][k & 1] = half_factor<type>(w.d[k >> 1][k & 1]);
+				m[k >> 1][k & 1] = has_offset(type) ? half_offset(w.m[k >> 1][k & 1]) : 0;
+			}
+			const int chunk = (rank + (i << share)) * 4 + t;
+#pragma unroll
+			for (int u = 0; u < 4; u++) { // 8 columns of each lane
+				uint32_t fragment[2][4];
+#pragma unroll
+				for (int e = 0; e < 2; e++)
+#pragma unroll
+					for (int k = 0; k < 2; k++) {
+						uint32_t pair[2];
+						halves<type>(pair, w.q[k][2 * u + e], d[k][u >> 1], m[k][u >> 1]);
+						fragment[e][k] = pair[0], fragment[e][2 + k] = pair[1];
+					}
+#pragma unroll
+				for (int r = 0; r < R; r++) { // also of rows past n: nobody looks at what comes of them
+					const uint4 b = *(const uint4 *)(x + r * 512 * chunks + unit_place(g, chunk, u));
+					const uint32_t b0[2] = {b.x, b.y}, b1[2] = {b.z, b.w};
+					mma_f16(y[r], fragment[0], b0);
+					mma_f16(y[r], fragment[1], b1);
 				}
-				b0 += in.by << share, b1 += in.by << share, meta += step;
 			}
 		}
-		float *mine = sums + ((turn * MATVEC_WARPS + warp) * N) * 16;
+		// y[r][i] is of W's row g + 8(i/2) and x's row 8r + 2t + i%2.
+		if (share > 0) {
+			if (round > 0) __syncthreads(); // the sums have been read
 #pragma unroll
-		for (int r = 0; r < N; r++) {
-			if (r >= a.n) break;
-			float own = lane & 1 ? y1[r] : y0[r], other = lane & 1 ? y0[r] : y1[r];
-			own += __shfl_xor_sync(full_warp, other, 1);
-			own += __shfl_xor_sync(full_warp, own, 2);
-			if ((lane & 2) == 0) mine[r * 16 + (lane & 1) * 8 + (lane >> 2)] = own;
-		}
-		__syncthreads();
-		for (int i = threadIdx.x; i < at_once * a.n * 16; i += MATVEC_THREADS) {
-			int u = i / (a.n * 16), r = i / 16 - u * a.n, row = (round + blocks * u) * 16 + (i & 15);
-			const float *part = sums + ((turn * MATVEC_WARPS + (u << share)) * N + r) * 16 + (i & 15);
-			float y = 0;
-			for (int w = 0; w < 1 << share; w++) y += part[w * N * 16];
-			if (row < a.m) ((float *)a.dst)[((int64_t)split * a.n + r) * a.m + row] = y;
+			for (int r = 0; r < R; r++)
+#pragma unroll
+				for (int i = 0; i < 4; i++) sums[(warp * 8 * R + 8 * r + 2 * t + (i & 1)) * 16 + g + (i & 2) * 4] = y[r][i];
+			__syncthreads();
+			for (int i = threadIdx.x; i < at_once * a.n * 16; i += MATVEC_THREADS) {
+				const int u = i / (a.n * 16), r = i / 16 - u * a.n, to = (block + blocks * (round + u)) * 16 + (i & 15);
+				const float *part = sums + ((u << share) * 8 * R + r) * 16 + (i & 15);
+				float sum = 0;
+				for (int k = 0; k < 1 << share; k++) sum += part[k * 8 * R * 16];
+				if (a.x_scale) sum *= ((const float *)a.x_scale)[r];
+				if (to < a.m && round + u < units) dst[(int64_t)r * a.m + to] = sum;
+			}
+		} else if (unit < units) {
+#pragma unroll
+			for (int r = 0; r < R; r++)
+#pragma unroll
+				for (int i = 0; i < 4; i++) {
+					const int which = 8 * r + 2 * t + (i & 1), to = row + g + (i & 2) * 4;
+					if (which < a.n && to < a.m) dst[(int64_t)which * a.m + to] = a.x_scale ? y[r][i] * ((const float *)a.x_scale)[which] : y[r][i];
+				}
 		}
 	}
 }
 
-#define FEW(type, name) \
-	KERNEL(few_##name, FewArgs, MATVEC_THREADS, 1) { few<type>(a); }
+#define FEW_OF(name, type, R) \
+	EARLY_KERNEL(name, FewArgs, MATVEC_THREADS, 1) { few<type, R, false>(a); } \
+	EARLY_KERNEL(name##_ring, FewArgs, MATVEC_THREADS, 1) { \
+		if (async_copies) few<type, R, true>(a); \
+	}
+#define FEW(type, name) FEW_OF(few_8_##name, type, 1) FEW_OF(few_32_##name, type, 4)

@@ -1,11 +1,7 @@
-// The flow of weights: what a warp of a product fetches before it needs it,
-// also over the border to the next product, so that the memory is busy while
-// blocks wait for each other.
+// The flow of weights: what a warp of a product fetches before it needs it, also
+// of the next product while the blocks wait for each other.
 #pragma once
-#include "dot.cuh"
-
-const int MATVEC_THREADS = 512;
-const int MATVEC_WARPS = MATVEC_THREADS / 32;
+#include "tiles.cuh"
 
 // How the results of a product leave it.
 const int PRODUCT_STORE = 0;    // dst[row] = y
@@ -89,17 +85,22 @@ DEVICE Unit unit_at(const Product &p, int unit) {
 
 DEVICE int items(const Product &p) { return p.groups - rank_of(p) + sharing(p) - 1 >> p.share; } // of a unit
 
-// A Flow brings a warp's weights, item after item, into the next product as
-// soon as that is known: `depth` items are on their way while one is in use.
-template <bool RING> constexpr int depth = RING ? 3 : 1;
+// A Flow brings a warp's weights, item after item: `depth` items are on their
+// way while one is in use.
+//
+// Three slots: what the ring leaves of an SM's memory is L1 cache, which the code's
+// registers need. Llama 3.1 8B, one H200: 431 tok/s with 4 slots, 442 with 3; and
+// with 6, and no cache left, 408.
+const int RING_SLOTS = 3;
+template <bool RING> constexpr int depth = RING ? RING_SLOTS - 1 : 1;
 
 struct Flow {
-	int p, next;        // product that is fetched, what follows it or -1: of all
+	int p;              // product that is fetched, of all
 	int unit, units;    // of the block; units -1: not known yet
 	int left;           // items of the unit
 	int fetched, taken; // items; those between are on their way
 
-	int ring;           // where this warp's depth+1 slots begin in dynamic_shared
+	int ring;           // where this warp's slots begin in dynamic_shared
 	int type;           // of the unit
 	int tile, by;       // the next, and what is added to it
 	int part;           // of the unit
@@ -113,23 +114,18 @@ DEVICE void aim(Flow &f, const Product &p) {
 	f.tile = (part.first + u.row >> 4) * p.groups + rank_of(p);
 }
 
-// next_unit finds what is fetched next, in the next product if need be.
+// next_unit finds what is fetched next of the product.
 DEVICE void next_unit(Flow &f, const Product *all) {
-	while (f.left == 0) {
-		const Product &p = all[f.p];
-		if (f.units < 0) f.units = units_of(p), f.unit = first_of(p) - at_once(p);
-		if (f.unit < f.units) f.unit += at_once(p);
-		if (f.unit < f.units) {
-			aim(f, p);
-		} else {
-			if (f.next < 0) return;
-			f.p = f.next, f.next = f.units = -1;
-		}
-	}
+	const Product &p = all[f.p];
+	if (f.units < 0) f.units = units_of(p), f.unit = first_of(p) - at_once(p);
+	if (f.unit < f.units && (f.unit += at_once(p)) < f.units) aim(f, p);
 }
 
+// go_on makes the flow that of product p, when all of the one before is fetched.
+DEVICE void go_on(Flow &f, int p) { f.p = p, f.units = -1; }
+
 // slot_of is the slot of an item.
-DEVICE char *slot_of(const Flow &f, int item) { return dynamic_shared() + f.ring + (item & 3) * SLOT_BYTES; }
+DEVICE char *slot_of(const Flow &f, int item) { return dynamic_shared() + f.ring + item % RING_SLOTS * SLOT_BYTES; }
 
 // fetch starts the copies of an item.
 template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded *pending, const Product *all) {
@@ -156,23 +152,21 @@ struct Filled {
 };
 
 // fill fetches what could be on its way and is not. It is no part of the loops.
-// ONLY is the one type that there is, or -1.
-template <bool RING, int ONLY> DEVICE_CALL Filled fill_up(Flow f, const Product *all) {
+template <bool RING> DEVICE_CALL Filled fill_up(Flow f, const Product *all) {
 	Filled r;
 #pragma unroll 1
 	while (f.fetched - f.taken < depth<RING>) {
 		if (f.left == 0) next_unit(f, all);
 		if (f.left == 0) break;
-		if constexpr (ONLY >= 0) fetch<ONLY, RING>(f, r.v, all);
-		else if constexpr (RING) FOR_TYPE(f.type, fetch_ring, f, all)
+		if constexpr (RING) FOR_TYPE(f.type, fetch_ring, f, all)
 		else FOR_TYPE(f.type, fetch_loaded, f, r.v, all)
 	}
 	r.f = f;
 	return r;
 }
-template <bool RING, int ONLY> DEVICE void fill(Flow &f, Loaded *pending, const Product *all) {
+template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product *all) {
 	if (f.fetched - f.taken == depth<RING>) return;
-	Filled r = fill_up<RING, ONLY>(f, all);
+	Filled r = fill_up<RING>(f, all);
 	if (!RING && r.f.fetched > f.fetched) pending[0] = r.v[0], pending[1] = r.v[1];
 	f = r.f;
 }
@@ -181,8 +175,7 @@ template <bool RING, int ONLY> DEVICE void fill(Flow &f, Loaded *pending, const 
 template <bool RING> DEVICE const char *await(Flow &f) {
 	int item = f.taken++, more = f.fetched - f.taken;
 	if (RING) {
-		if (more >= 2) cp_async_wait<2>();
-		else if (more == 1) cp_async_wait<1>();
+		if (more >= 1) cp_async_wait<1>();
 		else cp_async_wait<0>();
 		__syncwarp(); // the copies of other lanes, too; and all have read the slot before
 	}
@@ -191,11 +184,11 @@ template <bool RING> DEVICE const char *await(Flow &f) {
 
 // start_flow begins before product p. The ring begins `ring` bytes behind
 // dynamic_shared.
-const int RING_BYTES = MATVEC_WARPS * 4 * SLOT_BYTES;
+const int RING_BYTES = MATVEC_WARPS * RING_SLOTS * SLOT_BYTES;
 DEVICE Flow start_flow(int ring, int p) {
 	Flow f = {};
 	f.ring = ring + (threadIdx.x >> 5) * (RING_BYTES / MATVEC_WARPS);
-	f.p = p, f.next = f.units = -1;
+	f.p = p, f.units = -1;
 	return f;
 }
 

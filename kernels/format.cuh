@@ -255,6 +255,17 @@ DEVICE int iq4_xs_scale(const char *b, int j) {
 	return (int)((load1(b + 4 + j / 2) >> j % 2 * 4 & 15) | (load2(b + 2) >> 2 * j & 3) << 4);
 }
 
+// half_factor and half_offset are a chunk's as pairs of f16, such that no weight is
+// beyond ±65504.
+DEVICE uint32_t half_within(float v, float most) {
+	v = fminf(fmaxf(v, -most), most);
+	return pack_h2(v, v);
+}
+template <int T> DEVICE uint32_t half_factor(float d) {
+	return half_within(d, has_offset(T) ? 32752.0f / 31 : 65504.0f / (T == Q4_0 || T == Q3_K || T == MXFP4 ? 12 : T == Q5_0 ? 16 : T == Q6_K ? 32 : 128));
+}
+DEVICE uint32_t half_offset(float m) { return half_within(m, 32752.0f); }
+
 DEVICE void set_super(Chunk &c, uint32_t dm, uint32_t field) {
 	set_affine(c, low_half(dm) * (float)(int)(field & 63), -(high_half(dm) * (float)(int)(field >> 6)));
 }

@@ -64,9 +64,11 @@ func (g *graph) capture() error {
 	if err := d.drv.StreamBeginCapture(d.stream); err != nil {
 		return d.wrap("compile", err)
 	}
-	d.input, d.fewInput = converted{}, converted{}
+	d.input = converted{}
+	d.chaining = d.dependent
 	err = g.issue()
-	d.input, d.fewInput = converted{}, converted{}
+	d.chaining, d.chained = false, false
+	d.input = converted{}
 	record, e := d.drv.StreamEndCapture(d.stream)
 	if e == nil && g.generation != d.generation {
 		e = errors.New("internal error: scratch memory moved while launches were recorded")

@@ -18,9 +18,11 @@ import (
 
 // Images are what `make kernels` makes of the .cu files (kernels/build):
 // machine code, norm.sm_75.cubin.gz, and PTX, norm.compute_75.ptx.gz, which
-// drivers compile. index.txt has lines "kernel module".
+// drivers compile. index.txt has lines "kernel module". No card needs the PTX for
+// compute_75, which shows the T4's code on a newer one (LLCUDA_IMAGES and
+// LLCUDA_IMAGE); it is not in the binary.
 //
-//go:embed image/*
+//go:embed image/index.txt image/*.cubin.gz image/*.compute_80.ptx.gz
 var embedded embed.FS
 
 // imageFiles are those of the binary, or of the folder LLCUDA_IMAGES: a kernel

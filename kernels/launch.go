@@ -29,7 +29,11 @@ func (d *Device) launch(kernel string, grid, block, smem int, args unsafe.Pointe
 
 // launch3 is launch on three-dimensional blocks.
 func (d *Device) launch3(kernel string, grid, block [3]int, smem int, args unsafe.Pointer) error {
-	return d.start(kernel, grid, block, smem, args, d.drv.LaunchKernel)
+	launch := d.drv.LaunchKernel
+	if d.chained {
+		launch = d.drv.LaunchDependent
+	}
+	return d.start(kernel, grid, block, smem, args, launch)
 }
 
 // launchCooperative is launch for a kernel whose blocks wait for each other:
@@ -48,6 +52,7 @@ func (d *Device) start(kernel string, grid, block [3]int, smem int, args unsafe.
 	if err := launch(f.handle, grid, block, smem, d.stream, []unsafe.Pointer{args}); err != nil {
 		return fmt.Errorf("kernel %s, grid %v, block %v, %d bytes shared: %w", kernel, grid, block, smem, err)
 	}
+	d.chained = d.chaining
 	return nil
 }
 
@@ -57,6 +62,7 @@ func (d *Device) issue(do func(s cuda.Stream) error) error {
 	if d.dry {
 		return nil
 	}
+	d.chained = false
 	return do(d.stream)
 }
 
@@ -65,6 +71,7 @@ func (d *Device) zero(addr uint64, n int) error {
 	if d.dry || n == 0 {
 		return nil
 	}
+	d.chained = false
 	return d.drv.MemsetD8(addr, 0, n, d.stream)
 }
 
@@ -73,6 +80,7 @@ func (d *Device) move(dst, src uint64, n int) error {
 	if d.dry || n == 0 {
 		return nil
 	}
+	d.chained = false
 	return d.drv.MemcpyDtoD(dst, src, n, d.stream)
 }
 

@@ -181,15 +181,10 @@ template <int T> DEVICE void scales(uint32_t d[2], uint32_t m[2], const Fetched 
 			factor[0] = by * (float)(int8_t)s, factor[1] = by * (float)(int8_t)(s >> 8);
 		}
 	}
-	constexpr float most = has_offset(T) ? 32752.0f / 31 : 65504.0f / (T == Q4_0 || T == Q3_K || T == MXFP4 ? 12 : T == Q5_0 ? 16 : T == Q6_K ? 32 : 128);
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		float v = fminf(fmaxf(factor[i], -most), most);
-		d[i] = pack_h2(v, v);
-		if constexpr (has_offset(T)) {
-			float o = fminf(fmaxf(offset[i], -32752.0f), 32752.0f);
-			m[i] = pack_h2(o, o);
-		}
+		d[i] = half_factor<T>(factor[i]);
+		if constexpr (has_offset(T)) m[i] = half_offset(offset[i]);
 	}
 }
 

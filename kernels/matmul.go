@@ -82,7 +82,7 @@ func (c *converted) forget(t *tensor.Tensor) {
 // matMul: dst (n, m) = x (n, k) · wᵀ, w (m, k).
 //
 //	one row of x        matvec.cu, packed weights: bound by reading w
-//	up to eight         few.cu, packed weights
+//	up to 32            few.cu, packed weights
 //	up to eight         matvec_raw.cu, other weights
 //	more                matmul.cuh: tensor cores, f16 operands, f32 sums;
 //	                    weights that are not packed become f16 by panels of rows
@@ -90,9 +90,9 @@ func (c *converted) forget(t *tensor.Tensor) {
 //
 // Large products of plain types are cuBLAS's where a machine has it.
 //
-// Rows that are alike take few.cu, eight after eight, or the tiles: along k
-// these add in one order, whatever their size, and k is cut as it is for a
-// typical number of rows.
+// Rows that are alike take few.cu, eight after eight or 32 after 32, or the
+// tiles: along k these add in one order, whatever their size, and k is cut as it
+// is for a typical number of rows.
 func (d *Device) matMul(op *tensor.Op) error {
 	n, m, k := op.B.Rows(), op.A.Rows(), op.A.Cols()
 	if n*m == 0 {
@@ -106,8 +106,15 @@ func (d *Device) matMul(op *tensor.Op) error {
 			return err
 		}
 	}
-	if op.Alike == tensor.AlikeFew || op.Alike == tensor.Apart && n <= fewMost {
-		if done, err := d.few(op); done || err != nil {
+	most := 0
+	switch {
+	case op.Alike == tensor.AlikeFew, op.Alike == tensor.Apart && n <= fewRows:
+		most = fewRows
+	case op.Alike == tensor.AlikeSome, op.Alike == tensor.Apart && n <= someRows:
+		most = someRows
+	}
+	if most > 0 {
+		if done, err := d.few(op, most); done || err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
-	ringBytes     = matvecWarps * 4 * 2176     // RING_BYTES
+	ringBytes     = matvecWarps * 3 * 2176     // RING_BYTES
 	unitBytes     = matvecWarps * tileRows * 4 // sums of a unit
 )
 
@@ -46,9 +46,16 @@ type product struct {
 	_              int32
 }
 
+// matvecArgs is matvec.cu's MatVec.
 type matvecArgs struct {
-	product             product
-	ring, sums, room, _ int32
+	w             planes
+	x, dst        uint64
+	first         int32
+	cols, m       int32
+	groups, share int32
+	slots         int32
+	ring, sums    int32
+	pass, _       int32
 }
 
 var _ = mirror(matvecArgs{}, matvecKernels()...)
@@ -66,13 +73,59 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
 		return false, nil
 	}
-	a := matvecArgs{product: product{x: ptr(op.B), cols: int32(op.A.Cols()), parts: 1}}
-	if !d.setPart(&a.product.part[0], op.A, op.Dst) || !d.finishProduct(&a.product) {
+	var p part
+	w := op.A
+	if w.Cols()%32 != 0 || !d.setPart(&p, w, op.Dst) {
 		return false, nil
 	}
-	l := d.layOut(activationBytes(op.A.Cols()), sharedOfMatvec)
-	a.ring, a.sums, a.room = l.ring, l.sums, l.room
-	return true, d.launch("matvec_"+op.A.DType.String()+l.ending, d.sms(), matvecThreads, l.bytes, unsafe.Pointer(&a))
+	a := matvecArgs{w: p.w, x: ptr(op.B), dst: p.dst, first: p.first, cols: int32(w.Cols()), m: p.rows, groups: int32(ceil(w.Cols(), tileColumns))}
+	units := ceil(ceil(w.Rows(), tileRows), d.sms()) // of a block
+	a.share = shareOf(units, int(a.groups), leastShare(w.DType))
+	name, smem := d.layOutMatvec(&a, w.DType, units)
+	if smem == 0 {
+		return false, nil
+	}
+	return true, d.launch(name, d.sms(), matvecThreads, smem, unsafe.Pointer(&a))
+}
+
+// layOutMatvec finds room in shared memory for the activations, the sums of as
+// many units as are useful, and a ring, the largest there is room for. It
+// returns the kernel and its dynamic shared memory, 0 where that is too little.
+func (d *Device) layOutMatvec(a *matvecArgs, dt tensor.DType, units int) (kernel string, smem int) {
+	kernel, a.ring = "matvec_"+dt.String(), int32(activationBytes(int(a.cols)))
+	least := matvecWarps * tileRows * 4 // one sum of each warp
+	left := d.info.SharedPerBlock - int(a.ring)
+	if left < least {
+		return "", 0
+	}
+	a.sums, a.slots = a.ring, 1
+	half, whole := d.info.SharedPerSM/2-1024, d.info.SharedPerBlock
+	rings := []struct{ slots, room int }{{4, half}, {3, half}, {8, whole}, {4, whole}}
+	if units >= matvecWarps { // long enough to do without the start of the next one
+		rings = rings[2:]
+	}
+	for _, ring := range rings {
+		bytes := matvecWarps * ring.slots * tileBytes(dt)
+		if d.async && int(a.ring)+bytes+2*least <= ring.room {
+			a.slots, a.sums, left = int32(ring.slots), a.ring+int32(bytes), ring.room-int(a.ring)-bytes
+			kernel += "_ring"
+			break
+		}
+	}
+	atOnce := matvecWarps >> a.share
+	passes := min(left/least, 16) // of atOnce units each
+	a.pass = int32(min(passes*atOnce, ceil(units, atOnce)*atOnce))
+	return kernel, int(a.sums) + int(a.pass)<<a.share*tileRows*4
+}
+
+// tileBytes is dot.cuh's tile_bytes: a tile with what it shares with another.
+func tileBytes(dt tensor.DType) (bytes int) {
+	for _, of := range planeBytes[dt] { // of 8 chunks, of which a tile has 64
+		if bytes += 8 * of; dt.BlockLen() == 256 && of == planeBytes[dt][len(planeBytes[dt])-1] {
+			bytes += 8 * of
+		}
+	}
+	return bytes
 }
 
 // setPart says where a weight is and where its results go. It reports whether
@@ -96,14 +149,20 @@ func (d *Device) finishProduct(p *product) bool {
 	}
 	before, least := 0, 0
 	for i := range p.parts {
-		if tensor.DType(p.part[i].dtype).BlockLen() == 256 {
-			least = 1
-		}
+		least = max(least, leastShare(tensor.DType(p.part[i].dtype)))
 		p.part[i].deal(before, d.sms())
 		before += ceil(int(p.part[i].rows), tileRows)
 	}
 	p.share = shareOf(ceil(before, d.sms()), int(p.groups), least)
 	return before > 0
+}
+
+// leastShare: two tiles share a superblock, so warps take every other one.
+func leastShare(dt tensor.DType) int {
+	if dt.BlockLen() == 256 {
+		return 1
+	}
+	return 0
 }
 
 // shareOf chooses how many warps share a unit, as a power of two, so that the
@@ -135,11 +194,8 @@ func (d *Device) pair(p *product) bool {
 	return p.part[0].rows == p.part[1].rows
 }
 
-// Static shared memory of the kernels, rounded up.
-const (
-	sharedOfMatvec = 2 << 10
-	sharedOfStep   = 5 << 10
-)
+// Static shared memory of the persistent kernel, rounded up.
+const sharedOfStep = 5 << 10
 
 // activationBytes is what a product's input takes of shared memory.
 func activationBytes(cols int) int { return ceil(cols, tileColumns)*4*80 + 12*16 }
@@ -161,7 +217,7 @@ func (d *Device) layOut(region, static int) layout {
 	if d.async && left >= ringBytes+8*unitBytes {
 		l.ending, l.bytes, left = "_ring", region+ringBytes, left-ringBytes
 	}
-	l.sums, l.room = int32(l.bytes), int32(min(left/unitBytes, 2*matvecWarps)&^1)
+	l.sums, l.room = int32(l.bytes), int32(min(left/unitBytes, 8)&^1) // what is over is L1 cache
 	l.bytes += int(l.room) * unitBytes
 	return l
 }

@@ -59,11 +59,11 @@ DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
 }
 
 // put_zeros writes the zeros of an input: the chunks that its last group lacks.
-DEVICE void put_zeros(const Product &p, const Activations &x) {
+DEVICE void put_zeros(int cols, int groups, const Activations &x) {
 	const uint4 zero = make_uint4(0, 0, 0, 0);
-	int chunk = p.cols / 32 + threadIdx.x;
+	int chunk = cols / 32 + threadIdx.x;
 	if (threadIdx.x < 4) x.zeros[threadIdx.x] = zero;
-	if (chunk < 4 * p.groups) x.hi0[chunk] = x.hi1[chunk] = x.lo0[chunk] = x.lo1[chunk] = zero, x.meta[chunk] = make_int4(0, 0, 0, 0);
+	if (chunk < 4 * groups) x.hi0[chunk] = x.hi1[chunk] = x.lo0[chunk] = x.lo1[chunk] = zero, x.meta[chunk] = make_int4(0, 0, 0, 0);
 }
 
 // prepare brings the input of p into shared memory and returns the factor that
@@ -74,7 +74,7 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
 	const int step = 4 * MATVEC_THREADS, many = 4; // columns of the block at a time; of those loaded together
 	const float *in = (const float *)p.x, *post = (const float *)p.post;
 	float scale = 0, square = 0;
-	put_zeros(p, x);
+	put_zeros(p.cols, p.groups, x);
 	if (post) {
 		for (int i = 4 * threadIdx.x; i < p.cols; i += step) {
 			float4 h = load_fresh4(post + i);
@@ -242,27 +242,24 @@ template <int type> DEVICE void run_loaded(const Product *all, int at, int unit,
 	run<type, false>(all, at, unit, f, pending, x, w);
 }
 
-// product computes all[at] with its input in x. f brings its weights, and
-// begins to bring those of f.next. sums has room for so many units that 16
-// warps work on at a time, room·256 numbers. ONLY is the type of all parts, or
-// -1.
-template <bool RING, int ONLY>
+// product computes all[at] with its input in x. f brings its weights. sums has
+// room for so many units that 16 warps work on at a time, room·256 numbers.
+template <bool RING>
 DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *sums, int room, Best *memory) {
 	const Product &p = all[at];
 	Work w = {factor, sums, 0, 0, {0, 0}, {0, -1}};
 	Input in = input_of(x);
 	int units = units_of(p), unit = first_of(p);
-	if (f.fetched == f.taken) fill<RING, ONLY>(f, pending, all); // also where this block has no unit
+	if (f.fetched == f.taken) fill<RING>(f, pending, all); // also where this block has no unit
 	room = min(room << 4 - p.share, 2 * MATVEC_WARPS);
 	while (w.to < units) {
 		w.from = w.to, w.to = min(w.from + room, units);
 		expect(p, w);
 		if (w.from > 0) __syncthreads(); // the sums have been read
 		for (; unit < w.to; unit += at_once(p)) {
-			if (f.fetched == f.taken) fill<RING, ONLY>(f, pending, all);
+			if (f.fetched == f.taken) fill<RING>(f, pending, all);
 			int type = p.part[unit_at(p, unit).part].type;
-			if constexpr (ONLY >= 0) run<ONLY, RING>(all, at, unit, f, pending, in, w);
-			else if constexpr (RING) FOR_TYPE(type, run_ring, all, at, unit, f, in, w)
+			if constexpr (RING) FOR_TYPE(type, run_ring, all, at, unit, f, in, w)
 			else FOR_TYPE(type, run_loaded, all, at, unit, f, pending, in, w)
 		}
 		__syncthreads();

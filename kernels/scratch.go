@@ -20,7 +20,6 @@ const (
 
 	// matmul.go
 	matmulInputScratch
-	fewInputScratch
 	matmulWeightScratch
 	matmulPartScratch
 	cublasScratch

@@ -37,8 +37,10 @@ func stepKernels() (all []string) {
 	for _, dim := range []int{64, 96, 128, 256} {
 		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			if k := stepKernel(dim, cache); k != "" {
-				rare := "step_all" + strings.TrimPrefix(k, "step")
-				all = append(all, k, k+"_ring", rare, rare+"_ring")
+				for _, name := range stepModules {
+					k := name + strings.TrimPrefix(k, "step")
+					all = append(all, k, k+"_ring")
+				}
 			}
 		}
 	}
@@ -88,9 +90,7 @@ func (f *fusion) build() (*step, error) {
 	d := f.d
 	op := f.attends[0].op
 	s := &step{dev: d, kernel: stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
-	if !f.common() {
-		s.kernel = "step_all" + strings.TrimPrefix(s.kernel, "step")
-	}
+	s.kernel = f.module() + strings.TrimPrefix(s.kernel, "step")
 	a := &s.args
 	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
 	region := decodeShared
@@ -118,18 +118,24 @@ func (f *fusion) build() (*step, error) {
 	return s, f.err
 }
 
-// common says whether all weights are of types that step.cu has.
-func (f *fusion) common() bool {
+// stepModules have the same kernels for more and more types of weights.
+var stepModules = []string{"step_k", "step", "step_all"}
+
+// module is the first of them that has all types.
+func (f *fusion) module() string {
+	which := 0
 	for _, p := range f.products {
 		for _, part := range p.part[:p.parts] {
 			switch tensor.DType(part.dtype) {
-			case tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0:
+			case tensor.Q4_K, tensor.Q6_K:
+			case tensor.Q5_0, tensor.Q8_0:
+				which = max(which, 1)
 			default:
-				return false
+				which = 2
 			}
 		}
 	}
-	return true
+	return stepModules[which]
 }
 
 // decodes are the attention stages as the kernel sees them, and how many units

@@ -32,6 +32,7 @@ type Driver struct {
 	path    string
 	version int
 	fn      [lastFunction]uintptr
+	ex      uintptr // cuLaunchKernelEx, where it is
 }
 
 // Default is the machine's driver: the file that LLCUDA_LIBCUDA names, or the
@@ -66,6 +67,9 @@ func Load(path string) (*Driver, error) {
 		if d.fn[f], err = symbol(lib, name); err != nil {
 			return nil, fmt.Errorf("%w: %s has %v; install driver 530 or newer", ErrOldDriver, d.path, err)
 		}
+	}
+	if d.version >= 12030 { // from there on a graph takes what it launches
+		d.ex, _ = symbol(lib, launchEx)
 	}
 	if err := d.call(initialise, 0); err != nil {
 		return nil, whyNot(err)
@@ -136,6 +140,9 @@ const (
 	launchCooperative
 	lastFunction
 )
+
+// launchEx is not in all drivers that the others are in.
+const launchEx = "cuLaunchKernelEx"
 
 // functions are their names in the library. Names with a version are what
 // cuda.h makes of the plain ones.

@@ -87,6 +87,45 @@ func (d *Driver) LaunchKernel(f Function, grid, block [3]int, dynamicShared int,
 		uintptr(unsafe.Pointer(unsafe.SliceData(params))), 0)
 }
 
+// Dependent says whether there is LaunchDependent.
+func (d *Driver) Dependent() bool { return d.ex != 0 }
+
+// LaunchDependent is LaunchKernel for a kernel that may begin before the one
+// that was issued last has ended, and waits for that by itself
+// (griddepcontrol.wait): cards from compute capability 9.0 on.
+func (d *Driver) LaunchDependent(f Function, grid, block [3]int, dynamicShared int, s Stream, params []unsafe.Pointer) error {
+	a := &launchAttribute{id: programmaticStreamSerialization, value: 1}
+	c := &launchConfig{grid: words(grid), block: words(block), shared: uint32(dynamicShared), stream: s, attributes: a, count: 1}
+	code, _, _ := purego.SyscallN(d.ex, uintptr(unsafe.Pointer(c)), uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(params))), 0)
+	runtime.KeepAlive(params)
+	runtime.KeepAlive(c)
+	if int32(code) != 0 {
+		return d.failure(launchEx, int(int32(code)))
+	}
+	return nil
+}
+
+// launchConfig is cuda.h's CUlaunchConfig, launchAttribute its CUlaunchAttribute.
+type (
+	launchConfig struct {
+		grid, block [3]uint32
+		shared      uint32
+		stream      Stream
+		attributes  *launchAttribute
+		count       uint32
+	}
+	launchAttribute struct {
+		id    uint32
+		_     uint32
+		value uint32
+		_     [60]byte
+	}
+)
+
+const programmaticStreamSerialization = 6
+
+func words(v [3]int) [3]uint32 { return [3]uint32{uint32(v[0]), uint32(v[1]), uint32(v[2])} }
+
 // LaunchCooperative is LaunchKernel for a grid whose blocks wait for each
 // other: they have to be resident all at once (Occupancy).
 func (d *Driver) LaunchCooperative(f Function, grid, block [3]int, dynamicShared int, s Stream, params []unsafe.Pointer) error {
