@@ -72,7 +72,8 @@ card reads its memory: decoding can be no faster than reading all weights for a 
 --parallel 1,8,32 measures so many texts at once, each of -n tokens after a prompt of 16
 (test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
-before, so that it comes from memory. --ops measures every operation alone.`,
+before, so that it comes from memory. --ops measures every operation alone, for
+one token and for -p of them.`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if b.prompt < 0 || b.gen < 0 || b.depth < 0 || b.repeat < 1 || b.prompt+b.gen == 0 && !b.load && !b.ops {

@@ -38,6 +38,7 @@ type opBench struct {
 	read    float64 // GB/s; 0: not known
 	f       *gguf.File
 	only    []string // operations; none: all
+	rows    []int    // of x: one, and those of a prompt
 	made    []*tensor.Tensor
 	results []opResult
 	err     error
@@ -46,7 +47,10 @@ type opBench struct {
 // runOps measures every operation of a model on the first device.
 func (b *bench) runOps(cmd *cobra.Command, f *gguf.File, o engine.Options) (err error) {
 	o.GPUs = append(o.GPUs, o.Device)
-	p := &opBench{ctx: cmd.Context(), dev: o.GPUs[0], s: tensor.NewStream(o.GPUs[0]), f: f, only: b.only}
+	p := &opBench{ctx: cmd.Context(), dev: o.GPUs[0], s: tensor.NewStream(o.GPUs[0]), f: f, only: b.only, rows: []int{1}}
+	if b.prompt > 1 {
+		p.rows = append(p.rows, b.prompt)
+	}
 	c, onCard := p.dev.(card)
 	if onCard {
 		if p.read, err = c.StreamRead(streamBytes); err != nil {
@@ -221,7 +225,6 @@ func (p *opBench) time(do func() error) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-const benchRows = 512 // tokens of a prompt that are computed together
 
 // products measures the model's weights with one row and with many.
 func (p *opBench) products() {
@@ -244,7 +247,7 @@ func (p *opBench) products() {
 			kinds = append(kinds, k)
 		}
 	}
-	for _, n := range []int{1, benchRows} {
+	for _, n := range p.rows {
 		for _, k := range kinds {
 			if n > 1 && heads[k] {
 				continue
@@ -273,11 +276,11 @@ func (p *opBench) attentions(depth int) {
 	if depth > 0 {
 		depths = append(depths, depth)
 	}
-	for _, n := range []int{1, benchRows} {
+	for _, n := range p.rows {
 		for _, d := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			for _, before := range depths {
 				if n == 1 && before == 0 {
-					before = benchRows
+					before = 512
 				}
 				p.attention(d, n, before, heads, kvHeads, dim)
 			}
@@ -325,7 +328,7 @@ func (p *opBench) small() {
 		headDim = dim / heads
 	}
 	embed := p.f.Tensor("token_embd.weight")
-	for _, n := range []int{1, benchRows} { // measure frees what was made before it
+	for _, n := range p.rows { // measure frees what was made before it
 		each := func(op, kind string, cols int, issue func(x, y, w *tensor.Tensor)) {
 			x, y, w := p.random(n, cols), p.random(n, cols), p.random(cols)
 			p.measure(opResult{Op: op, Type: kind, Shape: fmt.Sprintf("%d×%d", n, cols)}, 0, 0, func(int) { issue(x, y, w) })
@@ -337,7 +340,7 @@ func (p *opBench) small() {
 		each("rope", "f32", heads*headDim, func(x, y, _ *tensor.Tensor) {
 			p.s.RoPE(y.Reshape(n, heads, headDim), x.Reshape(n, heads, headDim), pos, nil, tensor.Rope{Dims: headDim, Base: 1e4})
 		})
-		pos, cache := p.positions(0, n), p.new(tensor.F16, benchRows, kv*headDim)
+		pos, cache := p.positions(0, n), p.new(tensor.F16, max(512, n), kv*headDim)
 		each("store", "f16", kv*headDim, func(x, _, _ *tensor.Tensor) { p.s.Store(cache, x, pos) })
 		if embed != nil && len(embed.Shape) == 2 && p.err == nil {
 			table, ids := p.keep(p.dev.Place("w", embed.DType, embed.Shape, embed.Data)), p.positions(0, n)
