@@ -261,3 +261,50 @@ func TestLoadFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestAdapterFromHub: adapters are repositories, too, and so is the base that
+// one names; both are fetched once.
+func TestAdapterFromHub(t *testing.T) {
+	dir := adapterFiles(t)
+	file := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	f, _ := newTestHub(t)
+	config := []byte(strings.Replace(string(file("llama/plain/adapter_config.json")), "tiny/llama", "tiny/llama-unsloth-bnb-4bit", 1))
+	f.Others["poets/tiny-lora"] = map[string][]byte{"adapter_config.json": config, "adapter_model.safetensors": file("llama/plain/adapter_model.safetensors"), "README.md": nil}
+	f.Others["poets/pickled"] = map[string][]byte{"adapter_config.json": config, "adapter_model.bin": []byte("x")}
+	f.Others["tiny/llama-GGUF"] = map[string][]byte{"llama-F32.gguf": file("llama.gguf")}
+	in := newTestInterpreter(t)
+	run(in, "%load "+dir+"/llama.gguf")
+	if got := run(in, "%adapter add poets/tiny-lora --name p"); !strings.Contains(got, "fetched tiny-lora from poets/tiny-lora") || !strings.Contains(got, "attached p: LoRA of rank 4") {
+		t.Fatal(got)
+	}
+	asked := len(f.Asked)
+	if got := run(in, "%adapter add poets/tiny-lora"); strings.Contains(got, "fetched") || !strings.Contains(got, "attached tiny-lora") || len(f.Asked) != asked {
+		t.Errorf("again: %s after %v", got, f.Asked[asked:])
+	}
+	for code, want := range map[string]string{
+		"%adapter add poets/pickled": "poets/pickled has no adapter_model.safetensors: it is no adapter that PEFT saved as safetensors",
+		"%adapter add poets/nosuch":  "poets/nosuch",
+	} {
+		if got := run(in, code); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", code, got, want)
+		}
+	}
+	// The folder in the cache is an adapter like any other. Its base was
+	// quantised by others; a GGUF of the same model is here.
+	cached, err := filepath.Glob(filepath.Join(os.Getenv("HF_HOME"), "hub", "models--poets--tiny-lora", "snapshots", "*"))
+	if err != nil || len(cached) != 1 {
+		t.Fatal(cached, err)
+	}
+	if got := run(in, "%pull tiny/llama-GGUF"); !strings.Contains(got, "fetched") {
+		t.Fatal(got)
+	}
+	if got := run(in, "%load "+cached[0]+" --as both"); !strings.Contains(got, "the base tiny/llama-unsloth-bnb-4bit is here as llama-F32") || !strings.Contains(got, "attached") {
+		t.Error(got)
+	}
+}
