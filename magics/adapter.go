@@ -340,6 +340,27 @@ func listAdapters(c *Call, l *loaded) {
 	c.Display.Show(jupyter.Bundle{"text/plain": t.text(), "text/html": t.html()})
 }
 
+// trained gives l's file the chat template that the adapter in a folder was
+// trained with, and says so.
+func (l *loaded) trained(dir string) (text string, err error) {
+	template, err := lora.Template(dir)
+	if err != nil {
+		return "", modelError("%v", err)
+	}
+	if err := l.opened(); err != nil {
+		return "", err
+	}
+	f, err := lora.WithTemplate(l.file, template)
+	if err != nil {
+		return "", errors.Join(modelError("%v", err), l.file.Close())
+	}
+	if f != l.file {
+		text = "\nits chat template is the adapter's"
+	}
+	l.file = f
+	return text, nil
+}
+
 // A wish is an adapter that %load was asked for.
 type wish struct {
 	path  string
@@ -398,10 +419,8 @@ func (c *Call) attachAll(ctx context.Context, l *loaded, wishes []wish) (text st
 
 // merge makes l's file one with the adapters in its weights.
 func (c *Call) merge(ctx context.Context, l *loaded, wishes []wish) (text string, err error) {
-	if l.file == nil {
-		if l.file, err = catalog.Open(l.path); err != nil {
-			return "", modelError("%v", err)
-		}
+	if err := l.opened(); err != nil {
+		return "", err
 	}
 	for _, w := range wishes {
 		f := c.fetchAdapter(w.path)

@@ -175,3 +175,53 @@ func TestLoadAdapter(t *testing.T) {
 	t.Setenv("LLCUDA_MODELS", dir)
 	check("%load "+dir+"/llama/plain", "the base tiny/llama is here as llama")
 }
+
+// TestLoadAdapterTemplate: an adapter that is loaded with its base brings the
+// chat template of its training.
+func TestLoadAdapterTemplate(t *testing.T) {
+	in, dir := newTestInterpreter(t), adapterFiles(t)
+	const template = "{% for m in messages %}{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}a{% endif %}"
+	for name, text := range map[string]string{
+		"chat_template.jinja":   template,
+		"tokenizer_config.json": `{"chat_template": "` + template + `"}`,
+		"several":               `{"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "` + template + `"}]}`,
+		"none":                  `{"chat_template": null}`,
+		"broken":                `{"chat_template": 3}`,
+	} {
+		folder := filepath.Join(t.TempDir(), "tuned")
+		if err := os.CopyFS(folder, os.DirFS(dir+"/llama/plain")); err != nil {
+			t.Fatal(err)
+		}
+		file := name
+		if filepath.Ext(name) == "" {
+			file = "tokenizer_config.json"
+		}
+		if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := run(in, "%load "+folder+" --base "+dir+"/llama.gguf")
+		switch {
+		case name == "broken":
+			if !strings.Contains(out, "tokenizer_config.json: chat_template: json") {
+				t.Errorf("%s: %s", name, out)
+			}
+			continue
+		case name == "none":
+			if strings.Contains(out, "chat template") || !strings.Contains(out, "attached tuned") {
+				t.Errorf("%s: %s", name, out)
+			}
+			continue
+		case !strings.Contains(out, "attached tuned") || !strings.Contains(out, "its chat template is the adapter's"):
+			t.Errorf("%s: %s", name, out)
+			continue
+		}
+		l, err := in.models.find("tuned")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.model.ChatTemplate(); got != template {
+			t.Errorf("%s: the template is %q", name, got)
+		}
+		run(in, "%unload tuned")
+	}
+}

@@ -136,10 +136,8 @@ func (l *loaded) quantize(mix *quantize.Mix) (err error) {
 	if mix == nil {
 		return nil
 	}
-	if l.file == nil {
-		if l.file, err = catalog.Open(l.path); err != nil {
-			return modelError("%v", err)
-		}
+	if err := l.opened(); err != nil {
+		return err
 	}
 	f, err := quantize.File(l.file, quantize.Options{Mix: *mix})
 	if err != nil {

@@ -112,10 +112,17 @@ func load(ctx context.Context, c *Call) error {
 		return err
 	}
 	with := ""
-	if merge, _ := c.Flags.GetBool("merge"); merge {
-		if with, err = c.merge(ctx, l, adapters); err != nil {
+	if adapted != "" {
+		if with, err = l.trained(adapters[0].path); err != nil {
 			return err
 		}
+	}
+	if merge, _ := c.Flags.GetBool("merge"); merge {
+		merged, err := c.merge(ctx, l, adapters)
+		if err != nil {
+			return err
+		}
+		with += merged
 		adapters = nil
 	}
 	if err := l.quantize(mix); err != nil {
@@ -195,6 +202,17 @@ func (in *Interpreter) open(ctx context.Context, f *fetch, name string) (*loaded
 		return nil, err
 	}
 	return &loaded{name: cmp.Or(name, found.Name), path: found.Path, why: found.Why}, nil
+}
+
+// opened opens the model's file, if it is not open.
+func (l *loaded) opened() (err error) {
+	if l.file != nil {
+		return nil
+	}
+	if l.file, err = catalog.Open(l.path); err != nil {
+		return modelError("%v", err)
+	}
+	return nil
 }
 
 // load loads the model's file, which becomes the model's.

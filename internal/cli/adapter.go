@@ -41,6 +41,7 @@ func (af *adapterFlags) addAdapters(cmd *cobra.Command) {
 type scaled struct {
 	path  string
 	scale float32
+	model bool // it is MODEL, and its base was found for it
 }
 
 // load loads a model with its adapters. A MODEL that is an adapter's folder is
@@ -98,19 +99,34 @@ func (af *adapterFlags) find(cmd *cobra.Command, q catalog.Query) (*gguf.File, [
 		return nil, nil, usageError{fmt.Errorf("--base goes with an adapter's folder, which %s is not", q.Name)}
 	case !lora.IsFolder(dir):
 	case af.base != "":
-		all, q.Name = append([]scaled{{dir, 1}}, all...), af.base
+		all, q.Name = append([]scaled{{dir, 1, true}}, all...), af.base
 	default:
 		base, err := lora.BaseOf(dir)
 		if err != nil {
 			return nil, nil, err
 		}
-		all = append([]scaled{{dir, 1}}, all...)
+		all = append([]scaled{{dir, 1, true}}, all...)
 		find = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
 			return catalog.FromEnv().FindBase(ctx, dir, base, q)
 		}
 	}
 	f, err := openModel(cmd, q, find)
+	if err == nil && len(all) > 0 && all[0].model {
+		f, err = trained(f, all[0].path)
+	}
 	return f, all, err
+}
+
+// trained is a base with the chat template that an adapter was trained with.
+func trained(f *gguf.File, dir string) (*gguf.File, error) {
+	template, err := lora.Template(dir)
+	if err == nil {
+		var with *gguf.File
+		if with, err = lora.WithTemplate(f, template); err == nil {
+			return with, nil
+		}
+	}
+	return nil, errors.Join(err, f.Close())
 }
 
 // parse reads PATH and PATH=SCALE.
@@ -120,7 +136,7 @@ func (af *adapterFlags) parse() (all []scaled, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--adapter %w", err)
 		}
-		all = append(all, scaled{path, scale})
+		all = append(all, scaled{path, scale, false})
 	}
 	return all, nil
 }
