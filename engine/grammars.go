@@ -14,10 +14,14 @@ type grammars struct {
 	mu           sync.Mutex
 	vocabularies map[string]*grammar.Vocabulary // by the visible tokens
 	machines     map[string]*grammar.Machine    // by grammar and visible tokens
+	size         float64                        // of them all, see grammar.Size
 }
 
-// maxMachines is how many grammars a model remembers.
-const maxMachines = 16
+// A model remembers so many grammars, of at most this size together.
+const (
+	maxMachines    = 16
+	maxMachineSize = 1.5
+)
 
 // Constrain is a GenerateOptions.Constraint for one generation, whose text g
 // describes. visible are the tokens of GenerateOptions.Visible. The first one
@@ -34,8 +38,8 @@ func (m *Model) Constrain(g *grammar.Grammar, visible ...int32) *grammar.Matcher
 	if machine := c.machines[key]; machine != nil {
 		return machine.Matcher()
 	}
-	if c.machines == nil || len(c.machines) >= maxMachines {
-		c.machines = map[string]*grammar.Machine{}
+	if c.size += g.Size(); c.machines == nil || len(c.machines) >= maxMachines || c.size > maxMachineSize {
+		c.machines, c.size = map[string]*grammar.Machine{}, g.Size()
 	}
 	if c.vocabularies == nil || len(c.vocabularies) >= maxMachines {
 		c.vocabularies = map[string]*grammar.Vocabulary{}

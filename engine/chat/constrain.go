@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,15 +32,23 @@ func (t *Template) ToolGrammar(prompt string, tools []Tool, c ToolChoice) (*gram
 		return nil, nil
 	}
 	var calls []*grammar.Grammar
+	size := 0.0
 	for i, tool := range tools {
 		if c.Name != "" && tool.Name != c.Name {
 			continue
+		}
+		if size > MostTools {
+			if !c.Loose {
+				return nil, errors.New("chat: the parameters of all tools are too large together for a grammar")
+			}
+			tool.Parameters = anyObject
 		}
 		g, err := form.call(tool, c.Loose)
 		if err != nil {
 			return nil, &Error{fmt.Sprintf("tool %d (%s)", i, tool.Name), err}
 		}
 		calls = append(calls, g)
+		size += g.Size()
 	}
 	if len(calls) == 0 {
 		return nil, fmt.Errorf("chat: no tool %q to be called", c.Name)
@@ -67,6 +76,13 @@ func (t *Template) AnswerGrammar(prompt string, g *grammar.Grammar) (*grammar.Gr
 	}
 	return b.reasoned(t, prompt, g), b.err
 }
+
+// MostTools is the size, as of Grammar.Size, of the calls of some tools beyond
+// which those of others are not kept to: a small request may have the longest
+// texts in the parameters of each of its tools.
+const MostTools = 0.25
+
+var anyObject = json.RawMessage(`{"type":"object"}`)
 
 // A builder composes grammars and remembers the first error.
 type builder struct{ err error }

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -164,6 +165,37 @@ func TestToolGrammarRefusals(t *testing.T) {
 	g, err := tm.ToolGrammar("", odd, chat.ToolChoice{Loose: true, Required: true})
 	if err != nil || g.Matches("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": [1]}}\n</tool_call>") != nil {
 		t.Errorf("loose: %v", err)
+	}
+}
+
+// TestToolGrammarSize: a hundred tools with the longest texts are not looked at
+// all: it would take a minute, and gigabytes.
+func TestToolGrammarSize(t *testing.T) {
+	tm, err := chat.Parse(map[string]string{"": "{% for m in messages %}{{ m.content }}{% endfor %}<tool_call>"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := make([]chat.Tool, 128)
+	for i := range tools {
+		tools[i] = chat.Tool{Name: fmt.Sprint("f", i), Parameters: json.RawMessage(`{"type":"object","properties":{"a":{"type":"string","maxLength":50000}},"required":["a"]}`)}
+	}
+	if _, err := tm.ToolGrammar("", tools, chat.ToolChoice{Required: true}); err == nil || !strings.Contains(err.Error(), "too large together") {
+		t.Errorf("error %v", err)
+	}
+	g, err := tm.ToolGrammar("", tools, chat.ToolChoice{Required: true, Loose: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, ok := range map[string]bool{
+		"<tool_call>\n{\"name\": \"f0\", \"arguments\": {\"a\": \"x\"}}\n</tool_call>":   true,
+		"<tool_call>\n{\"name\": \"f0\", \"arguments\": {\"a\": 5}}\n</tool_call>":       false,
+		"<tool_call>\n{\"name\": \"f127\", \"arguments\": {\"a\": \"x\"}}\n</tool_call>": true,
+		"<tool_call>\n{\"name\": \"f127\", \"arguments\": {\"b\": 5}}\n</tool_call>":     true,
+		"<tool_call>\n{\"name\": \"f128\", \"arguments\": {}}\n</tool_call>":             false,
+	} {
+		if err := g.Matches(text); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

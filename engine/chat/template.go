@@ -88,6 +88,14 @@ type Options struct {
 	EnableThinking      *bool                      // nil: what the template does by itself
 	Variables           map[string]json.RawMessage // more variables of the template ("chat_template_kwargs")
 	Now                 time.Time                  // what strftime_now shows; zero: the time of the call
+	MaxBytes            int                        // of a Prompt's text: no tokens are made of more; 0: any
+}
+
+// A TooLongError is a prompt of more than Options.MaxBytes.
+type TooLongError struct{ Bytes int }
+
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("chat: the prompt has %d bytes, more than the model reads", e.Bytes)
 }
 
 // A RefusedError is what a template says of messages that do not suit it, such
@@ -124,7 +132,12 @@ func (t *Template) Prompt(messages []Message, tools []Tool, o Options) (*Prompt,
 	if err != nil {
 		return nil, err
 	}
-	return &Prompt{plain(text), t.encode(text, false), text}, nil
+	p := &Prompt{Text: plain(text), marked: text}
+	if o.MaxBytes > 0 && len(p.Text) > o.MaxBytes {
+		return nil, &TooLongError{len(p.Text)}
+	}
+	p.IDs = t.encode(text, false)
+	return p, nil
 }
 
 // encode makes tokens of a rendered text; more says that it goes on behind

@@ -28,6 +28,9 @@ func (g *Grammar) Source() string { return g.source }
 // Key is the same for two grammars only if they have the same texts.
 func (g *Grammar) Key() string { return g.kind + " " + g.source }
 
+// Size is that of the grammar, as a part of the most that there may be.
+func (g *Grammar) Size() float64 { return float64(len(g.program.nodes)) / maxNodes }
+
 // A rule is a name for a part of the grammar.
 type rule struct {
 	name string

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -27,16 +28,16 @@ type conversation struct {
 
 func (s *Server) chatCompletions(w *response, r *http.Request) error {
 	q := &openai.ChatRequest{}
-	if err := s.read(w, r, q); err != nil {
+	var c *conversation
+	err := s.read(w, r, q, func() (err error) {
+		if s.o.Model == nil {
+			return s.errNoModel()
+		}
+		if err = q.Check(); err == nil {
+			c, err = s.converse(q)
+		}
 		return err
-	}
-	if s.o.Model == nil {
-		return s.errNoModel()
-	}
-	if err := q.Check(); err != nil {
-		return err
-	}
-	c, err := s.converse(q)
+	})
 	if err != nil {
 		return err
 	}
@@ -104,10 +105,14 @@ func (c *conversation) render() error {
 		messages[i] = message(&q.Messages[i])
 		size += len(messages[i].Content)
 	}
-	if info := s.o.Model.Info(); size/s.longest > info.Context {
-		return s.tooLong("messages", size/s.longest, true)
+	window := s.o.Model.Info().Context
+	if len(messages) > window { // each has a token at least, with any template
+		return s.tooLong("messages", len(messages), true)
 	}
-	o := chat.Options{AddGenerationPrompt: true, Variables: q.ChatTemplateKwargs}
+	if err := s.fits("messages", size); err != nil {
+		return err
+	}
+	o := chat.Options{AddGenerationPrompt: true, Variables: q.ChatTemplateKwargs, MaxBytes: (window + 1) * s.longest}
 	switch q.ReasoningEffort {
 	case "":
 	case "none":
@@ -124,7 +129,11 @@ func (c *conversation) render() error {
 		o.Variables = vars
 	}
 	var err error
-	if c.prompt, err = s.template.Prompt(messages, c.tools, o); err != nil {
+	c.prompt, err = s.template.Prompt(messages, c.tools, o)
+	if long := (*chat.TooLongError)(nil); errors.As(err, &long) {
+		return s.tooLong("messages", long.Bytes/s.longest, true)
+	}
+	if err != nil {
 		return templateError(err)
 	}
 	return nil

@@ -24,10 +24,7 @@ type completion struct {
 
 func (s *Server) completions(w *response, r *http.Request) error {
 	c := &completion{server: s, n: 1}
-	if err := s.read(w, r, &c.q); err != nil {
-		return err
-	}
-	if err := c.prepare(); err != nil {
+	if err := s.read(w, r, &c.q, c.prepare); err != nil {
 		return err
 	}
 	texts := len(c.options)

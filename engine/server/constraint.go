@@ -62,6 +62,7 @@ func (c *conversation) bound() (err error) {
 	if q.ToolChoice != nil && q.ToolChoice.Mode == "none" {
 		return nil
 	}
+	size := 0.0
 	for i, t := range q.Tools {
 		f := t.Function
 		c.tools = append(c.tools, chat.Tool{Name: f.Name, Description: f.Description, Parameters: f.Parameters})
@@ -69,8 +70,12 @@ func (c *conversation) bound() (err error) {
 			continue
 		}
 		c.strict = true
-		if _, err := grammar.FromSchema(f.Parameters); err != nil {
+		g, err := grammar.FromSchema(f.Parameters)
+		if err != nil {
 			return openai.Invalid(fmt.Sprintf("tools[%d].function.parameters", i), "invalid_value", "Invalid parameters of tool '%s': %v; leave 'strict' out, or change them.", f.Name, err)
+		}
+		if size += g.Size(); size > chat.MostTools {
+			return openai.Invalid("tools", "invalid_value", "The parameters of strict tools are too large together; leave 'strict' out of some.")
 		}
 	}
 	return nil

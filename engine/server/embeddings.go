@@ -13,30 +13,10 @@ import (
 
 func (s *Server) embeddings(w *response, r *http.Request) error {
 	var q openai.EmbeddingRequest
-	if err := s.read(w, r, &q); err != nil {
+	if err := s.read(w, r, &q, func() error { return s.checkEmbedding(&q) }); err != nil {
 		return err
-	}
-	if err := q.Check(); err != nil {
-		return err
-	}
-	if err := s.known(q.Model); err != nil {
-		return err
-	}
-	if s.o.Embedder == nil {
-		return openai.Invalid("model", openai.CodeUnsupported, "%s makes no embeddings; llcuda serve --embeddings has any model make them, and those of the BERT family always do.", s.o.Name)
 	}
 	texts := q.Input.Texts
-	if len(q.Input.Tokens) > 0 {
-		return openai.Invalid("input", openai.CodeUnsupported, "Tokens are not supported as 'input', since those of another tokenizer would mean something else; send texts.")
-	}
-	for i, t := range texts {
-		if t == "" {
-			return openai.Invalid("input", "invalid_value", "Invalid 'input': text %d is empty.", i)
-		}
-	}
-	if q.Dimensions != nil && *q.Dimensions > s.o.Embedder.Dim() {
-		return openai.Invalid("dimensions", "invalid_value", "Invalid 'dimensions': %d; the model's vectors have %d numbers.", *q.Dimensions, s.o.Embedder.Dim())
-	}
 	if err := s.embedding.enter(1); err != nil {
 		return err
 	}
@@ -56,6 +36,36 @@ func (s *Server) embeddings(w *response, r *http.Request) error {
 		}
 	}
 	return w.json(http.StatusOK, out)
+}
+
+// checkEmbedding refuses what cannot be embedded.
+func (s *Server) checkEmbedding(q *openai.EmbeddingRequest) error {
+	if err := q.Check(); err != nil {
+		return err
+	}
+	if err := s.known(q.Model); err != nil {
+		return err
+	}
+	if s.o.Embedder == nil {
+		return openai.Invalid("model", openai.CodeUnsupported, "%s makes no embeddings; llcuda serve --embeddings has any model make them, and those of the BERT family always do.", s.o.Name)
+	}
+	if len(q.Input.Tokens) > 0 {
+		return openai.Invalid("input", openai.CodeUnsupported, "Tokens are not supported as 'input', since those of another tokenizer would mean something else; send texts.")
+	}
+	for i, t := range q.Input.Texts {
+		if t == "" {
+			return openai.Invalid("input", "invalid_value", "Invalid 'input': text %d is empty.", i)
+		}
+		if s.o.Model != nil {
+			if err := s.fits("input", len(t)); err != nil {
+				return err
+			}
+		}
+	}
+	if q.Dimensions != nil && *q.Dimensions > s.o.Embedder.Dim() {
+		return openai.Invalid("dimensions", "invalid_value", "Invalid 'dimensions': %d; the model's vectors have %d numbers.", *q.Dimensions, s.o.Embedder.Dim())
+	}
+	return nil
 }
 
 // embedAtOnce is how many texts of a request are embedded before it is

@@ -82,9 +82,8 @@ func seedOf(q *openai.Sampling) uint64 {
 // encode makes tokens of a text, whose control tokens count where special says
 // so. It does not begin with what cannot fit.
 func (s *Server) encode(param, text string, special bool) ([]int32, error) {
-	info := s.o.Model.Info()
-	if len(text)/s.longest > info.Context {
-		return nil, s.tooLong(param, len(text)/s.longest, true)
+	if err := s.fits(param, len(text)); err != nil {
+		return nil, err
 	}
 	t := s.o.Model.Tokenizer()
 	ids := t.Encode(text, tokenizer.Options{Special: special, NoEOS: true})
@@ -92,6 +91,14 @@ func (s *Server) encode(param, text string, special bool) ([]int32, error) {
 		ids = ids[1:] // the text had it already
 	}
 	return ids, nil
+}
+
+// fits refuses a text of so many bytes, whatever its tokens are.
+func (s *Server) fits(param string, bytes int) error {
+	if n := bytes / s.longest; n > s.o.Model.Info().Context {
+		return s.tooLong(param, n, true)
+	}
+	return nil
 }
 
 // beginning is the prompt of a document that has nothing yet: what begins one,

@@ -414,3 +414,30 @@ func (waits) Embed(ctx context.Context, texts []string) ([][]float32, int, error
 	<-ctx.Done()
 	return nil, 0, ctx.Err()
 }
+
+// TestPreparing: those who prepare large requests keep no small ones waiting.
+func TestPreparing(t *testing.T) {
+	s := faked(t, says("Yes."), nil)
+	for range cap(s.preparingLarge) {
+		s.preparingLarge <- struct{}{}
+	}
+	large := make(chan int)
+	go func() {
+		w, _ := s.ask(t, "POST", "/v1/completions", `{"prompt":"a","user":"`+strings.Repeat("x", smallBody)+`"}`)
+		large <- w.StatusCode
+	}()
+	for range 3 {
+		if w, body := s.ask(t, "POST", "/v1/completions", `{"prompt":"a"}`); w.StatusCode != 200 {
+			t.Errorf("a small request: status %d: %s", w.StatusCode, body)
+		}
+	}
+	select {
+	case status := <-large:
+		t.Errorf("a large request did not wait: status %d", status)
+	case <-time.After(50 * time.Millisecond):
+	}
+	<-s.preparingLarge
+	if status := <-large; status != 200 {
+		t.Errorf("a large request: status %d", status)
+	}
+}

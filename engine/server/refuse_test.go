@@ -47,6 +47,8 @@ func TestRefusals(t *testing.T) {
 		{"functions", chats, chat(`"functions":[{"name":"f"}]`), 400, "unsupported_value", "functions"},
 		{"tool_choice of none", chats, chat(`"tool_choice":"required"`), 400, "", "tool_choice"},
 		{"unknown tool", chats, chat(`"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}`), 400, "", ""},
+		{"many messages", chats, `{"messages":[` + strings.Repeat(`{"role":"user","content":""},`, 600) + `{"role":"user","content":""}]}`, 400, "context_length_exceeded", "messages"},
+		{"large tools", chats, chat(`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"a":{"type":"string","maxLength":100000}}}}}]`), 400, "", "tools"},
 		{"tool's schema", chats, chat(`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","not":{}}}}]`), 400, "", "tools[0].function.parameters"},
 		{"schema", chats, chat(`"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"type":"objekt"}}}`), 400, "", "response_format.json_schema.schema"},
 		{"format", chats, chat(`"response_format":{"type":"xml"}`), 400, "", ""},

@@ -26,13 +26,14 @@ type reply struct {
 
 func (s *Server) responses(w *response, r *http.Request) error {
 	var q openai.ResponseRequest
-	if err := s.read(w, r, &q); err != nil {
+	var p *reply
+	err := s.read(w, r, &q, func() (err error) {
+		if s.o.Model == nil {
+			return s.errNoModel()
+		}
+		p, err = s.newReply(&q)
 		return err
-	}
-	if s.o.Model == nil {
-		return s.errNoModel()
-	}
-	p, err := s.newReply(&q)
+	})
 	if err != nil {
 		return err
 	}

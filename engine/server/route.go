@@ -143,14 +143,19 @@ func (s *Server) wireError(err error) *openai.Error {
 }
 
 // Bodies up to smallBody are read at once; of larger ones only so many at a
-// time, as each takes memory for as long as its sender likes.
+// time, as each takes memory for as long as its sender likes. What they say is
+// looked at by as many as there are cores, and what large ones say by two at a
+// time: their tokens take a hundred times their memory.
 const (
-	smallBody   = 64 << 10
-	largeBodies = 8
+	smallBody    = 64 << 10
+	largeBodies  = 8
+	largeAtOnce  = 2
+	smallPerCore = 2
 )
 
-// read decodes the body into v and closes the time for it.
-func (s *Server) read(w *response, r *http.Request, v any) error {
+// read decodes the body into v, closes the time for it, and prepares what it
+// asks for.
+func (s *Server) read(w *response, r *http.Request, v any, prepare func() error) error {
 	if kind := r.Header.Get("Content-Type"); kind != "" && !jsonType(kind) {
 		return &openai.Error{Status: http.StatusUnsupportedMediaType, Type: openai.InvalidRequest,
 			Message: fmt.Sprintf("Content-Type %.100q: want application/json.", kind)}
@@ -174,7 +179,20 @@ func (s *Server) read(w *response, r *http.Request, v any) error {
 	case err != nil:
 		return err
 	}
-	return openai.Decode(body, v)
+	turn := s.preparing
+	if len(body) > smallBody {
+		turn = s.preparingLarge
+	}
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+	if err := openai.Decode(body, v); err != nil {
+		return err
+	}
+	return prepare()
 }
 
 func (s *Server) body(from io.Reader, r *http.Request) ([]byte, error) {

@@ -17,6 +17,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -82,6 +83,8 @@ type Server struct {
 	halt   context.CancelFunc // ends what is being generated
 	halted context.Context
 
+	preparing, preparingLarge chan struct{} // places for requests that are looked at
+
 	handling sync.RWMutex // for reading, while a request is handled
 	left     bool         // the model may be gone
 }
@@ -97,7 +100,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("server: nothing to serve: neither a model nor an embedder")
 	}
 	o.defaults()
-	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), embedding: newQueue(1, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout, connections: maxConnections}
+	s := &Server{o: o, queue: newQueue(o.Parallel, o.Queue), embedding: newQueue(1, o.Queue), started: time.Now(), large: make(chan struct{}, largeBodies), headerTimeout: headerTimeout, connections: maxConnections,
+		preparing: make(chan struct{}, smallPerCore*runtime.GOMAXPROCS(0)), preparingLarge: make(chan struct{}, largeAtOnce)}
 	s.metrics = newMetrics(s)
 	s.halted, s.halt = context.WithCancel(context.Background())
 	s.keys = hashKeys(o.APIKeys)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 )
@@ -105,15 +106,9 @@ func (p *Prompts) UnmarshalJSON(b []byte) error {
 		p.Null = true
 		return nil
 	case '[':
-		var items []json.RawMessage
-		if err := json.Unmarshal(b, &items); err != nil {
-			return err
-		}
-		if len(items) == 0 {
-			return nil
-		}
 		var err error
-		switch items[0][0] {
+		switch rest := bytes.TrimLeft(b[1:], " \t\r\n"); rest[0] {
+		case ']':
 		case '"':
 			err = json.Unmarshal(b, (*List[string])(&p.Texts))
 		case '[':

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 )
@@ -10,6 +11,9 @@ import (
 type List[T any] []T
 
 func (l *List[T]) UnmarshalJSON(b []byte) error {
+	if !bytes.Contains(b, []byte("null")) { // millions of tokens, say
+		return json.Unmarshal(b, (*[]T)(l))
+	}
 	var items []*T
 	if err := json.Unmarshal(b, &items); err != nil || items == nil {
 		*l = nil
