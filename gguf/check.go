@@ -32,8 +32,13 @@ func Check(f *File) []Problem {
 		c.layout()
 		c.model()
 		c.vocabulary()
+		read := 0
 		for i := range f.Tensors {
 			c.numbers(&f.Tensors[i])
+			if read += f.Tensors[i].Bytes(); read > forgetBytes {
+				f.Forget()
+				read = 0
+			}
 		}
 		return nil
 	})
@@ -42,6 +47,9 @@ func Check(f *File) []Problem {
 	}
 	return c.found
 }
+
+// forgetBytes is how much is read before its memory is given back.
+const forgetBytes = 256 << 20
 
 type checker struct {
 	f     *File

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -169,5 +170,24 @@ func TestOpenLarge(t *testing.T) {
 	defer f.Close()
 	if n := len(f.Tensor("x").Data); n != 1<<39 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestForget: what is forgotten is read again, also through what was made of it.
+func TestForget(t *testing.T) {
+	f, err := Open("testdata/split-00001-of-00003.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := write(t, f)
+	f.Forget()
+	view, err := New(f.Meta, f.Tensors, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	view.Forget()
+	if !bytes.Equal(write(t, f), before) {
+		t.Error("the file has changed")
 	}
 }

@@ -43,6 +43,7 @@ func File(ctx context.Context, f *gguf.File, path string, o Options) (*Result, e
 	if !strings.HasSuffix(path, ".gguf") {
 		return nil, fmt.Errorf("export: %s: want a name that ends in .gguf", path)
 	}
+	whole := f
 	f, err := ending(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
@@ -53,7 +54,7 @@ func File(ctx context.Context, f *gguf.File, path string, o Options) (*Result, e
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	w := &writing{ctx: ctx, progress: o.Progress}
+	w := &writing{ctx: ctx, source: whole, progress: o.Progress}
 	defer w.sweep()
 	for i := range parts {
 		final := path
@@ -110,6 +111,8 @@ func room(dir string, bytes int64) error {
 // writing is the files on the way.
 type writing struct {
 	ctx         context.Context
+	source      *gguf.File
+	read        int64 // bytes written since its memory was given back
 	progress    func(done, total int64)
 	done, total int64
 	final       []string
@@ -145,6 +148,10 @@ func (w *writing) part(f *gguf.File, final string) (err error) {
 	return nil
 }
 
+// forgetBytes is how much is written before the memory is given back of what it
+// was made of: four times as much, or seven.
+const forgetBytes = 64 << 20
+
 // counting is a file that reports how much it has, and ends with the context.
 type counting struct {
 	*writing
@@ -157,6 +164,10 @@ func (c counting) Write(b []byte) (int, error) {
 	}
 	n, err := c.out.Write(b)
 	c.done += int64(n)
+	if c.read += int64(n); c.read > forgetBytes {
+		c.source.Forget()
+		c.read = 0
+	}
 	if c.progress != nil {
 		c.progress(min(c.done, c.total), c.total)
 	}

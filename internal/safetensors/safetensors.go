@@ -21,6 +21,10 @@ package safetensors
 import (
 	"errors"
 	"slices"
+
+	"github.com/edsrzf/mmap-go"
+
+	"github.com/llcuda/llcuda/gguf"
 )
 
 // A File is what Open or Parse read: one file, or shards as one. It is safe
@@ -124,6 +128,16 @@ func (f *File) TypeCounts() []TypeCount {
 	}
 	slices.SortStableFunc(all, func(a, b TypeCount) int { return int(max(-1, min(1, b.Bytes-a.Bytes))) })
 	return all
+}
+
+// Forget gives back the memory that the numbers take: they are read again when
+// somebody wants them. It may be called while others read.
+func (f *File) Forget() {
+	for i := range f.parts {
+		if m, ok := f.parts[i].mapped.(*mmap.MMap); ok {
+			gguf.ForgetMap(*m)
+		}
+	}
 }
 
 // Close unmaps the files; the tensors' Data is nil from then on, and copies of
