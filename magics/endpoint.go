@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/llcuda/llcuda/engine/remote"
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
@@ -96,10 +98,14 @@ func noticeText(n remote.Notice, several bool) string {
 }
 
 func loadEndpoint(ctx context.Context, c *Call) error {
-	for _, f := range []string{"gpu-layers", "device", "ctx", "cache-type", "batch"} {
-		if c.Flags.Changed(f) {
-			return c.usage("--%s is for models on this machine; the server of an endpoint chose its own when it was started", f)
+	own := ""
+	c.Flags.Visit(func(f *pflag.Flag) {
+		if own == "" && !slices.Contains([]string{"model", "key-env", "as", "silent"}, f.Name) {
+			own = f.Name
 		}
+	})
+	if own != "" {
+		return c.usage("--%s is for models on this machine; the server of an endpoint chose its own when it was started", own)
 	}
 	for _, a := range c.Args {
 		if !IsAddress(a) {

@@ -148,6 +148,8 @@ func TestEndpointMistakes(t *testing.T) {
 		{"%load " + url + " demo", "demo is no address"},
 		{"%load " + url + " " + url, "is named twice"},
 		{"%load " + url + " --ctx 4096", "--ctx is for models on this machine"},
+		{"%load " + url + " --adapter a --silent", "--adapter is for models on this machine"},
+		{"%load " + url + " --quantize q4_0 --as x", "--quantize is for models on this machine"},
 		{"%load " + url + " --key-env NO_SUCH_KEY", "NO_SUCH_KEY of --key-env is empty"},
 		{"%load demo --model x", "--model and --key-env go with an address"},
 		{"%load --model org/other --as o --silent " + url + "\n%infer --top-k 3 x", "--top-k is not part of OpenAI's API, and org/other does not say"},

@@ -145,8 +145,7 @@ func embedCells(cmd *cobra.Command, mf *modelFlags, address string, texts []stri
 	var object bytes.Buffer
 	t := newCells(mf, &object, cmd.ErrOrStderr())
 	defer t.in.Close()
-	load := "%load --silent " + quote(address) + changed(some(cmd.Flags(), []string{"ctx", "gpu-layers", "device", "cache-type", "batch", "model", "key-env"}))
-	if err := t.execute(cmd.Context(), load); err != nil {
+	if err := t.execute(cmd.Context(), loadCell(cmd, address, false, true)); err != nil {
 		return r, err
 	}
 	cell := "%%embed --json" + changed(some(cmd.Flags(), []string{"pooling", "truncate", "extra"})) + "\n" + strings.Join(lines, "\n")

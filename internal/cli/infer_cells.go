@@ -109,20 +109,13 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 	}
 	t := newCells(mf, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	defer t.in.Close()
-	loading, asking := []string{"ctx", "gpu-layers", "device", "cache-type", "model", "key-env", "adapter", "base", "merge"}, []string{}
-	asks := magicFlags("infer", "batch", "model", "var", "stop")
-	asks.VisitAll(func(f *pflag.Flag) { asking = append(asking, f.Name) })
+	asJSON, _ := cmd.Flags().GetBool("json")
+	if err := t.execute(cmd.Context(), loadCell(cmd, args[0], b.file != "", asJSON || b.file == "")); err != nil {
+		return err
+	}
+	asking := names("infer", "batch", "model", "var", "stop")
 	if b.file != "" {
 		asking = append(asking, "batch")
-	} else {
-		loading = append(loading, "batch")
-	}
-	load := "%load " + quote(args[0]) + changed(some(cmd.Flags(), loading))
-	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON || b.file == "" {
-		load += " --silent"
-	}
-	if err := t.execute(cmd.Context(), load); err != nil {
-		return err
 	}
 	cell := "%%infer" + oneLine(changed(some(cmd.Flags(), asking)), " ") + oneLine(changed(some(cmd.Flags(), []string{"stop"})), `\n`) + "\n" + prompt
 	var object bytes.Buffer
@@ -136,6 +129,26 @@ func inferCells(cmd *cobra.Command, mf *modelFlags, b *tokensOrFile, args []stri
 		err = errCut
 	}
 	return err
+}
+
+// loadCell is %load of a model, with the flags of the command that it has;
+// batch says that --batch is not one of them.
+func loadCell(cmd *cobra.Command, model string, batch, silent bool) string {
+	flags := names("load", "file", "as", "silent")
+	if batch {
+		flags = names("load", "file", "as", "silent", "batch")
+	}
+	cell := "%load " + quote(model) + changed(some(cmd.Flags(), flags))
+	if silent {
+		cell += " --silent"
+	}
+	return cell
+}
+
+// names are those of a magic's flags.
+func names(magic string, but ...string) (all []string) {
+	magicFlags(magic, but...).VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
+	return all
 }
 
 // oneLine replaces line breaks: flags stand in the first line of a cell.

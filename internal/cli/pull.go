@@ -65,6 +65,9 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 // pull finds a model and fetches it if it is not here; progress goes to
 // standard error.
 func pull(cmd *cobra.Command, q catalog.Query, find finder) (*catalog.Found, error) {
+	if magics.IsAddress(q.Name) {
+		return nil, usageError{fmt.Errorf("%s: %s is the address of a server, and this needs a model on this machine; infer, chat and embed ask servers", cmd.Name(), q.Name)}
+	}
 	c := catalog.FromEnv()
 	found, err := find(cmd.Context(), q)
 	if err != nil {
