@@ -238,6 +238,44 @@ func TestAdapterBatcher(t *testing.T) {
 	}
 }
 
+// TestAdapterEmbedder: vectors are those of the model with the adapter in its
+// weights.
+func TestAdapterEmbedder(t *testing.T) {
+	for _, name := range []string{"llama", "qwen3"} {
+		g := readGolden(t, name)
+		adapter := randomAdapter(t, g.file, 3, 7)
+		texts := [][]int32{g.ids[:9], g.ids[3:20], {g.ids[5]}}
+		vectors := func(m *Model) [][]float32 {
+			e, err := m.NewEmbedder(EmbedOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			v, _, err := e.EmbedTokens(t.Context(), texts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		want := vectors(withMerged(t, g, adapter).load(t, Options{ExactCache: true}))
+		m := g.load(t, Options{ExactCache: true})
+		base := vectors(m)
+		if err := m.SetAdapters(Scaled{attached(t, m, adapter, ""), 1}); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range vectors(m) {
+			for j, x := range v {
+				if math.Abs(float64(x-want[i][j])) > 1e-4 {
+					t.Fatalf("%s: vector %d is %v, want %v", name, i, v, want[i])
+				}
+			}
+			if slices.Equal(v, base[i]) {
+				t.Errorf("%s: the adapter changes nothing of vector %d", name, i)
+			}
+		}
+	}
+}
+
 // TestAdapterMemory: what adapters take of a card is given back, also after
 // errors.
 func TestAdapterMemory(t *testing.T) {

@@ -4,7 +4,8 @@
 // and may be shared. A Session is one text: the key-value cache, a position
 // and scratch memory; one goroutine uses it. Sampler, GenerateOptions and
 // Options are plain values whose zero is useful. A Batcher continues several
-// texts at once, an Embedder makes vectors of texts.
+// texts at once, an Embedder makes vectors of texts. An Adapter lies beside the
+// weights, which stay as they are; what uses it is said from call to call.
 //
 // Each architecture is one file (llama.go, gemma3.go, …): its forward pass is
 // a straight list of tensor.Stream operations.

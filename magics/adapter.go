@@ -41,8 +41,8 @@ The weights stay as they are, 4-bit ones too; an adapter is refused that was mad
 		Complete: func(in *Interpreter, c Completing) []string {
 			attached := func() (names []string) {
 				if l, err := in.models.find(""); err == nil {
-					for _, a := range l.adapters {
-						names = append(names, a.name)
+					for _, a := range l.model.Adapters() { // a cell may change l.adapters meanwhile
+						names = append(names, a.Info().Name)
 					}
 				}
 				return names
