@@ -92,9 +92,10 @@ func (f *affine) fit(x, w []float32, s *sums) (scale, offset float32) {
 	}
 	least := math.Inf(1)
 	tie := noise * float64(s.xx)
-	try := *s
+	try, at, top := *s, [3]float32{}, float32(f.maxQ)
 	attempt := func(inv, shift float32) {
-		f.round(x, w, inv, shift, &try)
+		affineSums(x, w, inv, shift, top, &at)
+		try.q, try.qq, try.xq = at[0], at[1], at[2]
 		a, b := try.solve(f.signed)
 		if e := try.error(a, b); a > 0 && e < least-tie {
 			*s, scale, offset, least = try, a, b, e
@@ -111,24 +112,6 @@ func (f *affine) fit(x, w []float32, s *sums) (scale, offset float32) {
 		attempt(inv, offset*inv)
 	}
 	return scale, offset
-}
-
-// round sets the sums of the levels x·inv + shift.
-func (f *affine) round(x, w []float32, inv, shift float32, s *sums) {
-	top := float32(f.maxQ)
-	w = w[:len(x)]
-	// Two sums side by side: faster, and with less noise.
-	var sq, sqq, sxq, tq, tqq, txq float32
-	for i := 0; i < len(x)-1; i += 2 {
-		v, u := x[i], x[i+1]
-		q := clip(toEven(float32(v*inv)+shift), 0, top)
-		p := clip(toEven(float32(u*inv)+shift), 0, top)
-		wq, wp := w[i]*q, w[i+1]*p
-		sq, tq = sq+wq, tq+wp
-		sqq, tqq = sqq+wq*q, tqq+wp*p
-		sxq, txq = sxq+wq*v, txq+wp*u
-	}
-	s.q, s.qq, s.xq = sq+tq, sqq+tqq, sxq+txq
 }
 
 // integers are the s and o with the least error at the group's levels.

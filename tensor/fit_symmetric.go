@@ -82,8 +82,10 @@ func (f *symmetric) fit(x, w []float32, s *sums) (scale float32) {
 		xx += w[i] * (v * v)
 	}
 	tie := noise * xx
+	at, bottom, top := [2]float32{}, float32(f.minQ), float32(f.maxQ)
 	attempt := func(inv float32) {
-		qq, xq := f.round(x, w, inv)
+		symmetricSums(x, w, inv, bottom, top, &at)
+		qq, xq := at[0], at[1]
 		// Σw(x − d·q)² is least at d = Σwxq/Σwq², and then Σwx² − (Σwxq)²/Σwq².
 		if qq > 0 && xq*xq > (gain+tie)*qq {
 			scale, gain = xq/qq, xq*xq/qq
@@ -99,21 +101,6 @@ func (f *symmetric) fit(x, w []float32, s *sums) (scale float32) {
 		attempt(inverse(scale))
 	}
 	return scale
-}
-
-// round gives Σwq² and Σwxq of the levels x·inv.
-func (f *symmetric) round(x, w []float32, inv float32) (qq, xq float32) {
-	bottom, top := float32(f.minQ), float32(f.maxQ)
-	w = w[:len(x)]
-	var sqq, sxq, tqq, txq float32 // two sums side by side, as for affine formats
-	for i := 0; i < len(x)-1; i += 2 {
-		v, u := x[i], x[i+1]
-		q, p := clip(toEven(v*inv), bottom, top), clip(toEven(u*inv), bottom, top)
-		wq, wp := w[i]*q, w[i+1]*p
-		sqq, tqq = sqq+wq*q, tqq+wp*p
-		sxq, txq = sxq+wq*v, txq+wp*u
-	}
-	return sqq + tqq, sxq + txq
 }
 
 // levels rounds a group at a given scale, sets the sums of these levels, and
