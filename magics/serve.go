@@ -21,7 +21,7 @@ func init() {
 %serve --port 0 --parallel 8    at a free port, eight texts at a time
 %serve status               the same display here
 %serve stop                 lets running answers end; an interrupt breaks them off
-%infer and %chat go on with the same model: they have a cache of their own, and share the speed.
+%infer and %chat go on with the same model: they have a cache of their own, and share the speed. Adapters that are on when it starts are the server's until it stops.
 %load of another model leaves the server alone. %unload of its model ends it, and so does the end of the kernel: after a restart, say %load and %serve again.
 Only programs of this machine reach it, unless --host says otherwise. A key in --api-key stays in the notebook: better put it into the environment, as LLCUDA_API_KEY.`,
 		Flags: func(f *pflag.FlagSet) {
