@@ -71,7 +71,7 @@ need_schema() {
 client_schema() {
 	local schemathesis=$PWD/.peers/schema/bin/schemathesis
 	(cd "$dir" && "$schemathesis" run "${demo%/v1}/openapi.json" -H "Authorization: Bearer $LLCUDA_API_KEY" \
-		--exclude-checks positive_data_acceptance --suppress-health-check all --max-examples 40 --seed 1)
+		--exclude-checks positive_data_acceptance --suppress-health-check all --max-examples 25 --seed 1)
 }
 
 export LLCUDA_API_KEY=secret
