@@ -11,7 +11,7 @@ const space = "▁" // what blanks become
 // metaspace makes v a vocabulary of SentencePiece: BPE on characters, with
 // blanks as ▁ and bytes for what has no token.
 func (v *vocabulary) metaspace(f *tokenizerFile, merges [][2]string) error {
-	if err := v.blanks(f); err != nil {
+	if err := v.escaping(f); err != nil {
 		return err
 	}
 	if !f.Model.ByteFallback || f.Model.IgnoreMerges {
@@ -19,10 +19,14 @@ func (v *vocabulary) metaspace(f *tokenizerFile, merges [][2]string) error {
 	}
 	for b := range 256 {
 		id, ok := v.ids[fmt.Sprintf("<0x%02X>", b)]
-		if !ok {
+		if ok {
+			v.types[id] = byteToken
+			continue
+		}
+		// Gemma has the tab itself in its place.
+		if _, ok = v.ids[string(rune(b))]; !ok || b >= utf8.RuneSelf {
 			return noTokenizer("it has no token for byte %d", b)
 		}
-		v.types[id] = byteToken
 	}
 	if u := f.Model.Unknown; u != nil {
 		if id, ok := v.ids[*u]; ok && v.types[id] == normalToken {
@@ -33,8 +37,8 @@ func (v *vocabulary) metaspace(f *tokenizerFile, merges [][2]string) error {
 	return v.rank(merges)
 }
 
-// blanks reads how blanks become ▁, and where one is added before a text.
-func (v *vocabulary) blanks(f *tokenizerFile) error {
+// escaping reads how blanks become ▁, and where one is added before a text.
+func (v *vocabulary) escaping(f *tokenizerFile) error {
 	escaped, prepended := false, false
 	for _, s := range f.Normalizer.flat() {
 		switch {
@@ -77,8 +81,9 @@ func (v *vocabulary) blanks(f *tokenizerFile) error {
 		// What is looked for in the text as it was never finds a ▁: merges make it.
 		if !a.Normalized && strings.Contains(a.Content, space) && v.types[a.ID] == userToken {
 			v.types[a.ID] = normalToken
-		} else if v.types[a.ID] == userToken {
-			v.tokens[a.ID] = strings.ReplaceAll(a.Content, space, " ")
+			if strings.Trim(a.Content, space) == "" {
+				v.blanks++
+			}
 		}
 	}
 	return nil
@@ -102,18 +107,18 @@ func (v *vocabulary) wordwise() error {
 func (v *vocabulary) rank(merges [][2]string) error {
 	order := make(map[string]int, len(v.ids)) // of what merges make
 	listed := make(map[[2]string]bool, len(merges))
-	last := ""
+	key, last := v.runs(merges), ""
 	for i, p := range merges {
 		made := p[0] + p[1]
 		id, ok := v.ids[made]
 		if p[0] == "" || p[1] == "" || !ok {
 			return fmt.Errorf("tokenizer.json: merge %d, %.100q, makes no token", i, p)
 		}
-		if v.types[id] != normalToken {
-			return noTokenizer("merges make token %.100q, which is none of a text's", made)
-		}
 		listed[p] = true
-		if made == last {
+		if v.types[id] != normalToken { // cut out of texts before they are merged
+			continue
+		}
+		if made = key(made); made == last {
 			continue
 		}
 		if _, again := order[made]; again {
@@ -124,8 +129,8 @@ func (v *vocabulary) rank(merges [][2]string) error {
 	v.scores = make([]float32, len(v.tokens))
 	next := len(order)
 	for id, text := range v.tokens {
-		switch rank, made := order[text]; {
-		case v.types[id] != normalToken:
+		switch rank, made := order[key(text)]; {
+		case v.types[id] != normalToken: // what the converter gives them
 			v.scores[id] = -1000
 			if v.types[id] == unusedToken {
 				v.scores[id] = -10000
@@ -138,6 +143,48 @@ func (v *vocabulary) rank(merges [][2]string) error {
 		}
 	}
 	return v.complete(listed)
+}
+
+// runs looks at the merges of blanks with blanks. SentencePiece gives all runs
+// of them one score (Llama), or cuts them out of a text before all else, the
+// longest first (Gemma, where they are added tokens); then a run grows from the
+// left. Merges do the same if one that has begun grows before another begins:
+// runs returns by what name a token is ordered, and that of such runs is one.
+func (v *vocabulary) runs(merges [][2]string) (key func(string) string) {
+	key = func(text string) string { return text }
+	run := func(text string) bool { return len(text) > len(space) && strings.Trim(text, space) == "" }
+	grows := map[int]int{} // by its length, the rank of the merge that makes a run one longer
+	longest, before := 1, 0
+	for rank, p := range merges {
+		switch made := p[0] + p[1]; {
+		case run(made):
+			longest = max(longest, len(made)/len(space))
+			if p[1] == space {
+				grows[len(p[0])/len(space)] = rank
+			}
+		case strings.Contains(made, space) && len(grows) == 0:
+			before++
+		}
+	}
+	for n := 1; n < longest; n++ {
+		rank, ok := grows[n]
+		if next, more := grows[n+1]; !ok || more && next > rank {
+			return key
+		}
+	}
+	if before == 0 && v.blanks == longest-1 {
+		for n := 2; n <= longest; n++ {
+			if id, ok := v.ids[strings.Repeat(space, n)]; ok {
+				v.tokens[id], v.types[id] = strings.Repeat(" ", n), userToken
+			}
+		}
+	}
+	return func(text string) string {
+		if run(text) {
+			return space + space
+		}
+		return text
+	}
 }
 
 // complete checks that any two tokens that are one together are a merge.

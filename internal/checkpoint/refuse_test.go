@@ -184,6 +184,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestTab: the first Gemmas have a tab where SentencePiece has its byte.
+func TestTab(t *testing.T) {
+	tab := edited(t, "gemma2", "tokenizer.json", map[string]any{"model/vocab/<0x09>": nil, "model/vocab/\t": 12})
+	if err := openChanged(t, "gemma2", change{"tokenizer.json": tab}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRefusedTensors: weights that are not those of the model, or not as it has
 // them.
 func TestRefusedTensors(t *testing.T) {

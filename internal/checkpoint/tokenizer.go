@@ -27,6 +27,7 @@ type vocabulary struct {
 
 	addBOS, addEOS *bool
 	prefix         string // where texts get a blank, model llama: "" nowhere, "prepend" to all; "first", "always" as Metaspace does
+	blanks         int    // added tokens that are runs of ▁
 	nfc            bool
 	lstrip, rstrip []int32
 }
