@@ -89,7 +89,15 @@ func edited(t *testing.T, path string, words ...string) string {
 // alone is a notebook that does not meet others of its kind on this machine.
 func alone(t *testing.T, path string) string {
 	t.Helper()
-	if filepath.Base(path) != "remote.ipynb" {
+	switch filepath.Base(path) {
+	case "remote.ipynb":
+	case "unsloth.ipynb": // takes a folder beside it, and writes one file there
+		robots, err := filepath.Abs("../../notebooks/robots")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return edited(t, path, "!ls robots", "!ls "+robots, "--adapter robots", "--adapter "+robots, "robots.gguf", filepath.Join(t.TempDir(), "robots.gguf"))
+	default:
 		return path
 	}
 	var ports []string
