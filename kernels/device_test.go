@@ -124,7 +124,7 @@ func TestBadSizes(t *testing.T) {
 // TestPlaced: what is placed can be read again, whole or in part, of every type.
 func TestPlaced(t *testing.T) {
 	d := emulated(t)
-	for _, dt := range dtypes() {
+	for _, dt := range tensor.DTypes() {
 		for _, shape := range [][]int{{5, 256}, {3, 512}, {1025, 4096}} {
 			if shape[0] > 1000 && dt != tensor.Q4_K && dt != tensor.Q6_K && dt != tensor.F16 {
 				continue

@@ -21,7 +21,7 @@
 // it has, whole is whether the plane is of superblocks, which two tiles share.
 DEVICE constexpr int piece(int t, int plane) {
 	switch (plane) {
-	case 0: return t == Q8_0 ? 2048 : t == Q2_K || t == Q3_K ? 512 : 1024;
+	case 0: return t == Q8_0 || t == LLM_INT8 ? 2048 : t == Q2_K || t == Q3_K ? 512 : 1024;
 	case 1: return t == Q6_K ? 512 : t == Q4_1 || t == Q5_0 || t == Q5_1 || t == Q5_K || t == Q3_K || t == Q4_K ? 256
 		: t == IQ4_XS || t == MXFP4 ? 64 : 128;
 	case 2: return t == Q5_1 || t == Q5_K ? 256 : t == Q5_0 || t == Q3_K || t == Q6_K ? 128 : t == Q2_K ? 64 : t == IQ4_XS ? 32 : 0;
@@ -44,7 +44,7 @@ template <int t> DEVICE constexpr int tile_bytes() { return piece_at(t, 3) + pie
 //	b  the second half of q8; the head of q4_k and q5_k; h1 of q3_k in x
 //	h  h2, or h1 in x
 //	s  scales
-//	d  d, or d and m
+//	d  d, or d and m, or an absmax
 struct Loaded {
 	uint4 q, b;
 	uint2 h;
@@ -52,7 +52,7 @@ struct Loaded {
 };
 
 // has_q says whether a type has 16 bytes of nibbles.
-DEVICE constexpr bool has_q(int type) { return type != Q8_0 && type != Q2_K && type != Q3_K; }
+DEVICE constexpr bool has_q(int type) { return type != Q8_0 && type != LLM_INT8 && type != Q2_K && type != Q3_K; }
 
 // piece_of is where a tile's piece of a plane begins.
 template <int type> DEVICE const char *piece_of(const Planes &w, int plane, int tile) {
@@ -90,7 +90,7 @@ template <int type> DEVICE void load(Loaded v[2], const char *p0, const char *p1
 		int c = lane + 32 * i, r = (lane >> 2) + 8 * i;
 		Loaded &l = v[i];
 		if (has_q(type)) l.q = *(const uint4 *)(p0 + c * 16);
-		if (type == Q8_0) {
+		if (type == Q8_0 || type == LLM_INT8) {
 			const char *at = p0 + (c >> 3) * 256 + (c & 7) * 16;
 			l.q = *(const uint4 *)at, l.b = *(const uint4 *)(at + 128);
 		}
@@ -105,6 +105,7 @@ template <int type> DEVICE void load(Loaded v[2], const char *p0, const char *p1
 		if (type == IQ4_XS) l.s = *(const uint8_t *)(p1 + c), l.d = *(const uint16_t *)(p2 + r * 2);
 		if (type == MXFP4) l.s = *(const uint8_t *)(p1 + c);
 		if (type == Q4_0 || type == Q8_0 || type == IQ4_NL) l.d = *(const uint16_t *)(p1 + c * 2);
+		if (of_levels(type) || type == LLM_INT8) l.d = *(const uint32_t *)(p1 + (c >> 1) * 4);
 		if (type == Q5_0) l.d = *(const uint16_t *)(p2 + c * 2);
 		if (type == Q4_1) l.d = *(const uint32_t *)(p1 + c * 4);
 		if (type == Q5_1) l.d = *(const uint32_t *)(p2 + c * 4);
@@ -179,10 +180,14 @@ DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
 DEVICE constexpr bool two_scales(int type) { return type == Q6_K || type == Q3_K || type == Q2_K; }
 
 // integers are those of a chunk, columns 0–15 and 16–31, four a word.
-template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], const Loaded &v) {
+// tables are for levels of two bytes, whose high bytes these are.
+template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], const Loaded &v, const Tables &tables = {}) {
 	const uint32_t nibbles = 0x0f0f0f0f;
 	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w};
-	if (type == Q8_0) {
+	if constexpr (of_levels(type)) {
+#pragma unroll
+		for (int w = 0; w < 4; w++) high_levels<type>(first[w], second[w], q[w], tables);
+	} else if (type == Q8_0 || type == LLM_INT8) {
 		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
 		second[0] = v.b.x, second[1] = v.b.y, second[2] = v.b.z, second[3] = v.b.w;
 	} else if (type == Q2_K || type == Q3_K) {
@@ -224,6 +229,13 @@ template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], 
 	}
 }
 
+// low_bytes are the others.
+template <int type> DEVICE void low_bytes(uint32_t first[4], uint32_t second[4], const Loaded &v, const Tables &tables) {
+	const uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w};
+#pragma unroll
+	for (int w = 0; w < 4; w++) low_levels<type>(first[w], second[w], q[w], tables);
+}
+
 // scaled is the product of a chunk, number j of its superblock, in the matrix's
 // numbers, from the sums of integers of its halves (or s0 of both).
 template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, int4 meta) {
@@ -263,6 +275,12 @@ template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, 
 	case IQ4_XS:
 		sum = d * ((int8_t)v.s * s);
 		break;
+	case NF4: case FP4:
+		sum = __uint_as_float(v.d) * (1 / level_unit<type>()) * s;
+		break;
+	case LLM_INT8:
+		sum = __uint_as_float(v.d) * (1.0f / 127) * s;
+		break;
 	case MXFP4: // 2^(e-127) halved: the table has twice the values
 		sum = __uint_as_float(v.s < 2 ? 0x00200000 << v.s : (v.s - 1) << 23) * s;
 		break;
@@ -272,31 +290,45 @@ template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, 
 
 // dot adds the products of a tile's rows g and g+8: the lane's chunks, number j
 // of their superblocks, and its part of the input.
-template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int j, uint4 first, uint4 second, int4 meta) {
+template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int j, uint4 first, uint4 second, int4 meta, const Tables &tables) {
 	uint32_t f0[4], s0[4], f1[4], s1[4];
-	integers<type>(f0, s0, v[0]);
-	integers<type>(f1, s1, v[1]);
+	integers<type>(f0, s0, v[0], tables);
+	integers<type>(f1, s1, v[1], tables);
 	const uint32_t b0[4] = {first.x, first.y, first.z, first.w}, b1[4] = {second.x, second.y, second.z, second.w};
-	int a[4] = {}, b[4] = {};
+	int a[4] = {}, b[4] = {}, c[4] = {};
 #pragma unroll
 	for (int i = 0; i < 4; i += 2) { // the words of B are neighbours, as mma wants them
 		const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
 		mma_s8(a, fa, b0 + i);
 		mma_s8(b, sa, b1 + i); // two sums: a product need not wait for the one before
 	}
+	if constexpr (of_levels(type)) {
+		low_bytes<type>(f0, s0, v[0], tables);
+		low_bytes<type>(f1, s1, v[1], tables);
+#pragma unroll
+		for (int i = 0; i < 4; i += 2) {
+			const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
+			mma_s8(c, fa, b0 + i);
+			mma_s8(c, sa, b1 + i);
+		}
+	}
 	if (!two_scales(type))
 #pragma unroll
 		for (int i = 0; i < 4; i++) a[i] += b[i];
+	if (of_levels(type))
+#pragma unroll
+		for (int i = 0; i < 4; i++) a[i] = a[i] * HIGH + c[i];
 	y0 += scaled<type>(v[0], j, a[0] * 128 + a[1], b[0] * 128 + b[1], meta);
 	y1 += scaled<type>(v[1], j, a[2] * 128 + a[3], b[2] * 128 + b[3], meta);
 }
 
 // FOR_TYPE calls f<type>(…) for a type that is known at run time only. TYPES is
-// how many types it may be: 2 for q4_k and q6_k, 4 with q8_0 and q5_0. (Code that
+// how many types it may be: 2 for q4_k and q6_k, 4 with q8_0 and q5_0; or, where
+// NF4_TYPES is defined, nf4 and what is beside it. (Code that
 // is there and never runs costs speed: one token of Llama 3.2 1B goes 5 % faster
 // with two types than with four.)
 #ifndef TYPES
-#define TYPES 13
+#define TYPES 16
 #endif
 #if TYPES > 2
 #define FOR_COMMON_TYPE(f, ...) \
@@ -315,10 +347,21 @@ template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int
 	case Q3_K: f<Q3_K>(__VA_ARGS__); break; \
 	case IQ4_NL: f<IQ4_NL>(__VA_ARGS__); break; \
 	case IQ4_XS: f<IQ4_XS>(__VA_ARGS__); break; \
-	case MXFP4: f<MXFP4>(__VA_ARGS__); break;
+	case MXFP4: f<MXFP4>(__VA_ARGS__); break; \
+	case NF4: f<NF4>(__VA_ARGS__); break; \
+	case FP4: f<FP4>(__VA_ARGS__); break; \
+	case LLM_INT8: f<LLM_INT8>(__VA_ARGS__); break;
 #else
 #define FOR_RARE_TYPE(f, ...)
 #endif
+#ifdef NF4_TYPES
+#define FOR_TYPE(type, f, ...) \
+	switch (type) { \
+	case NF4: f<NF4>(__VA_ARGS__); break; \
+	case Q6_K: f<Q6_K>(__VA_ARGS__); break; \
+	case Q8_0: f<Q8_0>(__VA_ARGS__); break; \
+	}
+#else
 #define FOR_TYPE(type, f, ...) \
 	switch (type) { \
 	case Q4_K: f<Q4_K>(__VA_ARGS__); break; \
@@ -326,3 +369,4 @@ template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int
 	FOR_COMMON_TYPE(f, __VA_ARGS__) \
 	FOR_RARE_TYPE(f, __VA_ARGS__) \
 	}
+#endif

@@ -35,7 +35,8 @@ struct FewArgs {
 };
 
 // A Tile is a tile's numbers: number i of a chunk is d[i/16]·q[i] + m[i/16], for
-// the rows g and g+8.
+// the rows g and g+8. Of levels (levels.cuh) q begins with the words of the plane; of
+// llm_int8 they are 128ths, since its scales are small.
 struct Tile {
 	uint32_t q[2][8];
 	float d[2][2], m[2][2];
@@ -47,7 +48,8 @@ template <int type> DEVICE void numbers(Tile &t, const Loaded v[2], int j) {
 	for (int i = 0; i < 2; i++) {
 		const Loaded &l = v[i];
 		uint32_t *q = t.q[i];
-		integers<type>(q, q + 4, l);
+		if constexpr (of_levels(type)) q[0] = l.q.x, q[1] = l.q.y, q[2] = l.q.z, q[3] = l.q.w;
+		else integers<type>(q, q + 4, l);
 		if (by > 0)
 #pragma unroll
 			for (int k = 0; k < 8; k++) q[k] = centre(q[k], by);
@@ -61,6 +63,8 @@ template <int type> DEVICE void numbers(Tile &t, const Loaded v[2], int j) {
 		}
 		if (type == IQ4_XS) d *= (float)(int8_t)l.s;
 		if (type == MXFP4) d = half_e8m0(l.s);
+		if (of_levels(type)) d = __uint_as_float(l.d);
+		if (type == LLM_INT8) d = __uint_as_float(l.d) * (128.0f / 127);
 		t.d[i][0] = t.d[i][1] = d;
 		if (type == Q6_K || type == Q3_K) t.d[i][0] = d * (float)(int8_t)l.s, t.d[i][1] = d * (float)(int8_t)(l.s >> 8);
 		if (type == Q2_K) {
@@ -72,11 +76,17 @@ template <int type> DEVICE void numbers(Tile &t, const Loaded v[2], int j) {
 
 // halves makes f16 of word e of a chunk: numbers 4e and 4e+1, 4e+2 and 4e+3. d and
 // m are pairs of the half chunk's.
-template <int type> DEVICE void halves(uint32_t w[2], uint32_t q, uint32_t d, uint32_t m) {
-	const uint32_t bias = 0x64806480; // 1024 + 128: a byte under the exponent of 1024 is exact
+template <int type> DEVICE void halves(uint32_t w[2], const uint32_t *q, int e, uint32_t d, uint32_t m) {
+	if constexpr (of_levels(type)) {
+		half_levels<type>(w[0], w[1], q[e & 3] >> (e >> 2) * 16);
+		w[0] = mul_h2(w[0], d), w[1] = mul_h2(w[1], d);
+		return;
+	}
+	// 1024 + 128, or 8 + 128/128: a byte under such an exponent is exact.
+	constexpr uint32_t exponent = type == LLM_INT8 ? 0x48484848 : 0x64646464, bias = (exponent & 0xff00ff00) + 0x800080;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		w[i] = sub_h2(__byte_perm(flip(q), 0x64646464, i ? 0x4342 : 0x4140), bias);
+		w[i] = sub_h2(__byte_perm(flip(q[e]), exponent, i ? 0x4342 : 0x4140), bias);
 		w[i] = has_offset(type) ? fma_h2(w[i], d, m) : mul_h2(w[i], d);
 	}
 }
@@ -148,7 +158,7 @@ template <int type, int R, bool RING> DEVICE void few(const FewArgs &a) {
 #pragma unroll
 					for (int k = 0; k < 2; k++) {
 						uint32_t pair[2];
-						halves<type>(pair, w.q[k][2 * u + e], d[k][u >> 1], m[k][u >> 1]);
+						halves<type>(pair, w.q[k], 2 * u + e, d[k][u >> 1], m[k][u >> 1]);
 						fragment[e][k] = pair[0], fragment[e][2 + k] = pair[1];
 					}
 #pragma unroll

@@ -44,7 +44,7 @@ struct Product {
 	float cap;            // results become cap·tanh(y/cap); 0 is off
 	int32_t groups;       // of 128 columns
 	int32_t share;        // 1<<share warps share a unit, at most as many as groups; 1 or more where super-blocks are
-	int32_t pad;
+	int32_t zero;         // see Tables (levels.cuh)
 };
 
 // The units of a block are numbered through all parts; those of the two parts

@@ -35,6 +35,9 @@
 //	iq4_nl  q, half d[c]                       d·level[q]
 //	iq4_xs  q, i8 s[c], half d[s]              d·s·level[q]
 //	mxfp4   q, e8m0 e[c]                       2^(e−128)·level[q]
+//	nf4     q, f32 absmax[c/2]                 absmax·level[q]; q as levels.cuh says
+//	fp4     the same
+//	llm_int8  q8, f32 absmax[c/2]              q·absmax·(1/127)
 //
 //	head: half d, half m, then eight fields of 12 bits (6 of s, 6 of o)
 //
@@ -50,6 +53,7 @@ const int Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, Q8_K = 15;
 const int IQ2_XXS = 16, IQ2_XS = 17, IQ3_XXS = 18, IQ1_S = 19, IQ4_NL = 20, IQ3_S = 21, IQ2_S = 22, IQ4_XS = 23;
 const int I8 = 24, I16 = 25, I32 = 26, I64 = 27, F64 = 28, IQ1_M = 29, BF16 = 30;
 const int TQ1_0 = 34, TQ2_0 = 35, MXFP4 = 39, NVFP4 = 40, Q1_0 = 41, Q2_0 = 42;
+const int NF4 = 56, FP4 = 57, LLM_INT8 = 58; // of tensor alone
 
 #include "grids.cuh"
 
@@ -58,7 +62,7 @@ const int RAW = 64;
 
 // Lists of types, to name a kernel for each: X(type, name).
 #define PACKED_TYPES(X) X(Q4_0, q4_0) X(Q4_1, q4_1) X(Q5_0, q5_0) X(Q5_1, q5_1) X(Q8_0, q8_0) X(Q2_K, q2_k) X(Q3_K, q3_k) \
-	X(Q4_K, q4_k) X(Q5_K, q5_k) X(Q6_K, q6_k) X(IQ4_NL, iq4_nl) X(IQ4_XS, iq4_xs) X(MXFP4, mxfp4)
+	X(Q4_K, q4_k) X(Q5_K, q5_k) X(Q6_K, q6_k) X(IQ4_NL, iq4_nl) X(IQ4_XS, iq4_xs) X(MXFP4, mxfp4) X(NF4, nf4) X(FP4, fp4) X(LLM_INT8, llm_int8)
 #define UNPACKED_TYPES(X) X(Q8_1, q8_1) X(Q8_K, q8_k) X(IQ1_S, iq1_s) X(IQ1_M, iq1_m) X(IQ2_XXS, iq2_xxs) X(IQ2_XS, iq2_xs) \
 	X(IQ2_S, iq2_s) X(IQ3_XXS, iq3_xxs) X(IQ3_S, iq3_s) X(TQ1_0, tq1_0) X(TQ2_0, tq2_0) X(NVFP4, nvfp4) X(Q1_0, q1_0) X(Q2_0, q2_0)
 #define RAW_TYPES(X) PACKED_TYPES(X) UNPACKED_TYPES(X)
@@ -95,15 +99,16 @@ DEVICE Place place_in(int64_t i, int chunks) {
 // A Chunk is 32 numbers: number i is d[i/16]·(byte i%4 of q[i/4], signed) + m[i/16].
 // Where a type has one scale for all, the halves are equal and the compiler
 // keeps one; where it has no offset, m is a constant 0.
+// Levels of two bytes are HIGH·q + low (levels.cuh).
 struct Chunk {
-	int q[8];
+	int q[8], low[8];
 	float d[2], m[2];
 };
 
 // has_planes says whether a type (without RAW) is packed when it is placed.
 DEVICE constexpr bool has_planes(int t) {
 	return t == Q4_0 || t == Q4_1 || t == Q5_0 || t == Q5_1 || t == Q8_0 || t == Q2_K || t == Q3_K || t == Q4_K ||
-		t == Q5_K || t == Q6_K || t == IQ4_NL || t == IQ4_XS || t == MXFP4;
+		t == Q5_K || t == Q6_K || t == IQ4_NL || t == IQ4_XS || t == MXFP4 || t == NF4 || t == FP4 || t == LLM_INT8;
 }
 
 // has_offset says whether m counts.
@@ -120,7 +125,7 @@ DEVICE constexpr bool is_plain(int t) { return t == F32 || t == F16 || t == BF16
 DEVICE constexpr int block_chunks(int t) {
 	t %= RAW;
 	return t == Q4_0 || t == Q4_1 || t == Q5_0 || t == Q5_1 || t == Q8_0 || t == Q8_1 || t == IQ4_NL || t == MXFP4 ? 1
-		: t == NVFP4 || t == Q2_0 ? 2 : t == Q1_0 ? 4 : 8;
+		: t == NVFP4 || t == Q2_0 || t == NF4 || t == FP4 || t == LLM_INT8 ? 2 : t == Q1_0 ? 4 : 8;
 }
 
 // block_bytes is the size of a block, or of a number of a plain type.
@@ -135,7 +140,8 @@ DEVICE constexpr int block_bytes(int t) {
 	case Q5_0: return 22;
 	case Q5_1: return 24;
 	case Q8_0: return 34;
-	case Q8_1: case NVFP4: return 36;
+	case Q8_1: case NVFP4: case NF4: case FP4: return 36;
+	case LLM_INT8: return 68;
 	case Q2_K: return 84;
 	case Q3_K: case IQ3_S: return 110;
 	case Q4_K: return 144;
@@ -262,7 +268,7 @@ DEVICE uint32_t half_within(float v, float most) {
 	return pack_h2(v, v);
 }
 template <int T> DEVICE uint32_t half_factor(float d) {
-	return half_within(d, has_offset(T) ? 32752.0f / 31 : 65504.0f / (T == Q4_0 || T == Q3_K || T == MXFP4 ? 12 : T == Q5_0 ? 16 : T == Q6_K ? 32 : 128));
+	return half_within(d, has_offset(T) ? 32752.0f / 31 : 65504.0f / (T == Q4_0 || T == Q3_K || T == MXFP4 ? 12 : T == Q5_0 ? 16 : T == Q6_K ? 32 : T == NF4 || T == FP4 || T == LLM_INT8 ? 1 : 128));
 }
 DEVICE uint32_t half_offset(float m) { return half_within(m, 32752.0f); }
 
@@ -310,6 +316,8 @@ template <int A> DEVICE uint32_t load_word(const char *p) {
 	return w;
 }
 
+#include "levels.cuh"
+
 // ---- raw blocks
 
 // raw_integers are the integers of chunk j of a block as the file has them,
@@ -328,8 +336,10 @@ template <int T, int A> DEVICE void raw_integers(uint32_t q[8], const char *b, i
 		}
 	} else if constexpr (T == Q8_0) {
 		load_words<8, (A | 2) & -(A | 2)>(q, b + 2);
-	} else if constexpr (T == Q8_1 || T == Q8_K) {
+	} else if constexpr (T == Q8_1 || T == Q8_K || T == LLM_INT8) {
 		load_words<8, (A | 4) & -(A | 4)>(q, b + 4 + 32 * j);
+	} else if constexpr (of_levels(T)) {
+		raw_levels<A>(q, b, j);
 	} else if constexpr (T == Q2_K || T == TQ2_0) {
 		constexpr int at = T == Q2_K ? 16 : 0;
 		load_words<8, A>(q, b + at + j / 4 * 32);
@@ -474,6 +484,12 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j, con
 		if constexpr (T == MXFP4) set_scale(c, half_e8m0(load1(b)));
 		if constexpr (T == IQ4_NL) set_scale(c, h2f(load2(b)));
 		if constexpr (T == IQ4_XS) set_scale(c, h2f(load2(b)) * (float)(iq4_xs_scale(b, j) - 32));
+	} else if constexpr (of_levels(T)) {
+		uint32_t q[8];
+		raw_levels<A>(q, b, j);
+#pragma unroll
+		for (int i = 0; i < 8; i++) file_levels<T>(c.q[i], c.low[i], q[i]);
+		set_scale(c, __uint_as_float(load_word<A>(b)) * (1 / level_unit<T>()));
 	} else {
 		uint32_t q[8];
 		raw_integers<T, A>(q, b, j);
@@ -483,6 +499,7 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j, con
 		if constexpr (T == Q4_0 || T == Q5_0 || T == Q8_0 || T == Q8_1 || T == Q1_0 || T == Q2_0) set_scale(c, h2f(load2(b)));
 		if constexpr (T == Q4_1 || T == Q5_1) set_affine(c, h2f(load2(b)), h2f(load2(b + 2)));
 		if constexpr (T == Q8_K) set_scale(c, __uint_as_float(load_word<A>(b)));
+		if constexpr (T == LLM_INT8) set_scale(c, __uint_as_float(load_word<A>(b)) * (1.0f / 127));
 		if constexpr (T == TQ1_0) set_scale(c, h2f(load2(b + 52)));
 		if constexpr (T == TQ2_0) set_scale(c, h2f(load2(b + 64)));
 		if constexpr (T == Q2_K) {
@@ -511,9 +528,17 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j, con
 
 // ---- planes
 
-// plane_integers are the integers of a chunk, from 0 up except in q8_0.
+// plane_absmax is the absmax of a chunk of nf4, fp4 and llm_int8.
+DEVICE float plane_absmax(const Planes &p, int64_t chunk) { return __uint_as_float(load4(p.p[1] + (chunk >> 1) * 4)); }
+
+// plane_integers are the integers of a chunk, from 0 up except in q8_0 and llm_int8.
 template <int T> DEVICE void plane_integers(uint32_t q[8], const Planes &p, int64_t chunk) {
-	if constexpr (T == Q8_0) {
+	if constexpr (of_levels(T)) {
+		uint32_t w[4];
+		load_words<4, 16>(w, p.p[0] + 16 * chunk);
+#pragma unroll
+		for (int i = 0; i < 4; i++) q[i] = part(w[i]), q[4 + i] = part(w[i] >> 16);
+	} else if constexpr (T == Q8_0 || T == LLM_INT8) {
 		const char *at = p.p[0] + chunk / 8 * 256 + chunk % 8 * 16;
 		load_words<4, 16>(q, at);
 		load_words<4, 16>(q + 4, at + 128);
@@ -565,6 +590,7 @@ template <int T> DEVICE void load_planes(Chunk &c, const Planes &p, const Place 
 #pragma unroll
 	for (int i = 0; i < 8; i++) c.q[i] = by ? centre(q[i], by) : q[i];
 	if constexpr (T == Q4_0 || T == Q8_0) set_scale(c, h2f(load2(p.p[1] + 2 * chunk)));
+	if constexpr (T == LLM_INT8) set_scale(c, plane_absmax(p, chunk) * (1.0f / 127));
 	if constexpr (T == Q5_0) set_scale(c, h2f(load2(p.p[2] + 2 * chunk)));
 	if constexpr (T == Q4_1 || T == Q5_1) {
 		uint32_t dm = load4(p.p[T == Q4_1 ? 1 : 2] + 4 * chunk);
@@ -621,6 +647,33 @@ template <int T> DEVICE float plain_number(const char *p, int64_t i) {
 	return 0;
 }
 
+// decode_absmax makes the numbers of a chunk of nf4, fp4 and llm_int8.
+template <int T> DEVICE void decode_absmax(float w[32], const Planes &p, int64_t chunk, int chunks) {
+	uint32_t q[8];
+	float absmax;
+	if constexpr (T < RAW) {
+		int64_t at = place_in(chunk, chunks).c;
+		plane_integers<T>(q, p, at);
+		absmax = plane_absmax(p, at);
+	} else {
+		const char *b = p.p[0] + chunk / 2 * block_bytes(T);
+		raw_integers<T % RAW, 4>(q, b, (int)(chunk & 1));
+		absmax = __uint_as_float(load4(b));
+	}
+	if constexpr (of_levels(T)) {
+		const float *levels = T % RAW == NF4 ? nf4_levels : fp4_levels;
+#pragma unroll
+		for (int i = 0; i < 8; i++) {
+			if constexpr (T > RAW) q[i] = to_plane<T>(q[i]);
+#pragma unroll
+			for (int k = 0; k < 4; k++) w[4 * i + k] = __fmul_rn(absmax, levels[q[i] >> 8 * k & 15]);
+		}
+	} else {
+#pragma unroll
+		for (int i = 0; i < 32; i++) w[i] = __fmul_rn(__fmul_rn(byte_float(flip(q[i / 4]), i % 4), absmax), 1.0f / 127);
+	}
+}
+
 // decode_chunk makes the numbers of a chunk, rounded as package tensor rounds
 // them. Chunks of plain types are 32 numbers, too; those of f32, f16 and bf16
 // have to begin at a multiple of 16 bytes.
@@ -642,6 +695,8 @@ template <int T> DEVICE void decode_chunk(float w[32], const Planes &p, int64_t 
 	} else if constexpr (is_plain(T)) {
 #pragma unroll
 		for (int i = 0; i < 32; i++) w[i] = plain_number<T>(p.p[0], 32 * chunk + i);
+	} else if constexpr (of_levels(T) || T % RAW == LLM_INT8) {
+		decode_absmax<T>(w, p, chunk, chunks);
 	} else {
 		Chunk c;
 		load_chunk<T>(c, p, chunk, chunks);

@@ -75,11 +75,11 @@ struct Fetched {
 };
 
 template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, int s, bool fresh) {
-	if constexpr (T == Q8_0) {
+	if constexpr (T == Q8_0 || T == LLM_INT8) {
 		const char *at = p.p[0] + (int64_t)(c >> 3) * 256 + (c & 7) * 16;
 		load_words<4, 16>(f.q, at);
 		load_words<4, 16>(f.q + 4, at + 128);
-		f.d = load2(p.p[1] + (int64_t)c * 2);
+		f.d = T == Q8_0 ? load2(p.p[1] + (int64_t)c * 2) : load4(p.p[1] + (int64_t)(c >> 1) * 4);
 	} else if constexpr (T == Q2_K || T == Q3_K) {
 		load_words<2, 8>(f.h, p.p[0] + (int64_t)c * 8);
 		if constexpr (T == Q3_K) f.q[0] = load4(p.p[1] + (int64_t)c * 4);
@@ -91,6 +91,7 @@ template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, int s, bo
 		if constexpr (T == Q5_0) f.d = load2(p.p[2] + (int64_t)c * 2);
 		if constexpr (T == Q4_1 || T == Q5_1) f.d = load4(p.p[T == Q4_1 ? 1 : 2] + (int64_t)c * 4);
 		if constexpr (T == MXFP4) f.d = load1(p.p[1] + c);
+		if constexpr (of_levels(T)) f.d = load4(p.p[1] + (int64_t)(c >> 1) * 4);
 	}
 	if (!fresh) return;
 	c &= ~3; // of the superblock, whose other half is in the next tile
@@ -108,7 +109,7 @@ template <int T> DEVICE void fetch(Fetched &f, const Planes &p, int c, int s, bo
 // prefetch asks for the integers of two tiles (of a row: 8 chunks, from c on),
 // which are needed eight steps later, so that fetch finds them in L2.
 template <int T> DEVICE void prefetch(const Planes &p, int c) {
-	constexpr int bytes = T == Q8_0 ? 32 : T == Q2_K || T == Q3_K ? 8 : 16; // a chunk in the first plane
+	constexpr int bytes = T == Q8_0 || T == LLM_INT8 ? 32 : T == Q2_K || T == Q3_K ? 8 : 16; // a chunk in the first plane
 #pragma unroll
 	for (int i = 0; i < 128; i += 64) {
 		prefetch_l2(p.p[0] + (int64_t)(c + i) * bytes);
@@ -123,7 +124,7 @@ template <int T> DEVICE constexpr int zero() {
 }
 
 template <int T> DEVICE void integers(uint32_t q[8], const Fetched &f) {
-	if constexpr (T == Q8_0) {
+	if constexpr (T == Q8_0 || T == LLM_INT8) {
 #pragma unroll
 		for (int i = 0; i < 8; i++) q[i] = flip(f.q[i]);
 	} else if constexpr (T == Q2_K || T == Q3_K) {
@@ -167,6 +168,8 @@ template <int T> DEVICE void scales(uint32_t d[2], uint32_t m[2], const Fetched 
 		uint32_t field = scale_offset(f.head, j);
 		factor[0] = factor[1] = low_half(f.head.x) * (float)(int)(field & 63);
 		offset[0] = offset[1] = -(high_half(f.head.x) * (float)(int)(field >> 6));
+	} else if constexpr (of_levels(T) || T == LLM_INT8) {
+		factor[0] = factor[1] = __uint_as_float(f.d) * (T == LLM_INT8 ? 128.0f / 127 : 1);
 	} else if constexpr (T == IQ4_XS) {
 		factor[0] = factor[1] = h2f((uint16_t)f.d) * (float)(int8_t)((j < 4 ? f.head.x : f.head.y) >> j % 4 * 8);
 	} else {
@@ -194,15 +197,30 @@ DEVICE int place(int r, int u) { return r * 64 + ((u ^ (r >> 1 & 3)) << 4); }
 // decode writes a chunk to row r of a tile.
 template <int T> DEVICE void decode(char *tile, int r, const Fetched &f, int j) {
 	uint32_t q[8], d[2], m[2];
-	integers<T>(q, f);
 	scales<T>(d, m, f, j);
-	const uint32_t bias = 0x64006400 + zero<T>() * 0x10001;
+	if constexpr (of_levels(T)) {
+#pragma unroll
+		for (int u = 0; u < 4; u++) {
+			uint32_t w[4];
+#pragma unroll
+			for (int i = 0; i < 4; i += 2) {
+				half_levels<T>(w[i], w[i + 1], f.q[u % 2 * 2 + i / 2] >> u / 2 * 16);
+				w[i] = mul_h2(w[i], d[0]), w[i + 1] = mul_h2(w[i + 1], d[0]);
+			}
+			*(uint4 *)(tile + place(r, u)) = make_uint4(w[0], w[1], w[2], w[3]);
+		}
+		return;
+	}
+	integers<T>(q, f);
+	// Exponents of 1024, and of 8 for 128ths: their scale would be too small.
+	constexpr uint32_t exponent = T == LLM_INT8 ? 0x48484848 : 0x64646464;
+	constexpr uint32_t bias = (exponent & 0xff00ff00) + zero<T>() * 0x10001;
 #pragma unroll
 	for (int u = 0; u < 4; u++) {
 		uint32_t w[4];
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			w[i] = sub_h2(__byte_perm(q[2 * u + i / 2], 0x64646464, i % 2 ? 0x4342 : 0x4140), bias);
+			w[i] = sub_h2(__byte_perm(q[2 * u + i / 2], exponent, i % 2 ? 0x4342 : 0x4140), bias);
 			if constexpr (has_offset(T)) w[i] = fma_h2(w[i], d[u / 2], m[u / 2]);
 			else w[i] = mul_h2(w[i], d[u / 2]);
 		}

@@ -27,7 +27,7 @@ struct MatVec {
 	int32_t ring;    // bytes before the ring: activations
 	int32_t sums;    // bytes before the sums
 	int32_t pass;    // units that have sums at a time
-	int32_t pad;
+	int32_t zero;    // see Tables (levels.cuh)
 };
 
 // read_input makes x the integers of dot.cuh.
@@ -73,12 +73,13 @@ template <int type, bool RING> DEVICE void matvec(const MatVec &a) {
 		const int to = min(from + a.pass, units);
 		for (; unit < to; unit += at_once) {
 			int b0 = in.b0 + rank * in.by, b1 = in.b1 + rank * in.by, meta = in.meta + rank * 64;
+			const Tables table = tables<type>(a.zero);
 			float y0 = 0, y1 = 0;
 #pragma unroll 1
 			for (int n = 0; n < items; n++) {
 				Loaded v[2];
 				next(tiles, v);
-				dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta));
+				dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta), table);
 				b0 += in.by << share, b1 += in.by << share, meta += 64 << share;
 			}
 			float mine = lane & 1 ? y1 : y0, other = lane & 1 ? y0 : y1;
@@ -116,3 +117,6 @@ MATVEC(q6_k, Q6_K)
 MATVEC(iq4_nl, IQ4_NL)
 MATVEC(iq4_xs, IQ4_XS)
 MATVEC(mxfp4, MXFP4)
+MATVEC(nf4, NF4)
+MATVEC(fp4, FP4)
+MATVEC(llm_int8, LLM_INT8)

@@ -193,6 +193,10 @@ template <int T, int N> DEVICE void add_chunk(float sum[N], const Chunk &w, cons
 		if (N > 1 && j >= a.n) break;
 		Staged x = staged(a, j);
 		int s0 = dot16(w.q, x.hi[c], x.lo[c]), s1 = dot16(w.q + 4, x.hi[a.tile + c], x.lo[a.tile + c]);
+		if constexpr (of_levels(T)) {
+			s0 = s0 * HIGH + dot16(w.low, x.hi[c], x.lo[c]);
+			s1 = s1 * HIGH + dot16(w.low + 4, x.hi[a.tile + c], x.lo[a.tile + c]);
+		}
 		float dot = fmaf(w.d[0], (float)s0, w.d[1] * (float)s1);
 		if constexpr (has_offset(T)) {
 			int2 t = x.sums[c];

@@ -28,7 +28,7 @@ var _ = mirror(matVecRawArgs{}, matVecRawKernels()...)
 
 func matVecRawKernels() []string {
 	names := []string{"matvec_raw_plain"}
-	for _, dt := range dtypes() {
+	for _, dt := range tensor.DTypes() {
 		if dt.Quantised() || isFloat(dt) {
 			names = append(names, "matvec_raw_"+dt.String(), "matvec_raw_"+dt.String()+"_8")
 		}

@@ -68,8 +68,6 @@ func (d *Device) usable(op *tensor.Op) error {
 			return fmt.Errorf("%s: %s: %s was freed", d.name, op.Kind, t)
 		case a.packed && i > 0:
 			return d.refuse(op, "%s is a constant", t)
-		case t.DType.Foreign():
-			return d.refuse(op, "there are no kernels for %s yet", t.DType)
 		}
 	}
 	return nil

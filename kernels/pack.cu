@@ -73,12 +73,17 @@ template <int T> DEVICE void pack(const PackArgs &a) {
 	int j = (int)(i % chunks);
 	uint32_t q[8];
 	raw_integers<T, A>(q, b, j);
-	if constexpr (T == Q8_0) {
+	if constexpr (T == Q8_0 || T == LLM_INT8) {
 		char *to = plane_at(p, 0, c / 8 * 256 + c % 8 * 16);
 		*(uint4 *)to = make_uint4(q[0], q[1], q[2], q[3]);
 		*(uint4 *)(to + 128) = make_uint4(q[4], q[5], q[6], q[7]);
 	} else if constexpr (T == Q2_K || T == Q3_K) {
 		put_h2(p, 0, c, q, 0);
+	} else if constexpr (of_levels(T)) {
+		uint32_t w[4];
+#pragma unroll
+		for (int i = 0; i < 4; i++) w[i] = join(to_plane<T>(q[i])) | join(to_plane<T>(q[4 + i])) << 16;
+		*(uint4 *)plane_at(p, 0, 16 * c) = make_uint4(w[0], w[1], w[2], w[3]);
 	} else {
 		put_q(p, c, q);
 	}
@@ -89,6 +94,9 @@ template <int T> DEVICE void pack(const PackArgs &a) {
 	if constexpr (T == Q4_0 || T == Q8_0 || T == IQ4_NL || T == Q5_0) put2(plane_at(p, T == Q5_0 ? 2 : 1, 2 * c), load2(b));
 	if constexpr (T == Q4_1 || T == Q5_1) put4(plane_at(p, T == Q5_1 ? 2 : 1, 4 * c), load_word<A>(b));
 	if constexpr (T == MXFP4) *plane_at(p, 1, c) = (char)load1(b);
+	if constexpr (of_levels(T) || T == LLM_INT8) {
+		if (j == 0) put4(plane_at(p, 1, 2 * c), load_word<A>(b));
+	}
 	if constexpr (T == Q2_K) {
 		put2(plane_at(p, 1, 2 * c), load2(b + 2 * j));
 		if (j == 0) put4(plane_at(p, 2, 4 * s), load_word<A>(b + 80));
@@ -140,6 +148,18 @@ template <int T> DEVICE uint32_t raw_byte(const Planes &p, const Place &at, int 
 		}
 		i -= begin;
 		return T == Q8_0 ? plane_byte(p, 0, c / 8 * 256 + i / 16 * 128 + c % 8 * 16 + i % 16) : plane_byte(p, 0, 16 * c + i);
+	}
+	if constexpr (of_levels(T) || T == LLM_INT8) {
+		if (i < 4) return plane_byte(p, 1, 2 * c + i);
+		i -= 4;
+		if constexpr (T == LLM_INT8) {
+			c += i / 32, i %= 32;
+			return plane_byte(p, 0, c / 8 * 256 + i / 16 * 128 + c % 8 * 16 + i % 16);
+		}
+		int n = i % 16 * 2; // the first of two numbers of a chunk
+		uint32_t two = plane_byte(p, 0, 16 * (c + i / 16) + n % 16 / 4 * 4 + n / 16 * 2 + n % 4 / 2);
+		two = to_file<T>((two & 15) | (two >> 4) << 8);
+		return (two & 15) << 4 | two >> 8;
 	}
 	if constexpr (T == Q2_K || T == Q3_K) {
 		constexpr int begin = T == Q2_K ? 16 : 32, d = T == Q2_K ? 80 : 108;

@@ -30,6 +30,10 @@ var planeBytes = map[tensor.DType][]int{
 	tensor.IQ4_NL: {128, 16},
 	tensor.IQ4_XS: {128, 8, 2},
 	tensor.MXFP4:  {128, 8},
+
+	tensor.NF4:      {128, 16},
+	tensor.FP4:      {128, 16},
+	tensor.LLM_INT8: {256, 16},
 }
 
 // packs says whether Place keeps a type as planes.

@@ -185,7 +185,7 @@ func TestPlanesLayout(t *testing.T) {
 // Both forms of every type decode to the bits of package tensor.
 func TestDecoders(t *testing.T) {
 	d := emulated(t)
-	for _, dt := range dtypes() {
+	for _, dt := range tensor.DTypes() {
 		if !dt.Quantised() {
 			continue
 		}
@@ -259,7 +259,7 @@ func TestEncoders(t *testing.T) {
 // into shared memory and that does not.
 func TestMatVecRaw(t *testing.T) {
 	d := emulated(t)
-	for _, dt := range dtypes() {
+	for _, dt := range tensor.DTypes() {
 		for _, c := range []struct{ n, m, k int }{{1, 5, 512}, {1, 2, 12288}, {3, 17, 256}, {8, 3, 2048}} {
 			rng := rand.New(rand.NewPCG(5, 6))
 			data := usual(dt, c.m*c.k, rng)

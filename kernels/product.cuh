@@ -218,6 +218,7 @@ DEVICE void run(const Product *all, int at, int unit, Flow &f, Loaded *pending, 
 	const int by = x.by << share;
 	int b0 = x.b0 + rank * x.by, b1 = x.b1 + rank * x.by, meta = x.meta + rank * 64;
 	const char *memory = dynamic_shared();
+	const Tables table = tables<type>(p.zero);
 	float y0 = 0, y1 = 0;
 #pragma unroll 1
 	for (int n = items(p); n > 0; n--) {
@@ -226,7 +227,7 @@ DEVICE void run(const Product *all, int at, int unit, Flow &f, Loaded *pending, 
 		if (!RING) v[0] = pending[0], v[1] = pending[1];
 		advance<type, RING>(f, pending, all);
 		if (RING) take<type>(v, slot);
-		dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta));
+		dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta), table);
 		b0 += by, b1 += by, meta += step;
 	}
 	int lane = threadIdx.x & 31;

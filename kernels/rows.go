@@ -24,7 +24,7 @@ var _ = mirror(rowsArgs{}, append(kernelsOf("rows_"), "rows_plain"))
 // kernelsOf are the names of kernels that exist for every form of quantised
 // weights.
 func kernelsOf(op string) (names []string) {
-	for _, dt := range dtypes() {
+	for _, dt := range tensor.DTypes() {
 		if packs(dt) {
 			names = append(names, op+dt.String())
 		}

@@ -37,9 +37,11 @@ func stepKernels() (all []string) {
 	for _, dim := range []int{64, 96, 128, 256} {
 		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			if k := stepKernel(dim, cache); k != "" {
-				for _, name := range stepModules {
-					k := name + strings.TrimPrefix(k, "step")
-					all = append(all, k, k+"_ring")
+				for _, m := range stepModules {
+					if m.has(dim, cache) {
+						own := m.name + strings.TrimPrefix(k, "step")
+						all = append(all, own, own+"_ring")
+					}
 				}
 			}
 		}
@@ -89,8 +91,8 @@ func (f *fusion) drop() error {
 func (f *fusion) build() (*step, error) {
 	d := f.d
 	op := f.attends[0].op
-	s := &step{dev: d, kernel: stepKernel(op.A.Cols()/op.Heads, op.B.DType)}
-	s.kernel = f.module() + strings.TrimPrefix(s.kernel, "step")
+	dim := op.A.Cols() / op.Heads
+	s := &step{dev: d, kernel: f.module(dim, op.B.DType) + strings.TrimPrefix(stepKernel(dim, op.B.DType), "step")}
 	a := &s.args
 	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
 	region := decodeShared
@@ -118,24 +120,44 @@ func (f *fusion) build() (*step, error) {
 	return s, f.err
 }
 
-// stepModules have the same kernels for more and more types of weights.
-var stepModules = []string{"step_k", "step", "step_all"}
+// A stepModule has persistent kernels for weights of some types: code for more
+// of them makes a kernel slower.
+type stepModule struct {
+	name  string
+	types []tensor.DType // nil: all that are packed
+	few   bool           // f16 caches alone, and the usual heads
+}
 
-// module is the first of them that has all types.
-func (f *fusion) module() string {
-	which := 0
+// stepModules, the preferred ones first.
+var stepModules = [...]stepModule{
+	{"step_k", []tensor.DType{tensor.Q4_K, tensor.Q6_K}, false},
+	{"step", []tensor.DType{tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0}, false},
+	{"step_nf4", []tensor.DType{tensor.NF4, tensor.Q6_K, tensor.Q8_0}, true},
+	{"step_all", nil, false},
+}
+
+// has says whether the module has kernels for heads and a cache that
+// stepKernel knows.
+func (m *stepModule) has(dim int, cache tensor.DType) bool {
+	return !m.few || dim != 96 && cache == tensor.F16
+}
+
+// module is the first that has kernels for all weights.
+func (f *fusion) module(dim int, cache tensor.DType) string {
+	i := slices.IndexFunc(stepModules[:], func(m stepModule) bool { return m.has(dim, cache) && f.only(m.types) })
+	return stepModules[i].name
+}
+
+// only says whether all weights are of these types; nil are all.
+func (f *fusion) only(types []tensor.DType) bool {
 	for _, p := range f.products {
 		for _, part := range p.part[:p.parts] {
-			switch tensor.DType(part.dtype) {
-			case tensor.Q4_K, tensor.Q6_K:
-			case tensor.Q5_0, tensor.Q8_0:
-				which = max(which, 1)
-			default:
-				which = 2
+			if types != nil && !slices.Contains(types, tensor.DType(part.dtype)) {
+				return false
 			}
 		}
 	}
-	return stepModules[which]
+	return true
 }
 
 // decodes are the attention stages as the kernel sees them, and how many units

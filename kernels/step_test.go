@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -35,6 +36,8 @@ var toys = []toy{
 	{name: "gemma2", dim: 256, heads: 4, kv: 2, hd: 96, ffn: 512, vocab: 300, ctx: 64, weights: tensor.Q3_K, values: tensor.Q2_K, cache: tensor.F16, fn: tensor.GELU, post: true, neox: true, cap: 30},
 	{name: "iq", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 512, vocab: 300, ctx: 64, weights: tensor.IQ4_XS, values: tensor.IQ4_NL, cache: tensor.F16, fn: tensor.SiLU},
 	{name: "odd", dim: 160, heads: 2, kv: 1, hd: 64, ffn: 224, vocab: 50, ctx: 64, weights: tensor.Q5_1, values: tensor.MXFP4, cache: tensor.F16, fn: tensor.SiLU},
+	{name: "nf4", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 320, vocab: 300, ctx: 64, weights: tensor.NF4, values: tensor.Q8_0, cache: tensor.F16, fn: tensor.SiLU},
+	{name: "fp4", dim: 192, heads: 4, kv: 2, hd: 64, ffn: 320, vocab: 300, ctx: 64, weights: tensor.FP4, values: tensor.LLM_INT8, cache: tensor.F16, fn: tensor.SiLU},
 }
 
 // A net is a toy on a device.
@@ -228,6 +231,9 @@ func TestStep(t *testing.T) {
 				} else if g.step != nil && (len(g.ops) != 2 || len(g.after) != 0) {
 					t.Errorf("%d operations stay before the fused ones, %d after: want 2 and 0", len(g.ops), len(g.after))
 				}
+				if g := got.p.(*graph); g.step != nil && strings.HasPrefix(g.step.kernel, "step_nf4") != (toy.weights == tensor.NF4) {
+					t.Errorf("kernel %s for %s", g.step.kernel, toy.weights)
+				}
 				for token := range 8 {
 					w, err := want.next()
 					if err != nil {
@@ -243,6 +249,9 @@ func TestStep(t *testing.T) {
 						square += float64(w[i]) * float64(w[i])
 					}
 					bound := 1e-6
+					if toy.weights == tensor.NF4 { // of each product 2e-7 (levels.cuh)
+						bound = 5e-6
+					}
 					if toy.cache == tensor.Q8_0 { // a number near the middle is rounded up here and down there
 						bound = 3e-5
 					}
