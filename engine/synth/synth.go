@@ -4,7 +4,9 @@
 package synth
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -23,15 +25,16 @@ type shape struct {
 	context              int
 	ropeBase, normEps    float32
 	ropeFactors, biasQKV bool
+	nf4                  bool // the layers' matrices are
 }
 
 // Those of the models' config.json on Hugging Face.
 var shapes = []shape{
-	{"gemma-3-1b", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, true, 32768, 1e6, 1e-6, false, false},
-	{"llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 64, 128256, true, 131072, 5e5, 1e-5, true, false},
-	{"llama-3.2-3b", "llama", 28, 3072, 8192, 24, 8, 128, 128256, true, 131072, 5e5, 1e-5, true, false},
-	{"qwen-2.5-7b", "qwen2", 28, 3584, 18944, 28, 4, 128, 152064, false, 32768, 1e6, 1e-6, false, true},
-	{"llama-3.1-8b", "llama", 32, 4096, 14336, 32, 8, 128, 128256, false, 131072, 5e5, 1e-5, true, false},
+	{"gemma-3-1b", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, true, 32768, 1e6, 1e-6, false, false, false},
+	{"llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 64, 128256, true, 131072, 5e5, 1e-5, true, false, false},
+	{"llama-3.2-3b", "llama", 28, 3072, 8192, 24, 8, 128, 128256, true, 131072, 5e5, 1e-5, true, false, false},
+	{"qwen-2.5-7b", "qwen2", 28, 3584, 18944, 28, 4, 128, 152064, false, 32768, 1e6, 1e-6, false, true, false},
+	{"llama-3.1-8b", "llama", 32, 4096, 14336, 32, 8, 128, 128256, false, 131072, 5e5, 1e-5, true, false, false},
 }
 
 // Names are the models that New makes.
@@ -43,15 +46,18 @@ func Names() []string {
 	return names
 }
 
-// New makes a model. Where shared is true, tensors of one type lie in the same
+// New makes a model; a name that ends in -nf4 is of one whose layers are nf4, as
+// bitsandbytes leaves them. Where shared is true, tensors of one type lie in the same
 // memory: for devices that copy them, it holds the largest tensor of each type
 // and not the model. A CPU would compute with its caches then.
 func New(name string, shared bool) (*gguf.File, error) {
-	i := slices.IndexFunc(shapes, func(s shape) bool { return s.name == name })
+	base, nf4 := strings.CutSuffix(name, "-nf4")
+	i := slices.IndexFunc(shapes, func(s shape) bool { return s.name == base })
 	if i < 0 {
-		return nil, fmt.Errorf("synth: no shape %q; there are %s", name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("synth: no shape %q; there are %s, and each with -nf4", name, strings.Join(Names(), ", "))
 	}
-	s := &shapes[i]
+	s := shapes[i]
+	s.nf4 = nf4
 	tensors := s.tensors()
 	fill(tensors, shared)
 	return gguf.New(s.meta(), tensors)
@@ -140,6 +146,9 @@ func byteRunes() (runes []rune) {
 // llama-quantize's Q4_K_M.
 func (s *shape) tensors() (all []gguf.Tensor) {
 	matrix := func(name string, rows, cols int, d tensor.DType) {
+		if s.nf4 && strings.HasPrefix(name, "blk.") {
+			d = tensor.NF4
+		}
 		if cols%d.BlockLen() != 0 { // what llama-quantize falls back to
 			d = map[tensor.DType]tensor.DType{tensor.Q4_K: tensor.Q5_0, tensor.Q6_K: tensor.Q8_0}[d]
 		}
@@ -224,6 +233,12 @@ func Blocks(d tensor.DType, n int) []byte {
 	b := make([]byte, n)
 	first := b[:min(n, most/size*size)]
 	rng := rand.NewChaCha8([32]byte{byte(d)})
+	float := func(v float32) {
+		rng.Read(first)
+		for at := 0; at < len(first); at += size {
+			binary.LittleEndian.PutUint32(first[at:], math.Float32bits(v))
+		}
+	}
 	half := func(offsets []int, v float32) {
 		rng.Read(first)
 		h := tensor.FloatToHalf(v)
@@ -243,6 +258,8 @@ func Blocks(d tensor.DType, n int) []byte {
 		half([]int{208}, 2e-4)
 	case tensor.Q5_0, tensor.Q8_0:
 		half([]int{0}, 2e-3)
+	case tensor.NF4:
+		float(0.02)
 	default:
 		x := make([]float32, len(first)/size*d.BlockLen())
 		r := rand.New(rng)

@@ -43,6 +43,7 @@ func TestNew(t *testing.T) {
 			if s.arch != arch {
 				continue
 			}
+			s.nf4 = arch == "qwen2"
 			s.layers, s.vocab, s.dim, s.ffn, s.heads, s.kvHeads = 2, 1000, s.dim/4, 512, s.heads/4, max(1, s.kvHeads/4)
 			tensors := s.tensors()
 			fill(tensors, arch == "llama")

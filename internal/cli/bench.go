@@ -68,7 +68,8 @@ warm-up, and prints the table of llama-bench. On a GPU it also measures how fast
 card reads its memory: decoding can be no faster than reading all weights for a token.
 
 --shape makes a model of random numbers in the shapes and types (Q4_K_M) of a real one:
-` + strings.Join(synth.Names(), ", ") + `. --write FILE writes it instead.
+` + strings.Join(synth.Names(), ", ") + `,
+and each with -nf4. --write FILE writes it instead.
 --parallel 1,8,32 measures so many texts at once, each of -n tokens after a prompt of 16
 (test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
