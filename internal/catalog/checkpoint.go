@@ -33,9 +33,9 @@ func checkpointModel(path string) Model {
 	if whole, err := filepath.Abs(dir); err == nil {
 		m.Name = filepath.Base(whole)
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	files, _ := os.ReadDir(dir)
 	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
+		if info, err := os.Stat(filepath.Join(dir, f.Name())); err == nil && strings.HasSuffix(f.Name(), ".safetensors") {
 			m.Size += info.Size()
 		}
 	}

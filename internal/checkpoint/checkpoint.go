@@ -141,11 +141,17 @@ func (m *model) open(path string) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(filepath.Base(path), "-of-") && strings.HasSuffix(path, ".safetensors") {
+		path = m.dir // one shard alone is no model
+	}
 	if m.weights, err = safetensors.Open(path); err == nil {
 		return nil
 	}
-	if pickles, _ := filepath.Glob(filepath.Join(m.dir, "*.bin")); len(pickles) > 0 {
-		return refuse("save the model again with safe_serialization=True", "its weights are pickles, which can run code (%s)", filepath.Base(pickles[0]))
+	files, _ := os.ReadDir(m.dir)
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".bin") {
+			return refuse("save the model again with safe_serialization=True", "its weights are pickles, which can run code (%s)", f.Name())
+		}
 	}
 	return err
 }

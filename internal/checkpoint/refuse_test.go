@@ -184,6 +184,42 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestShard: a shard means the whole model; templates of other uses have names.
+func TestShard(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a [model]")
+	if err := os.CopyFS(dir, os.DirFS("testdata/llama-rope")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "additional_chat_templates"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "additional_chat_templates", "tool_use.jinja"), []byte("tools"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shards, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range shards {
+		if !strings.Contains(e.Name(), ".safetensors") {
+			continue
+		}
+		n++
+		f, err := checkpoint.Open(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if tools, err := f.String("tokenizer.chat_template.tool_use"); tools != "tools" || f.Tensor("blk.1.ffn_up.weight") == nil || f.Tensor("blk.0.ffn_up.weight") == nil {
+			t.Errorf("%s: %q, %v", e.Name(), tools, err)
+		}
+	}
+	if n < 3 {
+		t.Errorf("%d shards and index", n)
+	}
+}
+
 // TestTab: the first Gemmas have a tab where SentencePiece has its byte.
 func TestTab(t *testing.T) {
 	tab := edited(t, "gemma2", "tokenizer.json", map[string]any{"model/vocab/<0x09>": nil, "model/vocab/\t": 12})

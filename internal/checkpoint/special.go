@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,17 +117,19 @@ func (m *model) templates(config *object) {
 		m.fail(err)
 		return
 	}
-	more, _ := filepath.Glob(filepath.Join(m.dir, "additional_chat_templates", "*.jinja"))
-	slices.Sort(more)
 	if b != nil {
 		add("", string(b))
 	} else {
 		m.oldTemplates(config, add)
 	}
-	for _, path := range more {
-		b, err := m.bytes(filepath.Join("additional_chat_templates", filepath.Base(path)), maxConfig)
-		if err == nil && b != nil {
-			add(strings.TrimSuffix(filepath.Base(path), ".jinja"), string(b))
+	more, _ := os.ReadDir(filepath.Join(m.dir, "additional_chat_templates")) // in the order of their names
+	for _, e := range more {
+		name, ok := strings.CutSuffix(e.Name(), ".jinja")
+		if !ok || slices.Contains(names, name) {
+			continue
+		}
+		if b, err := m.bytes(filepath.Join("additional_chat_templates", e.Name()), maxConfig); err == nil && b != nil {
+			add(name, string(b))
 		}
 	}
 	if names != nil {
