@@ -8,11 +8,15 @@ import (
 	"maps"
 	"math/big"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/llcuda/llcuda/engine/chat"
 )
 
 // A schema is the part of JSON Schema that openapi.json has.
@@ -296,4 +300,56 @@ func tools(path string, request map[string]any) {
 		return
 	}
 	request["tools"] = []any{map[string]any{"type": "function", "function": f}}
+}
+
+// TestPromisesOfTemplates: no request is a fault of the server's, whichever
+// model's template it meets; some templates refuse some.
+func TestPromisesOfTemplates(t *testing.T) {
+	files, err := filepath.Glob("../../internal/jinja/testdata/templates/*.jinja")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(Options{Name: "x", Model: model(t), Generator: says("Yes."), Parallel: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.template, err = chat.Parse(map[string]string{"": string(source)}, s.o.Model.Tokenizer()); err != nil {
+			t.Fatal(err)
+		}
+		var doc document
+		d := json.NewDecoder(bytes.NewReader(s.described))
+		d.UseNumber()
+		if err := d.Decode(&doc); err != nil {
+			t.Fatal(err)
+		}
+		answered := 0
+		for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
+			body := doc.Paths[path]["post"].RequestBody.Content["application/json"].Schema
+			for _, v := range doc.objects(doc.follow(body)) {
+				request := v.(map[string]any)
+				if !doc.valid(body, v) {
+					continue
+				}
+				tools(path, request)
+				text, err := json.Marshal(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, httptest.NewRequest("POST", "http://localhost"+path, bytes.NewReader(text)))
+				if w.Code >= 500 {
+					t.Errorf("%s: %.200s: status %d: %.200s", filepath.Base(file), text, w.Code, w.Body)
+				}
+				if w.Code == 200 {
+					answered++
+				}
+			}
+		}
+		t.Logf("%s: %d answered", filepath.Base(file), answered)
+	}
 }
