@@ -20,8 +20,8 @@ type Pool struct {
 	// each further server.
 	Tries int
 	// Backoff is how long a server is left out after its first failure; it
-	// doubles with each further one, up to a hundred times as long. 0 is half
-	// a second.
+	// doubles with each further one, up to twenty times as long. Calls that
+	// were under way when it was left out do not count. 0 is half a second.
 	Backoff time.Duration
 	// Patience is the longest that a call waits for a server that names a
 	// time itself. 0 is two minutes.
@@ -218,12 +218,13 @@ func (p *Pool) release(s *server, err error, cancelled bool) (again bool) {
 	p.mu.Lock()
 	s.calls--
 	var out time.Duration
+	known := s.until.After(time.Now())
 	if failed && !cancelled {
 		out, again = p.leaveOut(s, err)
 	}
 	p.wake()
 	p.mu.Unlock()
-	if out > 0 && p.Notify != nil && (again || len(p.servers) > 1) {
+	if out > 0 && !known && p.Notify != nil && (again || len(p.servers) > 1) {
 		p.Notify(Notice{Server: s.base.Host, Err: err, Out: out})
 	}
 	return again
@@ -233,15 +234,17 @@ func (p *Pool) release(s *server, err error, cancelled bool) (again bool) {
 // be tried again, at another server or then.
 func (p *Pool) leaveOut(s *server, err error) (out time.Duration, again bool) {
 	backoff := cmp.Or(p.Backoff, time.Second/2)
-	out = min(backoff<<min(s.failures, 7), 100*backoff)
-	out += time.Duration((rand.Float64() - 0.5) / 2 * float64(out)) // many clients do not come back at once
-	var e *APIError
-	if errors.As(err, &e) && e.RetryAfter > 0 {
-		out = e.RetryAfter
-	}
-	s.failures++
 	now := time.Now()
-	s.until = now.Add(out)
+	if out = s.until.Sub(now); out <= 0 { // else it is the same failure, which ends all calls under way
+		out = min(backoff<<min(s.failures, 5), 20*backoff)
+		out += time.Duration((rand.Float64() - 0.5) / 2 * float64(out)) // many clients do not come back at once
+		var e *APIError
+		if errors.As(err, &e) && e.RetryAfter > 0 {
+			out = e.RetryAfter
+		}
+		s.failures++
+		s.until = now.Add(out)
+	}
 	soonest := out
 	for _, o := range p.servers {
 		soonest = min(soonest, max(o.until.Sub(now), 0))

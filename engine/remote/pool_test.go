@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -137,6 +138,40 @@ func TestPoolProbes(t *testing.T) {
 	wait.Wait()
 	if n := len(f.seen()); n != 9 {
 		t.Errorf("%d calls, want 9", n)
+	}
+}
+
+// A server that goes ends many calls at once, which are one failure of it: it
+// is not left out for as long as after so many.
+func TestPoolOneOutage(t *testing.T) {
+	const calls = 16
+	var come sync.WaitGroup
+	come.Add(calls)
+	dies := func(http.ResponseWriter, *http.Request) {
+		come.Done()
+		come.Wait()
+		panic(http.ErrAbortHandler)
+	}
+	free := make(chan bool)
+	close(free)
+	scripts := slices.Repeat([]http.HandlerFunc{dies}, calls)
+	f := newFake(t, append(scripts, named(0, free))...)
+	p := f.pool(t, Options{})
+	p.Backoff = time.Second // the calls end within
+	var mu sync.Mutex
+	var told []Notice
+	p.Notify = func(n Notice) { mu.Lock(); told = append(told, n); mu.Unlock() }
+	var wait sync.WaitGroup
+	for range calls {
+		wait.Go(func() {
+			if got, err := generate(t.Context(), p, prompt, nil); err != nil || got.Text != "0" {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+	wait.Wait()
+	if len(told) != 1 || told[0].Out > 5*p.Backoff/4 {
+		t.Errorf("told %+v, want one failure, and to wait as after the first", told)
 	}
 }
 
