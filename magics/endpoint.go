@@ -123,6 +123,9 @@ func loadEndpoint(ctx context.Context, c *Call) error {
 	if l.name, _ = c.Flags.GetString("as"); l.name == "" {
 		l.name = e.model.ID
 	}
+	if old, _ := c.models.find(l.name); old != nil && old.name == l.name && old.serving != nil && old.serving.running() {
+		return errors.Join(modelError("%s is the name of a model that is served here, at %s; --as NAME gives the endpoint a name of its own", l.name, old.serving.url), e.pool.Close())
+	}
 	if err := c.models.add(l); err != nil {
 		return modelError("the former %s could not be freed: %v", l.name, err)
 	}

@@ -272,3 +272,26 @@ func TestServeMistakes(t *testing.T) {
 		}
 	}
 }
+
+// An endpoint does not take the name, and with it the server, of a model that
+// is served here: that server may be the endpoint.
+func TestServeAsEndpoint(t *testing.T) {
+	in := newTestInterpreter(t)
+	run(in, "%load demo --silent")
+	url := startServing(t, in, "")
+	if got, want := run(in, "%load "+url), "error: ModelError: demo is the name of a model that is served here, at "+url+"; --as NAME "; !strings.HasPrefix(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	wantServed(t, url, "", greedy(t, "What is AI?", 12))
+	if got := run(in, "%load "+url+" --as there"); !strings.HasPrefix(got, "display_data: loaded there: demo at "+url) {
+		t.Errorf("got %q", got)
+	}
+	run(in, "%infer --temperature 0 --max-tokens 12 --var said What is AI?")
+	if v, _ := in.vars.Get("said"); v != greedy(t, "What is AI?", 12) {
+		t.Errorf("the endpoint says %q", v)
+	}
+	run(in, "%serve stop")
+	if got := run(in, "%load "+ownServer(t)); !strings.Contains(got, "loaded demo: at http://") {
+		t.Errorf("in place of a model that is not served: got %q", got)
+	}
+}
