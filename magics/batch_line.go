@@ -110,10 +110,12 @@ func (l *batchLine) read(text []byte) error {
 func readStops(v json.RawMessage) (stops []string, err error) {
 	var one string
 	if json.Unmarshal(v, &one) == nil {
-		return []string{one}, nil
-	}
-	if err := json.Unmarshal(v, &stops); err != nil || slices.Contains(stops, "") {
+		stops = []string{one}
+	} else if json.Unmarshal(v, &stops) != nil {
 		return nil, lineErrorf("stop: want a text or a list of texts")
+	}
+	if slices.Contains(stops, "") {
+		return nil, lineErrorf("stop: want texts that are not empty")
 	}
 	return stops, nil
 }

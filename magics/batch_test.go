@@ -453,11 +453,11 @@ func TestBatchLineMistakes(t *testing.T) {
 		}
 	}
 	in, out := batchFiles(t, `{"prompt": "a", "stop": [""]}`, `{"prompt": "a", "temperature": "hot"}`, `{"prompt": "a", "top_p": 3}`, `{"prompt": "a", "max_tokens": -1}`,
-		`{"messages": []}`, `{"messages": [{"role": "nobody", "content": ""}]}`, `{"prompt": "a", "tools": [{"type": "function", "function": {"name": "f"}}]}`, `{"prompt": "`+strings.Repeat("a fox ", 400)+`"}`)
+		`{"messages": []}`, `{"messages": [{"role": "nobody", "content": ""}]}`, `{"prompt": "a", "tools": [{"type": "function", "function": {"name": "f"}}]}`, `{"prompt": "`+strings.Repeat("a fox ", 400)+`"}`, `{"prompt": "a", "stop": ""}`)
 	k := newTestInterpreter(t)
 	run(k, "%load demo --silent\n%infer --batch "+in+" --output "+out)
 	all := readAnswers(t, out)
-	for i, want := range []string{"stop: want", "temperature: ", "top", "max_tokens: -1", "the list is empty", "nobody", "tools go with messages", "context"} {
+	for i, want := range []string{"stop: want texts", "temperature: ", "top", "max_tokens: -1", "the list is empty", "nobody", "tools go with messages", "context", "stop: want texts"} {
 		if i >= len(all) || !strings.Contains(all[i].Error, want) {
 			t.Errorf("line %d: got %+v, want %q", i+1, all, want)
 		}
