@@ -105,6 +105,8 @@ func TestChatCommands(t *testing.T) {
 		{"%chat show", "display_data: nothing was said yet"},
 		{"%chat undo", "error: UsageError: %chat: nothing was said that could be taken back"},
 		{"%chat save " + saved, "error: UsageError: %chat: nothing was said that could be saved"},
+		{"%chat save", "error: UsageError: %chat: save FILE.json: the file is missing; as a message it goes into a cell of %%chat"},
+		{"%chat load", "error: UsageError: %chat: load FILE.json: the file is missing"},
 		{"%chat", "error: UsageError: %chat: the message is missing"},
 		{"%chat --system 'Be brief.'", "stdout: system: Be brief."},
 		{"%chat --no-think", "stdout: system: Be brief.\nthe model answers at once"},

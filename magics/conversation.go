@@ -153,6 +153,10 @@ func (c *Call) chatCommand(text string) func() error {
 		return func() error { return c.saveTalk(catalog.InHome(words[1])) }
 	case len(words) == 2 && words[0] == "load":
 		return func() error { return c.loadTalk(catalog.InHome(words[1])) }
+	case text == "save" || text == "load":
+		return func() error {
+			return c.usage("%s FILE.json: the file is missing; as a message it goes into a cell of %%%%chat", text)
+		}
 	}
 	return nil
 }
