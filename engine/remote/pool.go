@@ -238,13 +238,13 @@ func (p *Pool) leaveOut(s *server, err error) (out time.Duration, again bool) {
 	if out = s.until.Sub(now); out <= 0 { // else it is the same failure, which ends all calls under way
 		out = min(backoff<<min(s.failures, 5), 20*backoff)
 		out += time.Duration((rand.Float64() - 0.5) / 2 * float64(out)) // many clients do not come back at once
-		var e *APIError
-		if errors.As(err, &e) && e.RetryAfter > 0 {
-			out = e.RetryAfter
-		}
 		s.failures++
-		s.until = now.Add(out)
 	}
+	var e *APIError
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		out = e.RetryAfter
+	}
+	s.until = now.Add(out)
 	soonest := out
 	for _, o := range p.servers {
 		soonest = min(soonest, max(o.until.Sub(now), 0))
