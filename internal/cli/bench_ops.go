@@ -225,7 +225,6 @@ func (p *opBench) time(do func() error) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-
 // products measures the model's weights with one row and with many.
 func (p *opBench) products() {
 	type kind struct {
