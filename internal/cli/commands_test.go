@@ -382,8 +382,8 @@ func TestUsage(t *testing.T) {
 		`--env "x": want NAME=VALUE`:             {"install", "--env", "x"},
 		`unknown command "shwo"`:                 {"gguf", "shwo"},
 		`did you mean infer`:                     {"infr"},
-		`unknown flag: --fly`:                    {"models", "--fly"},
-		`invalid argument "many" for "-n, --n-`:  {"bench", "demo", "-n", "many"},
+		"models: unknown flag --fly":             {"models", "--fly"},
+		"--n-gen many: want a whole number":      {"bench", "demo", "-n", "many"},
 	} {
 		_, _, err := command(t, "", args...)
 		var usage usageError
