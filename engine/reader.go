@@ -168,16 +168,12 @@ func (r *reader) vector(dst **tensor.Tensor, name string, n int) {
 
 // floats takes the first n numbers of t, whole rows, as one row of f32.
 func (r *reader) floats(dst **tensor.Tensor, t *gguf.Tensor, n int) {
-	bytes := t.DType.Bytes(n)
-	data := t.Data
-	if t.Make != nil {
-		data = make([]byte, bytes)
-		if err := t.Read(data, 0); err != nil {
-			r.fail("%w", err)
-			return
-		}
+	data, err := t.Numbers()
+	if err != nil {
+		r.fail("%w", err)
+		return
 	}
-	if data = data[:bytes]; t.DType != tensor.F32 {
+	if data = data[:t.DType.Bytes(n)]; t.DType != tensor.F32 {
 		f := make([]float32, n)
 		t.DType.Decode(f, data)
 		data = make([]byte, 4*n)

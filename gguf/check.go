@@ -204,13 +204,11 @@ func (c *checker) numbers(t *Tensor) {
 	case tensor.I8, tensor.I16, tensor.I32, tensor.I64:
 		return
 	}
-	block, src := t.DType.BlockLen(), t.Data
-	if t.Make != nil {
-		src = make([]byte, t.Bytes())
-		if err := t.Read(src, 0); err != nil {
-			c.bad("tensor "+t.Name, "%v", err)
-			return
-		}
+	block := t.DType.BlockLen()
+	src, err := t.Numbers()
+	if err != nil {
+		c.bad("tensor "+t.Name, "%v", err)
+		return
 	}
 	buf := make([]float32, min(t.Len(), 1<<14))
 	bytes := len(buf) / block * t.DType.BlockBytes()

@@ -47,7 +47,7 @@ type KV struct {
 // A Tensor is a named array of a file. Data is a view of the file that must
 // not be written, and is dead after Close. A tensor of New may have Make
 // instead, which makes the numbers when they are wanted; who wants those of any
-// tensor calls Read.
+// tensor calls Read or Numbers.
 type Tensor struct {
 	Name  string
 	DType tensor.DType

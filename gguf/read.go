@@ -58,6 +58,15 @@ func (t *Tensor) Read(dst []byte, row int) error {
 	return first
 }
 
+// Numbers are all of t: Data, or what Make makes in new memory.
+func (t *Tensor) Numbers() ([]byte, error) {
+	if t.Make == nil {
+		return t.Data, nil
+	}
+	data := make([]byte, t.Bytes())
+	return data, t.Read(data, 0)
+}
+
 func (t *Tensor) make(dst []byte, row int) error {
 	err := Guard(func() error { return t.Make(dst, row) })
 	if err != nil {

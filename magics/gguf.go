@@ -135,14 +135,11 @@ func takeTensor(c *Call, f *gguf.File, name string) error {
 		return modelError("%s has type %s, which cannot be read; take another tensor", name, t.DType)
 	}
 	c.env.Devices = c.devices.all()
-	data := t.Data
-	if t.Make != nil {
-		data = make([]byte, t.Bytes())
-		if err := t.Read(data, 0); err != nil {
-			return modelError("%v", err)
-		}
+	data, err := t.Numbers()
+	if err != nil {
+		return modelError("%v", err)
 	}
-	err := gguf.Guard(func() error { return c.env.Put(id, t.DType, slices.Clone(t.Shape), data) })
+	err = gguf.Guard(func() error { return c.env.Put(id, t.DType, slices.Clone(t.Shape), data) })
 	if errors.Is(err, gguf.ErrFileChanged) {
 		return modelError("%s changed while it was read; try again", c.Args[1])
 	}
