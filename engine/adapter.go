@@ -160,17 +160,10 @@ func (s *Session) SetAdapters(set ...Scaled) error {
 		s.m.drop(b)
 		return nil
 	}
-	var fresh []*adapting
-	for _, st := range s.stages {
-		a, err := b.working(st.part, s.m.batch, 1)
-		if err != nil {
-			for _, a := range fresh {
-				a.free()
-			}
-			s.m.drop(b)
-			return fmt.Errorf("engine: set adapters: %w; take a smaller batch or context", err)
-		}
-		fresh = append(fresh, a)
+	fresh, err := b.workings(s.m.parts, s.m.batch, 1)
+	if err != nil {
+		s.m.drop(b)
+		return fmt.Errorf("engine: set adapters: %w; take a smaller batch or context", err)
 	}
 	err = s.sync() // a step may be on its way
 	s.cached, s.reach, s.fed, s.flying = 0, 0, -1, -1

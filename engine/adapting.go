@@ -39,6 +39,21 @@ func (b *blend) working(p part, rows, heads int) (*adapting, error) {
 	return a, nil
 }
 
+// workings are those of all parts of the model, or none.
+func (b *blend) workings(parts []part, rows, heads int) (all []*adapting, err error) {
+	for _, p := range parts {
+		a, err := b.working(p, rows, heads)
+		if err != nil {
+			for _, a := range all {
+				a.free()
+			}
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
 func (a *adapting) free() {
 	if a != nil {
 		a.mem.free()
@@ -49,37 +64,31 @@ func (a *adapting) free() {
 // is not x.
 func (a *adapting) matmul(s *tensor.Stream, dst, w, x *tensor.Tensor) {
 	s.MatMul(dst, w, x)
-	if a == nil || a.deltas[w] == nil {
-		return
-	}
-	d := a.deltas[w]
-	a.pieces(d, dst, func(dst, low, sum *tensor.Tensor, lo, hi int) {
-		s.MatMul(low, d.a, x.Slice(lo, hi))
-		d.add(s, dst, low, sum)
-	})
+	a.change(s, dst, w, func(low, wa *tensor.Tensor, lo, hi int) { s.MatMul(low, wa, x.Slice(lo, hi)) })
 }
 
 // rows issues dst (n, dim) = the rows ids of the embedding w, likewise.
 func (a *adapting) rows(s *tensor.Stream, dst, w, ids *tensor.Tensor) {
 	s.Rows(dst, w, ids)
+	a.change(s, dst, w, func(low, wa *tensor.Tensor, lo, hi int) { s.Rows(low, wa, ids.Slice(lo, hi)) })
+}
+
+// change issues what adapters change of dst, which came of w, as many rows at a
+// time as the scratch memory has room for; lower issues low of the rows lo to hi
+// by their A.
+func (a *adapting) change(s *tensor.Stream, dst, w *tensor.Tensor, lower func(low, wa *tensor.Tensor, lo, hi int)) {
 	if a == nil || a.deltas[w] == nil {
 		return
 	}
 	d := a.deltas[w]
-	a.pieces(d, dst, func(dst, low, sum *tensor.Tensor, lo, hi int) {
-		s.Rows(low, d.a, ids.Slice(lo, hi))
-		d.add(s, dst, low, sum)
-	})
-}
-
-// pieces takes as many rows at a time as the scratch memory has room for.
-func (a *adapting) pieces(d *delta, dst *tensor.Tensor, each func(dst, low, sum *tensor.Tensor, lo, hi int)) {
 	n, rank, out := dst.Rows(), d.b.Cols(), d.b.Rows()
 	step := min(n, a.low.Len()/rank, a.sum.Len()/out)
 	for lo := 0; lo < n; lo += step {
 		hi := min(n, lo+step)
 		rows := hi - lo
-		each(dst.Slice(lo, hi), a.low.Slice(0, rows*rank).Reshape(rows, rank), a.sum.Slice(0, rows*out).Reshape(rows, out), lo, hi)
+		low := a.low.Slice(0, rows*rank).Reshape(rows, rank)
+		lower(low, d.a, lo, hi)
+		d.add(s, dst.Slice(lo, hi), low, a.sum.Slice(0, rows*out).Reshape(rows, out))
 	}
 }
 

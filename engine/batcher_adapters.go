@@ -79,17 +79,9 @@ func (b *Batcher) exchange() {
 
 // adopt makes a blend the batcher's.
 func (b *Batcher) adopt(to *blend) error {
-	rows, texts := b.stages[0].b.x.Rows(), b.out.Rows()
-	var fresh []*adapting
-	for _, st := range b.stages {
-		a, err := to.working(st.part, rows, texts)
-		if err != nil {
-			for _, a := range fresh {
-				a.free()
-			}
-			return fmt.Errorf("engine: set adapters: %w; take fewer texts or a smaller context", err)
-		}
-		fresh = append(fresh, a)
+	fresh, err := to.workings(b.m.parts, b.stages[0].b.x.Rows(), b.out.Rows())
+	if err != nil {
+		return fmt.Errorf("engine: set adapters: %w; take fewer texts or a smaller context", err)
 	}
 	b.sync()
 	for i, st := range b.stages {
