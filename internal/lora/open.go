@@ -101,8 +101,11 @@ func BaseOf(path string) (string, error) {
 
 // readConfigFile reads a description, which is never long.
 func readConfigFile(dir string) ([]byte, error) {
-	const most = 4 << 20
-	path := filepath.Join(dir, configName)
+	return readRegular(filepath.Join(dir, configName), 4<<20)
+}
+
+// readRegular reads a file of an adapter's folder of at most so many bytes.
+func readRegular(path string, most int64) ([]byte, error) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > most {
 		return nil, fmt.Errorf("lora: %s is no regular file of at most %d bytes", path, most)
 	}

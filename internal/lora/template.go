@@ -3,8 +3,6 @@ package lora
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -52,24 +50,10 @@ func Template(path string) (string, error) {
 
 // readText reads a file of an adapter's folder, nil where there is none.
 func readText(path string) ([]byte, error) {
-	const most = 32 << 20
-	info, err := os.Stat(path)
-	if err != nil {
+	if !exists(path) {
 		return nil, nil
 	}
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, fmt.Errorf("lora: %s is no regular file of at most %d bytes", path, most)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("lora: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return nil, fmt.Errorf("lora: %w", err)
-	}
-	return text, nil
+	return readRegular(path, 32<<20)
 }
 
 // WithTemplate is base with another chat template; closing it closes base. It
