@@ -16,16 +16,13 @@ import (
 )
 
 // exportFlags say in which form a model is written.
-type exportFlags struct {
-	mix, imatrix, split string
-	force               bool
-}
+type exportFlags struct{ magics.ExportOptions }
 
 func (ef *exportFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&ef.imatrix, "imatrix", "", "spend the bits where this importance matrix says, a `file` of llcuda imatrix or llama.cpp")
-	f.StringVar(&ef.split, "split-max-size", "", "write several files of at most so many `bytes` of numbers: 2G, 500M")
-	f.BoolVar(&ef.force, "force", false, "write over a file that is there")
+	f.StringVar(&ef.Imatrix, "imatrix", "", "spend the bits where this importance matrix says, a `file` of llcuda imatrix or llama.cpp")
+	f.StringVar(&ef.Split, "split-max-size", "", "write several files of at most so many `bytes` of numbers: 2G, 500M")
+	f.BoolVar(&ef.Force, "force", false, "write over a file that is there")
 }
 
 // newQuantize writes a model's file anew in other types.
@@ -41,7 +38,7 @@ each tensor. The types are
 OUT gets its name when it is complete, and is checked.`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if ef.mix == "" {
+			if ef.Type == "" {
 				return usageError{fmt.Errorf("quantize: --type is missing; there are %s", strings.Join(quantize.Names(), ", "))}
 			}
 			in, err := openGGUF(args[0])
@@ -52,7 +49,7 @@ OUT gets its name when it is complete, and is checked.`,
 			return ef.write(cmd, in, args[1])
 		},
 	}
-	cmd.Flags().StringVar(&ef.mix, "type", "", "the `type` of most tensors, and the rule for the others")
+	cmd.Flags().StringVar(&ef.Type, "type", "", "the `type` of most tensors, and the rule for the others")
 	ef.add(cmd)
 	return cmd
 }
@@ -97,7 +94,7 @@ export, infer and %load take.`,
 			return ef.write(cmd, in, args[1])
 		},
 	}
-	cmd.Flags().StringVar(&ef.mix, "type", "", "the `type` of most tensors, and the rule for the others (default: as they are)")
+	cmd.Flags().StringVar(&ef.Type, "type", "", "the `type` of most tensors, and the rule for the others (default: as they are)")
 	ef.add(cmd)
 	af.addAdapters(cmd)
 	cmd.Flags().BoolVar(&python, "python", false, "print llcuda_export.py, for the Python side")
@@ -113,8 +110,7 @@ func typeNames() string {
 // write writes a model, with progress on standard error, and says what there is
 // then.
 func (ef *exportFlags) write(cmd *cobra.Command, in *gguf.File, path string) error {
-	o := magics.ExportOptions{Type: ef.mix, Imatrix: ef.imatrix, Split: ef.split, Force: ef.force}
-	f, out, err := o.Prepare(in)
+	f, out, err := ef.Prepare(in)
 	if err != nil {
 		return usageError{err}
 	}
