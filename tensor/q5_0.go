@@ -28,14 +28,24 @@ func encodeQ5_0(dst []byte, src []float32) {
 		d := largest(src[:32]) / -16
 		inv := inverse(d)
 		putHalf(dst, d)
-		var h uint32
-		for i := range 16 {
-			a, b := level(float32(src[i]*inv)+16.5, 31), level(float32(src[i+16]*inv)+16.5, 31)
-			dst[6+i] = a&15 | b<<4
-			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		var q [32]uint8
+		for i := range q {
+			q[i] = level(float32(src[i]*inv)+16.5, 31)
 		}
-		binary.LittleEndian.PutUint32(dst[2:], h)
+		putLevels5(dst[2:], &q)
 	}
+}
+
+// putLevels5 writes 32 levels of 0 to 31 as q5_0 and q5_1 have them: the fifth
+// bits of all, then the low four of i and i+16 in a byte.
+func putLevels5(dst []byte, q *[32]uint8) {
+	var h uint32
+	for i := range 16 {
+		a, b := q[i], q[i+16]
+		dst[4+i] = a&15 | b<<4
+		h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+	}
+	binary.LittleEndian.PutUint32(dst, h)
 }
 
 var shapeQ5_0 = &symmetric{group: 32, minQ: -16, maxQ: 15, from: -2, to: 4, steps: 16}
@@ -45,12 +55,10 @@ func fitQ5_0(dst []byte, src, weight []float32) {
 	var q [32]int8
 	for ; len(src) >= 32; dst, src, weight = dst[22:], src[32:], after(weight, 32) {
 		putHalf(dst, HalfToFloat(shapeQ5_0.alone(src[:32], first(weight, 32), &q)))
-		var h uint32
-		for i := range 16 {
-			a, b := byte(q[i]+16), byte(q[i+16]+16)
-			dst[6+i] = a&15 | b<<4
-			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		var levels [32]uint8
+		for i := range levels {
+			levels[i] = uint8(q[i] + 16)
 		}
-		binary.LittleEndian.PutUint32(dst[2:], h)
+		putLevels5(dst[2:], &levels)
 	}
 }

@@ -29,13 +29,11 @@ func encodeQ5_1(dst []byte, src []float32) {
 		inv := inverse(d)
 		putHalf(dst, d)
 		putHalf(dst[2:], m)
-		var h uint32
-		for i := range 16 {
-			a, b := level(float32((src[i]-m)*inv)+0.5, 31), level(float32((src[i+16]-m)*inv)+0.5, 31)
-			dst[8+i] = a&15 | b<<4
-			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
+		var q [32]uint8
+		for i := range q {
+			q[i] = level(float32((src[i]-m)*inv)+0.5, 31)
 		}
-		binary.LittleEndian.PutUint32(dst[4:], h)
+		putLevels5(dst[4:], &q)
 	}
 }
 
@@ -48,12 +46,6 @@ func fitQ5_1(dst []byte, src, weight []float32) {
 		d, m := shapeQ5_1.alone(src[:32], first(weight, 32), &q)
 		putHalf(dst, HalfToFloat(d))
 		putHalf(dst[2:], HalfToFloat(m))
-		var h uint32
-		for i := range 16 {
-			a, b := q[i], q[i+16]
-			dst[8+i] = a&15 | b<<4
-			h |= uint32(a>>4)<<i | uint32(b>>4)<<(i+16)
-		}
-		binary.LittleEndian.PutUint32(dst[4:], h)
+		putLevels5(dst[4:], &q)
 	}
 }
