@@ -40,23 +40,67 @@ func fewKernels() (all []string) {
 // few is a product of rows that are few (up to most, 8 or 32), or each computed as
 // if they were, with packed weights. It reports whether it is one.
 func (d *Device) few(op *tensor.Op, most int) (bool, error) {
-	w, x, dst := op.A, op.B, op.Dst
-	var p part
-	if x.DType != tensor.F32 || dst.DType != tensor.F32 || w.Cols()%32 != 0 || x.Addr%16 != 0 || !d.setPart(&p, w, dst) {
-		return false, nil
+	all, ok, err := d.fewParts([]*tensor.Op{op}, most)
+	if !ok || err != nil {
+		return false, err
 	}
-	a := fewArgs{w: p.w, first: p.first, m: p.rows, k: int32(w.Cols()), groups: int32(ceil(w.Cols(), tileColumns))}
-	kernel, smem := d.fewShape(&a, w.DType, most)
-	if smem == 0 {
-		return false, nil
+	return true, d.add(&all[0], op.Dst)
+}
+
+// fewParts is few for up to three products of one input, whose results are left
+// in parts: what is one part is in its product's Dst. They last until the next
+// product.
+func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
+	type shape struct {
+		fewArgs
+		kernel string
+		smem   int
 	}
-	for lo := 0; lo < x.Rows(); lo += most {
-		hi := min(lo+most, x.Rows())
-		if err := d.fewAtOnce(a, kernel, smem, x.Slice(lo, hi), dst.Slice(lo, hi)); err != nil {
-			return false, err
+	x := ops[0].B
+	shapes, all, room := make([]shape, len(ops)), make([]parts, len(ops)), 0
+	for i, op := range ops {
+		var p part
+		w, s := op.A, &shapes[i]
+		if x.DType != tensor.F32 || op.Dst.DType != tensor.F32 || w.Cols()%32 != 0 || x.Addr%16 != 0 || !d.setPart(&p, w, op.Dst) {
+			return nil, false, nil
+		}
+		s.fewArgs = fewArgs{w: p.w, first: p.first, m: p.rows, k: int32(w.Cols()), groups: int32(ceil(w.Cols(), tileColumns))}
+		if s.kernel, s.smem = d.fewShape(&s.fewArgs, w.DType, most); s.smem == 0 {
+			return nil, false, nil
+		}
+		all[i] = parts{addr: ptr(op.Dst), n: int32(x.Rows()), m: p.rows, each: int32(most), splits: s.splits}
+		if s.splits > 1 {
+			all[i].addr = uint64(room)
+			room += 4 * int(s.splits) * x.Rows() * int(p.rows)
 		}
 	}
-	return true, nil
+	addr, err := d.scratch(matmulPartScratch, room)
+	if err != nil {
+		return nil, false, err
+	}
+	o, err := d.matMulInput(x)
+	if err != nil {
+		return nil, false, err
+	}
+	for i := range all {
+		p, s := &all[i], &shapes[i]
+		if s.xScale = o.scale; p.splits > 1 {
+			s.xScale, p.xScale = 0, o.scale
+			p.addr += addr
+		}
+		for lo := 0; lo < x.Rows(); lo += most {
+			a := s.fewArgs
+			a.n, a.x, a.dst = int32(min(most, x.Rows()-lo)), o.addr+uint64(2*lo*o.ld), p.addr+uint64(4*lo)*uint64(a.splits)*uint64(a.m)
+			if a.xScale != 0 {
+				a.xScale += uint64(4 * lo)
+			}
+			blocks := min(max(1, d.sms()/int(a.splits)), ceil(int(a.m), tileRows))
+			if err := d.launch(s.kernel, blocks*int(a.splits), matvecThreads, s.smem, unsafe.Pointer(&a)); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	return all, true, nil
 }
 
 // fewShape cuts the columns such that a part of so many rows has room in shared
@@ -99,23 +143,3 @@ func (d *Device) fewShape(a *fewArgs, dt tensor.DType, most int) (kernel string,
 
 // fewBytes is so many groups of columns of x in shared memory: few.cuh.
 func fewBytes(groups, rows int) int { return rows * groups * tileColumns * 2 }
-
-// fewAtOnce is a product of at most as many rows as the kernel takes.
-func (d *Device) fewAtOnce(a fewArgs, kernel string, smem int, x, dst *tensor.Tensor) error {
-	n := x.Rows()
-	o, err := d.matMulInput(x)
-	if err != nil {
-		return err
-	}
-	a.n, a.x, a.dst = int32(n), o.addr, ptr(dst)
-	if a.splits == 1 {
-		a.xScale = o.scale
-	} else if a.dst, err = d.scratch(matmulPartScratch, 4*int(a.splits)*n*int(a.m)); err != nil {
-		return err
-	}
-	blocks := min(max(1, d.sms()/int(a.splits)), ceil(int(a.m), tileRows))
-	if err := d.launch(kernel, blocks*int(a.splits), matvecThreads, smem, unsafe.Pointer(&a)); err != nil || a.splits == 1 {
-		return err
-	}
-	return d.sumParts(sumArgs{partial: a.dst, xScale: o.scale, dst: ptr(dst), n: a.n, m: a.m, ldd: a.m, splits: a.splits, dtype: int32(tensor.F32)})
-}

@@ -192,12 +192,12 @@ func (d *Device) matMulInput(x *tensor.Tensor) (operand, error) {
 	}
 	n, k := x.Rows(), x.Cols()
 	ld := ceil(k, tileK) * tileK
-	size := (2*n*ld + 255) &^ 255
-	addr, err := d.scratch(matmulInputScratch, size+4*n)
+	scales := (4*n + 255) &^ 255 // they come first: whoever reads those of a row may write it anew
+	addr, err := d.scratch(matmulInputScratch, scales+2*n*ld)
 	if err != nil {
 		return operand{}, err
 	}
-	o := operand{addr, addr + uint64(size), ld}
+	o := operand{addr + uint64(scales), addr, ld}
 	is := converted{ptr(x), x.DType, n, k, d.generation}
 	if d.input == is {
 		return o, nil
