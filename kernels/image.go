@@ -1,11 +1,9 @@
 package kernels
 
 import (
-	"compress/gzip"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -13,16 +11,18 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/llcuda/llcuda/internal/cuda"
 )
 
 // Images are what `make kernels` makes of the .cu files (kernels/build):
-// machine code, norm.sm_75.cubin.gz, and PTX, norm.compute_75.ptx.gz, which
+// machine code, norm.sm_75.cubin.zst, and PTX, norm.compute_75.ptx.zst, which
 // drivers compile. index.txt has lines "kernel module". No card needs the PTX for
 // compute_75, which shows the T4's code on a newer one (LLCUDA_IMAGES and
 // LLCUDA_IMAGE); it is not in the binary.
 //
-//go:embed image/index.txt image/*.cubin.gz image/*.compute_80.ptx.gz
+//go:embed image/index.txt image/*.cubin.zst image/*.compute_80.ptx.zst
 var embedded embed.FS
 
 // imageFiles are those of the binary, or of the folder LLCUDA_IMAGES: a kernel
@@ -114,16 +114,20 @@ var imageNames = sync.OnceValue(func() (names []string) {
 // unpacked reads an image. They are packed, for the binary would have 40 MB of
 // them.
 func unpacked(name string) ([]byte, error) {
-	f, err := imageFiles().Open(name)
+	packed, err := fs.ReadFile(imageFiles(), name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(z)
+	defer z.Close()
+	image, err := z.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", name, err)
+	}
+	return image, nil
 }
 
 // images are the modules that a device has loaded.

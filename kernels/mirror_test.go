@@ -16,7 +16,7 @@ var entry = regexp.MustCompile(`\.entry (\w+)\(\s*\.param \.align \d+ \.b8 \w+\[
 func TestMirrors(t *testing.T) {
 	sizes := map[string]int{}
 	for _, name := range imageNames() {
-		if !strings.HasSuffix(name, ".ptx.gz") {
+		if !strings.HasSuffix(name, ".ptx.zst") {
 			continue
 		}
 		text, err := unpacked(name)

@@ -47,8 +47,8 @@ func TestImagesComeOutTheSame(t *testing.T) {
 	}
 }
 
-// files are the contents of a folder, unpacked: how well gzip packs is up to
-// Go's version.
+// files are the contents of a folder, unpacked: how well they are packed is up
+// to the version of zstd.
 func files(t *testing.T, dir string) map[string][]byte {
 	paths, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
@@ -56,7 +56,7 @@ func files(t *testing.T, dir string) map[string][]byte {
 	}
 	all := map[string][]byte{}
 	for _, path := range paths {
-		if filepath.Ext(path) == ".gz" {
+		if filepath.Ext(path) == ".zst" {
 			all[filepath.Base(path)], _, err = unpack(path)
 		} else {
 			all[filepath.Base(path)], err = os.ReadFile(path)
@@ -94,7 +94,7 @@ func TestWrongSource(t *testing.T) {
 		t.Errorf("got %v\n%s", err, text)
 	}
 	got := files(t, filepath.Join(dir, "image"))
-	if string(got["index.txt"]) != "right right\n" || len(got) != 6 || !bytes.HasPrefix(got["right.sm_90.cubin.gz"], []byte("\x7fELF")) {
+	if string(got["index.txt"]) != "right right\n" || len(got) != 6 || !bytes.HasPrefix(got["right.sm_90.cubin.zst"], []byte("\x7fELF")) {
 		t.Errorf("index %q, %d files", got["index.txt"], len(got))
 	}
 	write("wrong.cu", "extern \"C\" __global__ void wrong(int *p) { *p = 7; }\n")

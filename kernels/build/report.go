@@ -146,7 +146,7 @@ func disassemble(wheels, dir, kernel, arch string) error {
 		if name != kernel {
 			continue
 		}
-		cubin, err := loose(filepath.Join(dir, module+"."+arch+".cubin.gz"))
+		cubin, err := loose(filepath.Join(dir, module+"."+arch+".cubin.zst"))
 		if err != nil {
 			return err
 		}
