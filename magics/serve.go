@@ -73,12 +73,12 @@ func startServer(c *Call) error {
 	if err != nil {
 		return err
 	}
-	if s := l.serving; s != nil && s.running() {
-		return modelError("%s is served already, at %s; %%serve stop ends that", l.name, s.url)
-	}
 	f, err := ReadServeFlags(c.Flags)
 	if err != nil {
 		return c.usage("%v", err)
+	}
+	if s := l.serving; s != nil && s.running() {
+		return modelError("%s is served already, at %s; %%serve stop ends that", l.name, s.url)
 	}
 	listener, err := f.Listen()
 	if err != nil {

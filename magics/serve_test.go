@@ -89,6 +89,9 @@ func TestServe(t *testing.T) {
 	if got := run(in, "%serve"); !strings.Contains(got, "demo is served already, at "+url+"; %serve stop") {
 		t.Errorf("a second %%serve shows %q", got)
 	}
+	if got := run(in, "%serve --port 99999"); !strings.Contains(got, "99999") || strings.Contains(got, "already") {
+		t.Errorf("a port that cannot be, beside a server, shows %q", got)
+	}
 	if got := run(in, "%serve status"); !strings.Contains(got, url) || !strings.Contains(got, "0 running · 0 waiting · 10 requests · 50 prompt tokens") {
 		t.Errorf("%%serve status shows %q", got)
 	}
