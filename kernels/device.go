@@ -40,6 +40,7 @@ type Device struct {
 	// before has ended (cuda.cuh). chaining is on while such a step is recorded,
 	// chained as long as what was recorded last is a kernel.
 	dependent, chaining, chained bool
+	launches                     int // of kernels, so far
 
 	mu     sync.Mutex // held while the card is told something; fields below
 	stream cuda.Stream
@@ -50,7 +51,7 @@ type Device struct {
 	allocations []allocation // by address
 	scratches   [lastRole]scratchBuffer
 	ropeTables  map[ropeKey]uint64 // addresses (rope.go)
-	generation  int                // of scratch memory: changes when a buffer moves
+	generation  int                // changes when a buffer of scratch memory moves, or a constant is written
 	images      images
 	host        hostBuffer
 	input       converted // matmul.go

@@ -254,7 +254,7 @@ func (f *fusion) attend(ops []tensor.Op) (n int) {
 	a.kNew, a.vNew = k.A, v.A
 	for i, r := range ropes {
 		if !same(r.Dst, r.A) || !same(r.A, []*tensor.Tensor{q, k.A}[i]) || !same(r.Pos, a.op.Pos) ||
-			*r.Rope != *ropes[0].Rope || ptr(r.B) != ptr(ropes[0].B) || r.A.Cols() != dim {
+			*r.Rope != *ropes[0].Rope || ptr(r.B) != ptr(ropes[0].B) || r.B != nil && !f.d.constant(r.B) || r.A.Cols() != dim {
 			return 0
 		}
 	}

@@ -9,12 +9,18 @@ import (
 )
 
 // Compile makes a program of ops that one call issues: a CUDA graph of their
-// launches, in which one persistent kernel does what fuse understands.
+// launches, in which one persistent kernel does what fuse understands, or of
+// several texts larger kernels what gather does.
 func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 	if err := d.enter("compile"); err != nil {
 		return nil, err
 	}
 	defer d.leave()
+	for i := range ops {
+		if a := d.find(ptr(ops[i].Dst)); a != nil {
+			d.varies(a)
+		}
+	}
 	g := &graph{dev: d, ops: ops}
 	if err := g.fuse(); err != nil && !errors.Is(err, tensor.ErrNoMemory) { // without room it stays plain
 		return nil, d.wrap("compile", err)
@@ -39,20 +45,26 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 type graph struct {
 	dev        *Device
 	ops        []tensor.Op // before the fused ones, or all
+	bunches    []bunch     // all, of several texts; or nil
 	step       *step       // the fused ones, or nil
 	after      []tensor.Op
 	exec       cuda.GraphExec
 	generation int // of scratch memory, when it was captured
+	launches   int // of kernels
 	freed      bool
 }
 
-// capture records the launches. Before that it issues them dry, which loads
+// capture records the launches, of several texts in bunches of what is constant
+// now. Before that it issues them dry, which loads
 // their modules and sizes their scratch memory: neither can be done while the
 // stream records.
 func (g *graph) capture() error {
 	d := g.dev
 	if err := g.drop(); err != nil {
 		return d.wrap("compile", err)
+	}
+	if err := g.gather(); err != nil {
+		return err
 	}
 	d.dry = true
 	err := g.issue()
@@ -66,7 +78,9 @@ func (g *graph) capture() error {
 	}
 	d.input = converted{}
 	d.chaining = d.dependent
+	g.launches = -d.launches
 	err = g.issue()
+	g.launches += d.launches
 	d.chaining, d.chained = false, false
 	d.input = converted{}
 	record, e := d.drv.StreamEndCapture(d.stream)
@@ -92,6 +106,14 @@ func (g *graph) capture() error {
 }
 
 func (g *graph) issue() error {
+	if g.bunches != nil {
+		for i := range g.bunches {
+			if err := g.bunches[i].issue(g.dev); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for i := range g.ops {
 		if err := g.dev.do(&g.ops[i]); err != nil {
 			return err
@@ -138,7 +160,7 @@ func (g *graph) Free() {
 	}
 	defer g.dev.leave()
 	if !g.freed {
-		g.freed, g.ops, g.after = true, nil, nil
+		g.freed, g.ops, g.after, g.bunches = true, nil, nil, nil
 		if err := errors.Join(g.drop(), g.step.free()); err != nil {
 			_ = g.dev.wrap("free", err) // remembered if it is the card's end
 		}

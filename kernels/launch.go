@@ -53,6 +53,7 @@ func (d *Device) start(kernel string, grid, block [3]int, smem int, args unsafe.
 		return fmt.Errorf("kernel %s, grid %v, block %v, %d bytes shared: %w", kernel, grid, block, smem, err)
 	}
 	d.chained = d.chaining
+	d.launches++
 	return nil
 }
 

@@ -190,15 +190,10 @@ func (d *Device) matMulInput(x *tensor.Tensor) (operand, error) {
 	if o, ok := asF16(x); ok {
 		return o, nil
 	}
-	n, k := x.Rows(), x.Cols()
-	ld := ceil(k, tileK) * tileK
-	scales := (4*n + 255) &^ 255 // they come first: whoever reads those of a row may write it anew
-	addr, err := d.scratch(matmulInputScratch, scales+2*n*ld)
+	o, is, err := d.inputRoom(x)
 	if err != nil {
 		return operand{}, err
 	}
-	o := operand{addr + uint64(scales), addr, ld}
-	is := converted{ptr(x), x.DType, n, k, d.generation}
 	if d.input == is {
 		return o, nil
 	}
@@ -210,6 +205,16 @@ func (d *Device) matMulInput(x *tensor.Tensor) (operand, error) {
 		d.input = is
 	}
 	return o, nil
+}
+
+// inputRoom is where x lies for the tiles once it is converted, and what d.input
+// says then.
+func (d *Device) inputRoom(x *tensor.Tensor) (operand, converted, error) {
+	n, k := x.Rows(), x.Cols()
+	ld := ceil(k, tileK) * tileK
+	scales := (4*n + 255) &^ 255 // they come first: whoever reads those of a row may write it anew
+	addr, err := d.scratch(matmulInputScratch, scales+2*n*ld)
+	return operand{addr + uint64(scales), addr, ld}, converted{ptr(x), x.DType, n, k, d.generation}, err
 }
 
 // toF16 issues the conversion of x's rows.

@@ -18,6 +18,7 @@ type allocation struct {
 	rows, cols int
 	span       int  // as the tensor counts its addresses: bytes of the host's form
 	packed     bool // in planes
+	constant   bool // it was placed, and never written since
 }
 
 // find is the allocation that an address lies in.
@@ -68,9 +69,27 @@ func (d *Device) usable(op *tensor.Op) error {
 			return fmt.Errorf("%s: %s: %s was freed", d.name, op.Kind, t)
 		case a.packed && i > 0:
 			return d.refuse(op, "%s is a constant", t)
+		case i == 1 || i == 2 && op.Kind == tensor.OpTopK:
+			d.varies(a)
 		}
 	}
 	return nil
+}
+
+// constant says whether t was placed, and never written since: what is made of
+// its numbers may be kept until it is freed or varies.
+func (d *Device) constant(t *tensor.Tensor) bool {
+	a := d.find(ptr(t))
+	return a != nil && a.constant
+}
+
+// varies says that memory is written: programs that took it for a constant are
+// captured anew.
+func (d *Device) varies(a *allocation) {
+	if a.constant {
+		a.constant = false
+		d.generation++
+	}
 }
 
 // Memory is the card's, in bytes; zeros when it does not answer.
@@ -143,11 +162,11 @@ func (d *Device) Free(t *tensor.Tensor) {
 }
 
 func (d *Device) release(a *allocation) error {
-	addr := a.addr
+	addr, span := a.addr, uint64(a.span)
 	d.allocations = slices.DeleteFunc(d.allocations, func(b allocation) bool { return b.addr == addr })
 	err := d.drv.StreamSynchronize(d.stream)
 	if err == nil {
-		err = d.drv.MemFree(addr)
+		err = errors.Join(d.drv.MemFree(addr), d.dropTables(addr, span))
 	}
 	if err != nil {
 		return d.wrap("free", err)
@@ -208,6 +227,7 @@ func (d *Device) Write(t *tensor.Tensor, src []byte) error {
 		d.leave()
 		return fmt.Errorf("%s: write: %s has no memory: it was freed", d.name, t)
 	}
+	d.varies(a)
 	if a.packed || len(src) > smallest {
 		target := *a
 		d.leave()

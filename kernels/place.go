@@ -48,7 +48,7 @@ func (d *Device) Place(name string, dt tensor.DType, shape []int, data []byte) (
 		return nil, fmt.Errorf("%s: place %q: %d bytes for %s%v, want %d", d.name, name, len(data), dt, shape, n)
 	}
 	t := &tensor.Tensor{Name: name, DType: dt, Shape: shape, Device: d}
-	a := allocation{dtype: dt, rows: t.Rows(), cols: t.Cols(), bytes: n, span: n}
+	a := allocation{dtype: dt, rows: t.Rows(), cols: t.Cols(), bytes: n, span: n, constant: true}
 	if b := packedBytes(dt, a.rows, a.cols); b > 0 {
 		a.bytes, a.packed = b, true
 	}

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"math"
 	"unsafe"
 
@@ -62,15 +63,15 @@ type ropeKey struct {
 }
 
 // ropeTable returns the address of r.Dims/2 float2: the turns of each pair from
-// one position to the next (rope.cuh). The device keeps it. Factors are read
-// by a launch each time, for they may have been written; a table without is
-// made once, also while operations are issued dry, which comes before they are
-// captured.
+// one position to the next (rope.cuh). The device keeps it. It is made once, also
+// while operations are issued dry, which comes before they are captured; with
+// factors that are no constants, which may have been written, by a launch each
+// time.
 func (d *Device) ropeTable(r *tensor.Rope, factors *tensor.Tensor) (uint64, error) {
 	key := ropeKey{*r, ptr(factors)}
 	key.NeoX, key.AttnMul = false, 0
 	table, known := d.ropeTables[key]
-	if known && factors == nil {
+	if known && (factors == nil || d.constant(factors)) {
 		return table, nil
 	}
 	if !known {
@@ -98,6 +99,19 @@ func (d *Device) ropeTable(r *tensor.Rope, factors *tensor.Tensor) (uint64, erro
 		return 0, d.freeTable(table, err)
 	}
 	return table, nil
+}
+
+// dropTables gives back the tables that were made of factors in memory that is
+// freed.
+func (d *Device) dropTables(addr, bytes uint64) error {
+	var errs []error
+	for key, table := range d.ropeTables {
+		if key.factors != 0 && addr <= key.factors && key.factors < addr+bytes {
+			errs = append(errs, d.drv.MemFree(table))
+			delete(d.ropeTables, key)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // freeTable gives back a table that could not be made for a reason.

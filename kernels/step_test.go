@@ -43,15 +43,17 @@ var toys = []toy{
 // A net is a toy on a device.
 type net struct {
 	toy
-	dev  tensor.Device
-	s    *tensor.Stream
-	rng  *rand.Rand
-	ids  *tensor.Tensor
-	pos  *tensor.Tensor
-	out  *tensor.Tensor
-	best *tensor.Tensor
-	p    tensor.Program
-	err  error
+	texts int // that it has caches for
+	dev   tensor.Device
+	s     *tensor.Stream
+	rng   *rand.Rand
+	ids   *tensor.Tensor
+	pos   *tensor.Tensor
+	seq   *tensor.Tensor
+	out   *tensor.Tensor
+	best  *tensor.Tensor
+	p     tensor.Program
+	err   error
 }
 
 func (n *net) must(t *tensor.Tensor, err error) *tensor.Tensor {
@@ -100,22 +102,7 @@ func (n *net) record() {
 	n.out = n.new(f32, 1, n.vocab)
 	x, h, gate, up := n.new(f32, 1, n.dim), n.new(f32, 1, n.dim), n.new(f32, 1, n.ffn), n.new(f32, 1, n.ffn)
 	qv, att, k, v := n.new(f32, 1, q), n.new(f32, 1, q), n.new(f32, 1, kv), n.new(f32, 1, kv)
-	embed := n.weight(n.values32(), n.vocab, n.dim)
-	type layer struct {
-		norm, wq, wk, wv, bq, bk, bv, qn, kn, wo, post, norm2, gate, up, down, post2, kc, vc *tensor.Tensor
-	}
-	layers := make([]layer, 2)
-	for i := range layers {
-		l := &layers[i]
-		l.norm, l.norm2 = n.weight(f32, n.dim), n.weight(f32, n.dim)
-		l.wq, l.wk, l.wv = n.weight(n.weights, q, n.dim), n.weight(n.weights, kv, n.dim), n.weight(n.values, kv, n.dim)
-		l.bq, l.bk, l.bv = n.weight(f32, q), n.weight(f32, kv), n.weight(f32, kv)
-		l.qn, l.kn = n.weight(f32, n.hd), n.weight(f32, n.hd)
-		l.wo, l.post, l.post2 = n.weight(n.weights32(q), n.dim, q), n.weight(f32, n.dim), n.weight(f32, n.dim)
-		l.gate, l.up, l.down = n.weight(n.weights, n.ffn, n.dim), n.weight(n.weights, n.ffn, n.dim), n.weight(n.values, n.dim, n.ffn)
-		l.kc, l.vc = n.new(n.cache, n.ctx, kv), n.new(n.cache, n.ctx, kv)
-	}
-	last := n.weight(f32, n.dim)
+	w := n.place()
 	if n.err != nil {
 		return
 	}
@@ -128,10 +115,10 @@ func (n *net) record() {
 		}
 	}
 	n.p, n.err = s.Record(func() {
-		s.Rows(x, embed, n.ids)
+		s.Rows(x, w.embed, n.ids)
 		s.Scale(x, x, 3)
-		for i := range layers {
-			l := &layers[i]
+		for i := range w.layers {
+			l := &w.layers[i]
 			s.RMSNorm(h, x, l.norm, 1e-5)
 			s.MatMul(qv, l.wq, h)
 			s.MatMul(k, l.wk, h)
@@ -164,8 +151,8 @@ func (n *net) record() {
 			}
 			s.Add(x, x, h)
 		}
-		s.RMSNorm(h, x, last, 1e-5)
-		s.MatMul(n.out, embed, h)
+		s.RMSNorm(h, x, w.last, 1e-5)
+		s.MatMul(n.out, w.embed, h)
 		if n.cap != 0 {
 			s.Cap(n.out, n.out, n.cap)
 		}
@@ -173,6 +160,36 @@ func (n *net) record() {
 		s.Convert(n.ids, n.best)
 		s.Add(n.pos, n.pos, one)
 	})
+}
+
+// The weights of a toy, and its caches.
+type toyWeights struct {
+	embed, last *tensor.Tensor
+	factors     *tensor.Tensor // of RoPE
+	layers      []toyLayer
+}
+
+type toyLayer struct {
+	norm, wq, wk, wv, bq, bk, bv, qn, kn, wo, post, norm2, gate, up, down, post2, kc, vc *tensor.Tensor
+}
+
+// place makes n's weights, and caches of n.texts texts.
+func (n *net) place() (w toyWeights) {
+	q, kv, f32 := n.heads*n.hd, n.kv*n.hd, tensor.F32
+	w.embed = n.weight(n.values32(), n.vocab, n.dim)
+	w.layers = make([]toyLayer, 2)
+	for i := range w.layers {
+		l := &w.layers[i]
+		l.norm, l.norm2 = n.weight(f32, n.dim), n.weight(f32, n.dim)
+		l.wq, l.wk, l.wv = n.weight(n.weights, q, n.dim), n.weight(n.weights, kv, n.dim), n.weight(n.values, kv, n.dim)
+		l.bq, l.bk, l.bv = n.weight(f32, q), n.weight(f32, kv), n.weight(f32, kv)
+		l.qn, l.kn = n.weight(f32, n.hd), n.weight(f32, n.hd)
+		l.wo, l.post, l.post2 = n.weight(n.weights32(q), n.dim, q), n.weight(f32, n.dim), n.weight(f32, n.dim)
+		l.gate, l.up, l.down = n.weight(n.weights, n.ffn, n.dim), n.weight(n.weights, n.ffn, n.dim), n.weight(n.values, n.dim, n.ffn)
+		l.kc, l.vc = n.new(n.cache, max(1, n.texts)*n.ctx, kv), n.new(n.cache, max(1, n.texts)*n.ctx, kv)
+	}
+	w.last, w.factors = n.weight(f32, n.dim), n.weight(f32, n.hd/2)
+	return w
 }
 
 // values32 is a type for the embedding, whose rows are n.dim.
@@ -189,14 +206,14 @@ func (n *net) weights32(cols int) tensor.DType {
 // next runs the step and returns the logits.
 func (n *net) next() ([]float32, error) {
 	n.s.Run(n.p)
-	b := make([]byte, 4*n.vocab)
+	b := make([]byte, n.out.Bytes())
 	if err := n.s.Sync(); err != nil {
 		return nil, err
 	}
 	if err := n.dev.Read(b, n.out); err != nil {
 		return nil, err
 	}
-	x := make([]float32, n.vocab)
+	x := make([]float32, n.out.Len())
 	tensor.F32.Decode(x, b)
 	return x, nil
 }
