@@ -149,7 +149,7 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	}
 	stats := &chat.Stats{}
 	r := chat.Request{Messages: v.messages, Tools: v.tools, Options: chat.Options{EnableThinking: v.thinking},
-		Generate: q.o, Grammar: q.grammar, LeftOut: v.leftOut, Stats: stats}
+		Generate: q.o, Grammar: q.grammar, LeftOut: v.left(l), Stats: stats}
 	var message chat.Collector
 	s := &speech{d: c.Display, off: q.json}
 	for e, err2 := range who.Answer(ctx, r) {
@@ -170,8 +170,8 @@ func (c *Call) answer(ctx context.Context, l *loaded, v conversation, q *inferen
 	}
 	m.Role = chat.Assistant
 	v.messages = append(v.messages, m)
-	left := stats.LeftOut - v.leftOut
-	v.leftOut = stats.LeftOut
+	left := stats.LeftOut - v.left(l)
+	v.leftOut, v.leftOf = stats.LeftOut, l.reach()
 	c.talk = v
 	if q.toVar != "" {
 		c.vars.Set(q.toVar, m.Content)

@@ -170,6 +170,15 @@ func TestChatRefused(t *testing.T) {
 	if got := run(in, "%chat show"); !strings.Contains(got, "user left out: the context is full: Tell me") {
 		t.Errorf("%%chat show: %q", got)
 	}
+	// "%load --ctx makes more room", the note says: then nothing is left out.
+	run(in, "%load --silent "+templated(t, talker)+" --ctx 512")
+	if got := run(in, "%chat show"); strings.Contains(got, "left out") {
+		t.Errorf("%%chat show with more room: %q", got)
+	}
+	run(in, "%chat And then? --max-tokens 1")
+	if in.talk.leftOut != 0 {
+		t.Errorf("with more room: %d messages left out", in.talk.leftOut)
+	}
 }
 
 func TestChatInterrupt(t *testing.T) {

@@ -21,7 +21,30 @@ type conversation struct {
 	thinking *bool
 
 	leftOut   int    // messages that no longer fit
+	leftOf    reach  // what they do not fit into
 	completes string // the model that was said to have no template
+}
+
+// A reach is a model and the tokens that it sees.
+type reach struct {
+	model  string
+	tokens int
+}
+
+func (l *loaded) reach() reach {
+	if l.endpoint != nil {
+		return reach{model: l.name}
+	}
+	return reach{l.name, l.model.Info().Context}
+}
+
+// left is how many messages l is known not to see. Those that did not fit into
+// another's context may fit into its.
+func (v *conversation) left(l *loaded) int {
+	if l == nil || v.leftOf != l.reach() {
+		return 0
+	}
+	return v.leftOut
 }
 
 // system is what the model is told first, and whether there is such a message.

@@ -121,13 +121,15 @@ func (c *Call) showTalk() error {
 	}
 	var rows []row
 	var text strings.Builder
+	current, _ := c.models.findAny("") // nil: none, which leaves nothing out
+	left := v.left(current)
 	first := 0
 	if _, ok := v.system(); ok {
 		first = 1
 	}
 	for i, m := range v.messages {
 		r := row{m.Role, m.ToolCallID, m.Reasoning, m.Content, m.ToolCalls}
-		if i >= first && i < first+v.leftOut {
+		if i >= first && i < first+left {
 			r.Note = "left out: the context is full"
 		}
 		rows = append(rows, r)
