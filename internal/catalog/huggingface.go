@@ -31,7 +31,7 @@ func (c *Catalog) inCache() []Model {
 func (c *Catalog) model(r *hub.Repo, m hub.Model) Model {
 	l := Model{Name: path.Base(m.Name), Quant: m.Quant, Size: m.Size, Source: HuggingFace, Repo: r.ID, repo: r, files: m}
 	for i, f := range m.Files {
-		p, ok := c.Hub.Find(r.ID, f.Path, r.Commit)
+		p, ok := c.Hub.Has(r, f)
 		if !ok {
 			l.Path = ""
 			break

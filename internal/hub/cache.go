@@ -72,6 +72,13 @@ func (c *Client) Find(repo, file, revision string) (path string, ok bool) {
 	return path, err == nil && info.Mode().IsRegular()
 }
 
+// Has returns the path of a file of a list if the cache has it, in the size
+// that the list says.
+func (c *Client) Has(r *Repo, f File) (path string, ok bool) {
+	path, ok = c.Find(r.ID, f.Path, r.Commit)
+	return path, ok && (f.Size == 0 || has(path, f.Size)) // some servers tell no sizes
+}
+
 // setRef notes the commit that a branch or tag has now, in one step, so that
 // no reader meets half a name.
 func (c *Client) setRef(repo, revision, commit string) error {

@@ -17,6 +17,12 @@ import (
 // cache as .incomplete, and the next call goes on from there. A file that the
 // cache has is returned when the server cannot be asked.
 func (c *Client) Download(ctx context.Context, repo, file, revision string, progress func(done, total int64)) (path string, err error) {
+	return c.download(ctx, repo, file, revision, 0, progress)
+}
+
+// download is Download of a file that is known to have size bytes (0: not
+// known): one of another size counts as not there.
+func (c *Client) download(ctx context.Context, repo, file, revision string, size int64, progress func(done, total int64)) (path string, err error) {
 	if revision == "" {
 		revision = "main"
 	}
@@ -27,6 +33,7 @@ func (c *Client) Download(ctx context.Context, repo, file, revision string, prog
 		return "", err
 	}
 	local, ok := c.Find(repo, file, revision)
+	ok = ok && (size == 0 || has(local, size))
 	switch {
 	case ok && (c.Offline || commitID.MatchString(revision)):
 		return local, nil

@@ -16,7 +16,7 @@ func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, p
 	}
 	need := int64(0)
 	for _, f := range m.Files {
-		if _, ok := c.Find(r.ID, f.Path, r.Commit); !ok {
+		if _, ok := c.Has(r, f); !ok {
 			need += f.Size
 		}
 	}
@@ -30,7 +30,7 @@ func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, p
 	var paths []string
 	before := int64(0)
 	for _, f := range m.Files {
-		path, err := c.Download(ctx, r.ID, f.Path, r.Commit, func(done, _ int64) { progress(before+done, m.Size) })
+		path, err := c.download(ctx, r.ID, f.Path, r.Commit, f.Size, func(done, _ int64) { progress(before+done, m.Size) })
 		if err != nil {
 			return paths, err
 		}

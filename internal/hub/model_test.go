@@ -116,6 +116,46 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchDamaged: a file of the cache that has another size than the server
+// says (a disk that filled up, a crash) is fetched again.
+func TestFetchDamaged(t *testing.T) {
+	f, c := newFake(t)
+	path, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1000); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.List(t.Context(), hubtest.Repo, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.Pick("q4_k_m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path, ok := c.Has(r, m.Files[0]); ok {
+		t.Errorf("has %s, of which a part is there", path)
+	}
+	paths, err := c.Fetch(t.Context(), r, "", m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, paths[0], f.Files[large])
+	if _, ok := c.Has(r, m.Files[0]); !ok {
+		t.Error("does not have what it fetched")
+	}
+	checkCache(t, c)
+	if err := os.Truncate(path, 1000); err != nil {
+		t.Fatal(err)
+	}
+	f.Hub.Close()
+	if paths, err := c.Fetch(t.Context(), r, "", m, nil); err == nil {
+		t.Errorf("no server, and a part of the file: %v", paths)
+	}
+}
+
 func TestFromEnv(t *testing.T) {
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "token"), []byte("hf_file\n"), 0o600); err != nil {
