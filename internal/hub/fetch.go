@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Fetch downloads all files of a model and returns their paths, in order. All
@@ -51,10 +52,17 @@ func (c *Client) Fetch(ctx context.Context, r *Repo, revision string, m Model, p
 }
 
 // Partial counts the bytes of a repository that came and wait to be resumed.
+// A part of a file that is here as a whole, which huggingface_hub leaves behind
+// where it fetches what we began, waits for nobody.
 func (c *Client) Partial(repo string) (bytes int64) {
-	left, _ := os.ReadDir(filepath.Join(c.folder(repo), "blobs"))
+	blobs := filepath.Join(c.folder(repo), "blobs")
+	left, _ := os.ReadDir(blobs)
 	for _, e := range left {
-		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".incomplete" {
+		etag, _, _ := strings.Cut(e.Name(), ".")
+		if _, err := os.Stat(filepath.Join(blobs, etag)); err == nil || filepath.Ext(e.Name()) != ".incomplete" {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
 			bytes += info.Size()
 		}
 	}

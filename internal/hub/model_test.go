@@ -156,6 +156,28 @@ func TestFetchDamaged(t *testing.T) {
 	}
 }
 
+// TestPartial: what waits to be resumed, and not what is beside its whole file.
+func TestPartial(t *testing.T) {
+	f, c := newFake(t)
+	path, err := c.Download(t.Context(), hubtest.Repo, large, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(filepath.Dir(blob), hubtest.Name(f.Files["dir/config.json"]))
+	for _, name := range []string{blob + ".incomplete", blob + ".00000002.incomplete", other + ".incomplete", other + ".00000001.incomplete"} {
+		if err := os.WriteFile(name, make([]byte, 50), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.Partial(hubtest.Repo); got != 100 {
+		t.Errorf("%d bytes wait, want 100", got)
+	}
+}
+
 func TestFromEnv(t *testing.T) {
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "token"), []byte("hf_file\n"), 0o600); err != nil {
