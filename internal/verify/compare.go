@@ -28,6 +28,9 @@ func Compare(a, b *Side) *Report {
 	r := &Report{A: a.Name, B: b.Name, KL: math.NaN(), Tokens: len(a.read)}
 	r.vocabulary(a, b)
 	r.tokens(a, b)
+	r.written(a, b)
+	r.end(a, b)
+	r.end(b, a)
 	r.template(a, b)
 	r.numbers(a, b)
 	r.Same = len(r.Faults) == 0
@@ -76,6 +79,35 @@ func (r *Report) tokens(a, b *Side) {
 	}
 	r.found("tokens: %d and %d; token %d is %s and %s", len(a.tokens), len(b.tokens), i, at(a), at(b))
 	r.fault("the text becomes other tokens, first at token %d: compare tokenizer.ggml.pre, add_bos_token and the vocabulary (%%gguf show), and convert again", i)
+}
+
+// written compares what tokens become that a model chooses: those of the text
+// may be the same where others are not.
+func (r *Report) written(a, b *Side) {
+	if len(a.written) != len(b.written) {
+		return // said
+	}
+	first, n := 0, 0
+	for i := range a.written {
+		if a.written[i] != b.written[i] {
+			if n == 0 {
+				first = i
+			}
+			n++
+		}
+	}
+	if n > 0 {
+		r.fault("token %d is written %q by %s and %q by %s, and so differ %d of the vocabulary: compare tokenizer.ggml.tokens and token_type (%%gguf show), and convert again",
+			first, a.written[first], a.Name, b.written[first], b.Name, n)
+	}
+}
+
+// end says that b goes on where a is at its end. Other tokens that end a
+// generation are known by their text, also where no key of the file names them.
+func (r *Report) end(a, b *Side) {
+	if a.end >= 0 && int(a.end) < len(a.written) && len(a.written) == len(b.written) && !slices.Contains(b.ends, a.end) {
+		r.fault("%s ends a text with %d %q, which does not end one of %s: compare tokenizer.ggml.eos_token_id, and convert again", a.Name, a.end, a.endText, b.Name)
+	}
 }
 
 func (r *Report) template(a, b *Side) {

@@ -51,8 +51,12 @@ type Side struct {
 
 	tokens   []int32
 	pieces   []string
-	template string // a conversation, rendered; "" without a template
-	refused  string // why it can't be rendered
+	written  []string // what each token of the vocabulary adds to a text
+	end      int32    // the end of text; -1: none
+	endText  string
+	ends     []int32 // all that end a generation
+	template string  // a conversation, rendered; "" without a template
+	refused  string  // why it can't be rendered
 	read     []int32
 	logprobs [][]float32 // after each token that was read
 }
@@ -66,6 +70,16 @@ func Look(ctx context.Context, m *engine.Model, name string, o Options, first *S
 	s.tokens = tok.Encode(o.Text, tokenizer.Options{NoEOS: true})
 	for _, id := range s.tokens {
 		s.pieces = append(s.pieces, tok.Text(id))
+	}
+	s.end = -1
+	if id, ok := tok.EOS(); ok {
+		s.end, s.endText = id, tok.Text(id)
+	}
+	for id := range int32(tok.Len()) {
+		s.written = append(s.written, string(tok.Piece(id)))
+		if tok.IsEOG(id) {
+			s.ends = append(s.ends, id)
+		}
 	}
 	s.render(m)
 	if s.Info.Encoder {

@@ -85,6 +85,9 @@ func TestCompare(t *testing.T) {
 	}
 	const template = "{% for m in messages %}{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
 	key := func(k string, v any) *gguf.File { return changed(t, base, tensor.F32, map[string]any{k: v}) }
+	tokens, _ := base.Strings("tokenizer.ggml.tokens")
+	renamed := slices.Clone(tokens)
+	renamed[len(renamed)-1] = "hhi" // of "hhh", which the text has not
 	for _, c := range []struct {
 		name string
 		a, b *engine.Model
@@ -98,6 +101,9 @@ func TestCompare(t *testing.T) {
 		{"in 8 bits", load(t, base), load(t, changed(t, base, tensor.Q8_0, nil)), true, "as 32 and"},
 		{"another architecture", load(t, base), load(t, open(t, "gemma3.gguf")), false, "one is llama of 2 layers and width 32, the other gemma3"},
 		{"without BOS", load(t, base), load(t, key("tokenizer.ggml.add_bos_token", false)), false, "the text becomes other tokens, first at token 0"},
+		{"another end of text", load(t, base), load(t, key("tokenizer.ggml.eos_token_id", uint32(5))), false, `B ends a text with 5 "b", which does not end one of A`},
+		{"the other way round", load(t, key("tokenizer.ggml.eos_token_id", uint32(5))), load(t, base), false, `A ends a text with 5 "b", which does not end one of B`},
+		{"a token of another text", load(t, base), load(t, key("tokenizer.ggml.tokens", renamed)), false, `token 63 is written "hhh" by A and "hhi" by B`},
 		{"one template", load(t, base), load(t, key("tokenizer.chat_template", template)), false, "only one has a chat template"},
 		{"the same template", load(t, key("tokenizer.chat_template", template)), load(t, key("tokenizer.chat_template", template)), true, "the same prompt of a conversation, 42 bytes"},
 		{"other templates", load(t, key("tokenizer.chat_template", template)), load(t, key("tokenizer.chat_template", "x"+template)), false, "their chat templates make different prompts"},
