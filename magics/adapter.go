@@ -319,7 +319,7 @@ func (l *loaded) inUse() string {
 		text = l.name + " with " + strings.Join(on, " + ")
 	}
 	if l.serving != nil && l.serving.running() {
-		text += "; the server at " + l.serving.url + " goes on with what it began with: %serve again to change it"
+		text += "; the server at " + l.serving.url + " goes on with what it began with: %serve stop, then %serve, to change it"
 	}
 	return text
 }

@@ -100,7 +100,7 @@ func ending(ctx context.Context, f *gguf.File) (*gguf.File, error) {
 func room(dir string, bytes int64) error {
 	free, err := disk.Free(dir)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: %s: %w", dir, err)
 	}
 	if free < bytes {
 		return fmt.Errorf("export: %d MB to write, %d MB free in %s; free some, or choose a smaller type or another place", bytes/1e6, free/1e6, dir)

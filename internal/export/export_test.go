@@ -136,7 +136,7 @@ func TestFileKeeps(t *testing.T) {
 }
 
 func TestFileRefuses(t *testing.T) {
-	for path, want := range map[string]string{"m.bin": "ends in .gguf", filepath.Join(t.TempDir(), "none", "m.gguf"): "no such file"} {
+	for path, want := range map[string]string{"m.bin": "ends in .gguf", filepath.Join(t.TempDir(), "none", "m.gguf"): "none: no such file"} {
 		if _, err := File(t.Context(), model(t, 1, nil), path, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
