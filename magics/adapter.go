@@ -365,50 +365,73 @@ func (l *loaded) trained(dir string) (text string, err error) {
 type wish struct {
 	path  string
 	scale float32
+	name  string // "": the path's
 }
 
 // Adapters of %load: those of --adapter, and the model itself if it is one,
-// which makes f look for its base.
-func (c *Call) adapters(f *fetch) (wishes []wish, name string, err error) {
+// which makes f look for its base. name is what that is called.
+func (c *Call) adapters(ctx context.Context, f *fetch) (wishes []wish, name string, err error) {
 	words, _ := c.Flags.GetStringArray("adapter")
 	for _, w := range words {
 		path, scale, err := ParseScaled(w)
 		if err != nil {
 			return nil, "", c.usage("--adapter %v", err)
 		}
-		wishes = append(wishes, wish{path, scale})
+		wishes = append(wishes, wish{path: path, scale: scale})
 	}
-	base, _ := c.Flags.GetString("base")
 	path := catalog.InHome(f.Name)
-	if !lora.IsFolder(path) {
-		if base != "" {
-			return nil, "", c.usage("--base goes with an adapter's folder, which %s is not", f.Name)
+	_, missing := os.Stat(path)
+	switch base, _ := c.Flags.GetString("base"); {
+	case lora.IsFolder(path):
+		whole, err := filepath.Abs(path)
+		if err != nil {
+			return nil, "", err
 		}
+		name = filepath.Base(whole)
+		return append([]wish{{path: path, scale: 1}}, wishes...), name, c.lookForBase(f, path)
+	case base == "":
 		return wishes, "", nil
+	case missing == nil || f.Name == "demo":
+		return nil, "", c.usage("--base goes with an adapter's folder, which %s is not", f.Name)
 	}
-	whole, err := filepath.Abs(path)
+	return c.adapterFromHub(ctx, f, wishes)
+}
+
+// adapterFromHub is adapters for a repository of an adapter, which is fetched
+// if it is not here. --revision is the adapter's, --file its base's.
+func (c *Call) adapterFromHub(ctx context.Context, f *fetch, wishes []wish) ([]wish, string, error) {
+	a := c.fetchAdapter(f.Name)
+	a.Revision, a.silent, a.look = f.Revision, f.silent, f.places.FindAdapter
+	found, err := a.find(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	wishes, name = append([]wish{{path, 1}}, wishes...), filepath.Base(whole)
-	if base != "" {
+	f.Revision = ""
+	dir := filepath.Dir(found.Path)
+	return append([]wish{{dir, 1, found.Name}}, wishes...), found.Name, c.lookForBase(f, dir)
+}
+
+// lookForBase makes f look for the model that the adapter in a folder is for:
+// that of --base, or the one that the adapter names.
+func (c *Call) lookForBase(f *fetch, dir string) error {
+	if base, _ := c.Flags.GetString("base"); base != "" {
 		f.Name = base
-		return wishes, name, nil
+		return nil
 	}
-	named, err := lora.BaseOf(path)
+	named, err := lora.BaseOf(dir)
 	if err != nil {
-		return nil, "", modelError("%v", err)
+		return modelError("%v", err)
 	}
 	f.look = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
-		return f.places.FindBase(ctx, path, named, q)
+		return f.places.FindBase(ctx, dir, named, q)
 	}
-	return wishes, name, nil
+	return nil
 }
 
 // attachAll attaches what %load was asked for.
 func (c *Call) attachAll(ctx context.Context, l *loaded, wishes []wish) (text string, err error) {
 	for _, w := range wishes {
-		a, err := l.attach(ctx, c.fetchAdapter(w.path), "", w.scale)
+		a, err := l.attach(ctx, c.fetchAdapter(w.path), w.name, w.scale)
 		if err != nil {
 			return "", err
 		}
@@ -438,7 +461,7 @@ func (c *Call) merge(ctx context.Context, l *loaded, wishes []wish) (text string
 			return "", errors.Join(modelError("%v", err), a.Close(), l.file.Close())
 		}
 		l.file = m
-		text += fmt.Sprintf("\nmerged %s×%g into the weights", found.Name, w.scale)
+		text += fmt.Sprintf("\nmerged %s×%g into the weights", cmp.Or(w.name, found.Name), w.scale)
 	}
 	return text, nil
 }

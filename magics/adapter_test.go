@@ -176,6 +176,52 @@ func TestLoadAdapter(t *testing.T) {
 	check("%load "+dir+"/llama/plain", "the base tiny/llama is here as llama")
 }
 
+// TestLoadAdapterFromHub: %load of a repository with an adapter, as
+// push_to_hub leaves it, fetches the adapter and its base.
+func TestLoadAdapterFromHub(t *testing.T) {
+	in, dir := newTestInterpreter(t), adapterFiles(t)
+	run(in, "%load "+merged(t, dir, "plain", 1)+" --cache-type f32")
+	want := continues(t, in)
+	run(in, "%unload")
+	f, _ := newTestHub(t)
+	read := func(path string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	const template = "{% for m in messages %}{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}a{% endif %}"
+	f.Others["some/plain-lora"] = map[string][]byte{"adapter_config.json": read("llama/plain/adapter_config.json"),
+		"adapter_model.safetensors": read("llama/plain/adapter_model.safetensors"), "chat_template.jinja": []byte(template), "README.md": []byte("x")}
+	f.Others["tiny/llama"] = map[string][]byte{"llama.gguf": read("llama.gguf")}
+	for _, c := range []struct{ flags, told string }{
+		{"--base " + dir + "/llama.gguf --revision main", "its chat template is the adapter's"},
+		{"", "its chat template is the adapter's"},
+		{"--merge", "merged plain-lora×1 into the weights"},
+		{"--offline --as tuned", "loaded tuned"},
+	} {
+		out := run(in, "%load some/plain-lora --cache-type f32 "+c.flags)
+		if !strings.Contains(out, "loaded ") || !strings.Contains(out, c.told) || !strings.Contains(out, "plain-lora") {
+			t.Errorf("%s: %s", c.flags, out)
+			continue
+		}
+		if got := continues(t, in); got != want {
+			t.Errorf("%s: %q, want %q", c.flags, got, want)
+		}
+		run(in, "%unload")
+	}
+	if out := run(in, "%pull some/plain-lora"); !strings.Contains(out, "plain-lora is at ") {
+		t.Error(out)
+	}
+	if out := run(in, "%verify some/plain-lora demo"); !strings.Contains(out, "ModelError: some/plain-lora has an adapter of PEFT and no model; %load takes it") {
+		t.Error(out)
+	}
+	if out := run(in, "%load tiny/llama --base demo"); !strings.Contains(out, "tiny/llama has no adapter_config.json") {
+		t.Error(out)
+	}
+}
+
 // TestLoadAdapterTemplate: an adapter that is loaded with its base brings the
 // chat template of its training.
 func TestLoadAdapterTemplate(t *testing.T) {

@@ -136,6 +136,10 @@ func findError(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err
 	}
+	var adapter *catalog.AdapterError
+	if errors.As(err, &adapter) {
+		return errors.Join(modelError("%v", err), adapter) // %load and %pull know what to do
+	}
 	return modelError("%v", err)
 }
 

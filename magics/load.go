@@ -30,7 +30,7 @@ func init() {
 %load ~/models/qwen.gguf --as qwen
 %load outputs/merged                   a folder that transformers or Unsloth saved (safetensors)
 %load outputs/merged --quantize q4_k_m     in a smaller form, made while it is loaded
-%load outputs/lora                     an adapter's folder: the base that it names is loaded, with the adapter
+%load outputs/lora                     an adapter's folder or repository: the base that it names is loaded, with the adapter
 %load gemma-3-1b --adapter outputs/lora    any base, with an adapter; %adapter switches them
 %load http://host:8000/v1 --model m    one that vLLM, Ray Serve, llama-server or another OpenAI-compatible server has
 %load http://a:8000/v1 http://b:8000/v1    the same model on several: calls go to the one with the fewest
@@ -46,7 +46,7 @@ last is the one that %infer asks.`,
 			f.String("as", "", "the `name` to call it by (default: the file's)")
 			f.StringArray("adapter", nil, "an `adapter` (LoRA) to attach: a folder, a .gguf file or a repository; may be given several times")
 			f.Bool("merge", false, "put the adapters into the weights instead of beside them")
-			f.String("base", "", "of an adapter's folder: the `model` to load instead of the one that it names")
+			f.String("base", "", "of an adapter's folder or repository: the `model` to load instead of the one that it names")
 			f.String("quantize", "", "load the weights in a smaller `type`, such as q4_k_m; %export? lists them")
 			fetchFlags(f)
 			f.Bool("silent", false, "show nothing")
@@ -103,11 +103,17 @@ func load(ctx context.Context, c *Call) error {
 	name, _ := c.Flags.GetString("as")
 	f := c.fetch(c.Args[0], func() catalog.Room { return Room(o) }, o.Context)
 	f.silent = silent
-	adapters, adapted, err := c.adapters(f)
+	adapters, adapted, err := c.adapters(ctx, f)
 	if err != nil {
 		return err
 	}
 	l, err := c.open(ctx, f, cmp.Or(name, adapted))
+	if e := (*catalog.AdapterError)(nil); errors.As(err, &e) && adapted == "" {
+		if adapters, adapted, err = c.adapterFromHub(ctx, f, adapters); err != nil {
+			return err
+		}
+		l, err = c.open(ctx, f, cmp.Or(name, adapted))
+	}
 	if err != nil {
 		return err
 	}

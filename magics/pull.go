@@ -2,6 +2,7 @@ package magics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/pflag"
@@ -40,6 +41,10 @@ func pull(ctx context.Context, c *Call) error {
 	f.Refresh = !f.Offline
 	f.silent, _ = c.Flags.GetBool("silent")
 	found, err := f.find(ctx)
+	if e := (*catalog.AdapterError)(nil); errors.As(err, &e) {
+		f.look = f.places.FindAdapter
+		found, err = f.find(ctx)
+	}
 	if err != nil || f.silent {
 		return err
 	}

@@ -16,6 +16,16 @@ import (
 	"github.com/llcuda/llcuda/internal/lora"
 )
 
+const adapterConfigName = "adapter_config.json"
+
+// An AdapterError says that a repository, where a model was looked for, has an
+// adapter instead: FindAdapter finds that, and FindBase its base.
+type AdapterError struct{ Repo string }
+
+func (e *AdapterError) Error() string {
+	return fmt.Sprintf("%s has an adapter of PEFT and no model; %%load takes it with the base that it names, and --adapter beside another", e.Repo)
+}
+
 // FindAdapter finds what the name of an adapter means: a folder that PEFT saved,
 // a .gguf file, or a repository of one; Path is what lora.Open takes. Fetch
 // brings one that is not here.
@@ -45,7 +55,7 @@ func (c *Catalog) FindAdapter(ctx context.Context, q Query) (*Found, error) {
 		return nil, err
 	}
 	repo := r.repos[0]
-	files := []string{"adapter_config.json", "adapter_model.safetensors"}
+	files := []string{adapterConfigName, "adapter_model.safetensors"}
 	if strings.HasSuffix(r.want, ".gguf") {
 		files = []string{r.want}
 	}
@@ -63,13 +73,20 @@ func (c *Catalog) FindAdapter(ctx context.Context, q Query) (*Found, error) {
 		return nil, err
 	}
 	found.repo, found.files.Name = list, repo
-	for _, name := range files {
-		i := slices.IndexFunc(list.Files, func(f hub.File) bool { return f.Path == name })
-		if i < 0 {
+	if files[0] == adapterConfigName { // the template of its training, if it is there
+		files = slices.Insert(files, 1, "chat_template.jinja", "tokenizer_config.json")
+	}
+	for i, name := range files {
+		beside := i > 0 && i < len(files)-1
+		at := slices.IndexFunc(list.Files, func(f hub.File) bool { return f.Path == name })
+		if at < 0 && beside {
+			continue
+		}
+		if at < 0 {
 			return nil, fmt.Errorf("%s has no %s: it is no adapter that PEFT saved as safetensors; %%load takes models", repo, name)
 		}
-		found.files.Files = append(found.files.Files, list.Files[i])
-		found.Size += list.Files[i].Size
+		found.files.Files = append(found.files.Files, list.Files[at])
+		found.Size += list.Files[at].Size
 	}
 	found.files.Size = found.Size
 	return found, nil

@@ -44,7 +44,7 @@ func checkpointModel(path string) Model {
 
 // isAdapter reports whether a folder is one that PEFT saved.
 func isAdapter(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "adapter_config.json"))
+	_, err := os.Stat(filepath.Join(dir, adapterConfigName))
 	return err == nil
 }
 
@@ -52,7 +52,7 @@ func isAdapter(dir string) bool {
 // do with it.
 func adapter(dir string) error {
 	var a adapterConfig
-	readConfig(dir, "adapter_config.json", &a)
+	readConfig(dir, adapterConfigName, &a)
 	return fmt.Errorf("%s is %s, %s; give its base, and the folder with --adapter; in a cell, %%load takes the folder as it is", dir, a.text(), weightsText(dir))
 }
 

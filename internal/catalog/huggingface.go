@@ -175,6 +175,9 @@ func (c *Catalog) inRepo(ctx context.Context, client *hub.Client, repo string, q
 		}
 		pick, why = models[i], because
 	} else if pick, err = list.Pick(r.want); err != nil {
+		if errors.Is(err, hub.ErrNoModel) && slices.ContainsFunc(list.Files, func(f hub.File) bool { return f.Path == adapterConfigName }) {
+			return nil, &AdapterError{repo}
+		}
 		return nil, err
 	}
 	found := &Found{Model: c.model(list, pick), Why: why, revision: q.Revision}

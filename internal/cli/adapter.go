@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -34,14 +37,15 @@ func (af *adapterFlags) add(cmd *cobra.Command) {
 func (af *adapterFlags) addAdapters(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&af.adapters, "adapter", nil, "an `adapter` (LoRA) for the model: a folder of PEFT, a .gguf file or a repository, with =0.5 for half of it; may be given several times")
-	f.StringVar(&af.base, "base", "", "where MODEL is an adapter's folder: the `model` to load instead of the one that it names")
+	f.StringVar(&af.base, "base", "", "where MODEL is an adapter's folder or repository: the `model` to load instead of the one that it names")
 }
 
 // A scaled is an adapter by its path, and how much of it.
 type scaled struct {
 	path  string
 	scale float32
-	model bool // it is MODEL, and its base was found for it
+	model bool   // it is MODEL, and its base was found for it
+	name  string // "": the path's
 }
 
 // load loads a model with its adapters. A MODEL that is an adapter's folder is
@@ -93,28 +97,52 @@ func (af *adapterFlags) find(cmd *cobra.Command, q catalog.Query) (*gguf.File, [
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	find := catalog.FromEnv().Find
-	switch dir := catalog.InHome(q.Name); {
-	case !lora.IsFolder(dir) && af.base != "":
+	dir := catalog.InHome(q.Name)
+	_, missing := os.Stat(dir)
+	switch {
+	case lora.IsFolder(dir):
+		return af.withBase(cmd, q, scaled{dir, 1, true, ""}, all)
+	case af.base != "" && (missing == nil || q.Name == "demo"):
 		return nil, nil, usageError{fmt.Errorf("--base goes with an adapter's folder, which %s is not", q.Name)}
-	case !lora.IsFolder(dir):
 	case af.base != "":
-		all, q.Name = append([]scaled{{dir, 1, true}}, all...), af.base
-	default:
-		base, err := lora.BaseOf(dir)
+		return af.fromHub(cmd, q, all)
+	}
+	f, err := openModel(cmd, q, catalog.FromEnv().Find)
+	if e := (*catalog.AdapterError)(nil); errors.As(err, &e) {
+		return af.fromHub(cmd, q, all)
+	}
+	return f, all, err
+}
+
+// fromHub is find for a repository of an adapter.
+func (af *adapterFlags) fromHub(cmd *cobra.Command, q catalog.Query, all []scaled) (*gguf.File, []scaled, error) {
+	found, err := pull(cmd, catalog.Query{Name: q.Name}, catalog.FromEnv().FindAdapter)
+	if err != nil {
+		return nil, nil, err
+	}
+	return af.withBase(cmd, q, scaled{filepath.Dir(found.Path), 1, true, found.Name}, all)
+}
+
+// withBase opens the base of an adapter: that of --base, or the one that the
+// adapter names.
+func (af *adapterFlags) withBase(cmd *cobra.Command, q catalog.Query, a scaled, all []scaled) (*gguf.File, []scaled, error) {
+	find := catalog.FromEnv().Find
+	if af.base != "" {
+		q.Name = af.base
+	} else {
+		base, err := lora.BaseOf(a.path)
 		if err != nil {
 			return nil, nil, err
 		}
-		all = append([]scaled{{dir, 1, true}}, all...)
 		find = func(ctx context.Context, q catalog.Query) (*catalog.Found, error) {
-			return catalog.FromEnv().FindBase(ctx, dir, base, q)
+			return catalog.FromEnv().FindBase(ctx, a.path, base, q)
 		}
 	}
 	f, err := openModel(cmd, q, find)
-	if err == nil && len(all) > 0 && all[0].model {
-		f, err = trained(f, all[0].path)
+	if err == nil {
+		f, err = trained(f, a.path)
 	}
-	return f, all, err
+	return f, append([]scaled{a}, all...), err
 }
 
 // trained is a base with the chat template that an adapter was trained with.
@@ -136,7 +164,7 @@ func (af *adapterFlags) parse() (all []scaled, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--adapter %w", err)
 		}
-		all = append(all, scaled{path, scale, false})
+		all = append(all, scaled{path: path, scale: scale})
 	}
 	return all, nil
 }
@@ -149,6 +177,7 @@ func attach(cmd *cobra.Command, m *engine.Model, all []scaled) error {
 		if err != nil {
 			return err
 		}
+		name = cmp.Or(s.name, name)
 		a, err := m.Attach(cmd.Context(), f, name)
 		if err != nil {
 			return err

@@ -44,6 +44,9 @@ repositories; HF_HOME, HF_HUB_CACHE and HF_ENDPOINT choose other places.`,
 				return magics.Room(o)
 			}
 			found, err := pull(cmd, q, catalog.FromEnv().Find)
+			if e := (*catalog.AdapterError)(nil); errors.As(err, &e) {
+				found, err = pull(cmd, q, catalog.FromEnv().FindAdapter)
+			}
 			if err != nil {
 				return err
 			}
