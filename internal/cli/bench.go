@@ -47,7 +47,7 @@ type bench struct {
 	shape, write               string
 	prompt, gen, repeat, depth int
 	rank                       int      // of a random adapter; 0: none
-	only                       []string // operations
+	only, types                []string // operations, and types of weights
 	parallel                   []int    // texts at once
 	ops, load, asJSON          bool
 
@@ -74,7 +74,8 @@ and each with -nf4. --write FILE writes it instead.
 (test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
 before, so that it comes from memory. --ops measures every operation alone, for
-one token and for -p of them.`,
+one token and for -p of them; --type q8_0,q5_0 its products with weights of these types
+instead of the model's.`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if b.prompt < 0 || b.gen < 0 || b.depth < 0 || b.repeat < 1 || b.prompt+b.gen == 0 && !b.load && !b.ops {
@@ -90,6 +91,12 @@ one token and for -p of them.`,
 				if !slices.Contains(benchOps, op) {
 					return usageError{fmt.Errorf("bench: --op %q: want some of %s", op, strings.Join(benchOps, ", "))}
 				}
+			}
+			if len(b.types) > 0 && !b.ops {
+				return usageError{fmt.Errorf("bench: --type wants --ops")}
+			}
+			if b.quantize != "" && b.shape != "" {
+				return usageError{fmt.Errorf("bench: --quantize wants a model; a --shape has its types")}
 			}
 			if b.write != "" && b.shape == "" {
 				return usageError{fmt.Errorf("bench: --write wants --shape")}
@@ -112,6 +119,7 @@ one token and for -p of them.`,
 	f.IntVar(&b.rank, "adapter-rank", 0, "attach a random adapter of this `rank` to all products of the layers")
 	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
 	f.StringSliceVar(&b.only, "op", nil, "with --ops only these `operations`: matmul,attention")
+	f.StringSliceVar(&b.types, "type", nil, "with --ops products of these `types`: q8_0,q5_0")
 	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON")
 	return cmd

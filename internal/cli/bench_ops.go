@@ -37,8 +37,9 @@ type opBench struct {
 	s       *tensor.Stream
 	read    float64 // GB/s; 0: not known
 	f       *gguf.File
-	only    []string // operations; none: all
-	rows    []int    // of x: one, and those of a prompt
+	only    []string       // operations; none: all
+	types   []tensor.DType // of weights; none: the model's
+	rows    []int          // of x: one, and those of a prompt
 	made    []*tensor.Tensor
 	results []opResult
 	err     error
@@ -48,6 +49,13 @@ type opBench struct {
 func (b *bench) runOps(cmd *cobra.Command, f *gguf.File, o engine.Options) (err error) {
 	o.GPUs = append(o.GPUs, o.Device)
 	p := &opBench{ctx: cmd.Context(), dev: o.GPUs[0], s: tensor.NewStream(o.GPUs[0]), f: f, only: b.only, rows: []int{1}}
+	for _, name := range b.types {
+		t, err := tensor.ParseDType(name)
+		if err != nil {
+			return usageError{fmt.Errorf("bench: --type: %w", err)}
+		}
+		p.types = append(p.types, t)
+	}
 	if b.prompt > 1 {
 		p.rows = append(p.rows, b.prompt)
 	}
@@ -240,10 +248,16 @@ func (p *opBench) products() {
 		if len(t.Shape) != 2 || !layer && t.Name != "output.weight" && p.f.Tensor("output.weight") != nil {
 			continue
 		}
-		k := kind{t.DType, t.Shape[0], t.Shape[1]}
-		if !done[k] {
-			done[k], heads[k] = true, !layer
-			kinds = append(kinds, k)
+		types := p.types
+		if len(types) == 0 {
+			types = []tensor.DType{t.DType}
+		}
+		for _, d := range types {
+			k := kind{d, t.Shape[0], t.Shape[1]}
+			if !done[k] && k.cols%d.BlockLen() == 0 {
+				done[k], heads[k] = true, !layer
+				kinds = append(kinds, k)
+			}
 		}
 	}
 	for _, n := range p.rows {
