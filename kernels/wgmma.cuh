@@ -6,7 +6,8 @@
 
 // A matrix in shared memory is rows of 64 f16, 128 bytes, from a multiple of
 // 1024 bytes on; 16-byte unit u of row r lies at place u ^ (r mod 8). matrix is
-// its descriptor; 16 columns on it is 2 more.
+// its descriptor; 16 columns on it is 2 more. further is that of a matrix so many
+// times 16 bytes on: the lower half of a descriptor never overflows.
 
 #ifdef EMULATE
 
@@ -14,9 +15,10 @@
 
 DEVICE char *aligned_shared(char *p) { return p + (-(size_t)p & 1023); }
 DEVICE uint64_t matrix(const char *p) { return (uint64_t)p >> 4; }
+DEVICE uint64_t further(uint64_t m, uint32_t by) { return m + by; }
 DEVICE void wgmma_fence() {}
 DEVICE void wgmma_commit() {}
-template <int n> DEVICE void wgmma_wait(float c[128]) {}
+template <int n, int N> DEVICE void wgmma_wait(float (&c)[N]) {}
 DEVICE void async_fence() {}
 
 struct emu_wgmma_operands { float *c; uint64_t a, b; unsigned warp; };
@@ -47,6 +49,31 @@ DEVICE void wgmma_f16(float c[128], uint64_t a, uint64_t b) {
 	emu_collective("wgmma_f16", emu_wgmma, 0xffffffff, &o, 0, 0);
 }
 
+struct emu_wgmma_rows { float *c; const uint32_t *a; uint64_t b; };
+
+// As emu_mma_f16, with 8·n columns of b.
+DEVICE void emu_rows(unsigned mask, const void *const in[32], void *const out[32], int n) {
+	emu_whole_warp("wgmma_rows", mask);
+	const uint64_t b = ((const emu_wgmma_rows *)in[0])->b;
+	for (int i = 0; i < 16; i++) {
+		float a[16];
+		for (int k = 0; k < 16; k++) {
+			const emu_wgmma_rows &f = *(const emu_wgmma_rows *)in[i % 8 * 4 + k % 8 / 2];
+			if (f.b != b) emu_fault(EMU_ILLEGAL_INSTRUCTION, "wgmma_rows: lanes have different matrices");
+			a[k] = h2f(f.a[k / 8 * 2 + i / 8] >> 16 * (k % 2));
+		}
+		for (int j = 0; j < 8 * n; j++) {
+			double sum = 0;
+			for (int k = 0; k < 16; k++) sum += (double)a[k] * emu_matrix(b, j, k);
+			((const emu_wgmma_rows *)in[i % 8 * 4 + j % 8 / 2])->c[j / 8 * 4 + i / 8 * 2 + j % 2] += (float)sum;
+		}
+	}
+}
+template <int n> DEVICE void wgmma_rows(float (&c)[4 * n], const uint32_t a[4], uint64_t b) {
+	emu_wgmma_rows o = {c, a, b};
+	emu_collective("wgmma_rows", emu_rows, 0xffffffff, &o, 0, n);
+}
+
 #else
 
 // wgmma_there says whether the machine that is compiled for has it.
@@ -63,6 +90,8 @@ DEVICE uint64_t matrix(const char *p) {
 	return (uint64_t)1 << 62 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 16 | (shared_address(p) & 0x3ffff) >> 4;
 }
 
+DEVICE uint64_t further(uint64_t m, uint32_t by) { return m >> 32 << 32 | (uint32_t)((uint32_t)m + by); }
+
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 // wgmma_fence orders a warpgroup's use of registers and shared memory before its
@@ -74,12 +103,12 @@ DEVICE void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "m
 
 // wgmma_wait returns when no more than n committed groups are under way; c may
 // be read after wgmma_wait<0>.
-template <int n> DEVICE void wgmma_wait(float c[128]) {
+template <int n, int N> DEVICE void wgmma_wait(float (&c)[N]) {
 #pragma unroll
-	for (int i = 0; i < 128; i++) asm volatile("" : "+f"(c[i])::"memory");
+	for (int i = 0; i < N; i++) asm volatile("" : "+f"(c[i])::"memory");
 	asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(n) : "memory");
 #pragma unroll
-	for (int i = 0; i < 128; i++) asm volatile("" : "+f"(c[i])::"memory");
+	for (int i = 0; i < N; i++) asm volatile("" : "+f"(c[i])::"memory");
 }
 
 #define FOUR(i) "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3])
@@ -102,6 +131,21 @@ DEVICE void wgmma_f16(float c[128], uint64_t a, uint64_t b) {
 		: "l"(a), "l"(b));
 }
 
+// wgmma_rows is the same for 8·n columns of b, n 1 or 4, and a from registers: each
+// warp's are the fragments of mma_f16, which must stay as they are until the
+// product is waited for.
+template <int n> DEVICE void wgmma_rows(float (&c)[4 * n], const uint32_t a[4], uint64_t b) {
+	static_assert(n == 1 || n == 4, "these are there");
+	if constexpr (n == 1)
+		asm volatile("{.reg .pred p; setp.eq.u32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 "
+			"{%0,%1,%2,%3}, {%4,%5,%6,%7}, %8, p, 1, 1, 0;}"
+			: FOUR(0) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+	else
+		asm volatile("{.reg .pred p; setp.eq.u32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+			"{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, p, 1, 1, 0;}"
+			: SIXTEEN(0) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+
 #undef FOUR
 #undef SIXTEEN
 
@@ -109,7 +153,8 @@ DEVICE void wgmma_f16(float c[128], uint64_t a, uint64_t b) {
 DEVICE void wgmma_fence() {}
 DEVICE void wgmma_commit() {}
 DEVICE void async_fence() {}
-template <int n> DEVICE void wgmma_wait(float c[128]) {}
+template <int n, int N> DEVICE void wgmma_wait(float (&c)[N]) {}
 DEVICE void wgmma_f16(float c[128], uint64_t a, uint64_t b) {}
+template <int n> DEVICE void wgmma_rows(float (&c)[4 * n], const uint32_t a[4], uint64_t b) {}
 #endif
 #endif
