@@ -1,10 +1,9 @@
-// few_{8,32}_{type}: products of up to 8 or 32 rows; see few.cuh.
+// few_8, few_8_ring: products of up to 8 rows, of all types that have planes; see
+// few.cuh.
+#define HOPPER
 #include "few.cuh"
 
-FEW(Q4_0, q4_0)
-FEW(Q4_1, q4_1)
-FEW(Q5_0, q5_0)
-FEW(Q5_1, q5_1)
-FEW(Q8_0, q8_0)
-FEW(IQ4_NL, iq4_nl)
-FEW(MXFP4, mxfp4)
+EARLY_KERNEL(few_8, FewArgs, FEW_THREADS, 1) { few<1, false>(a); }
+EARLY_KERNEL(few_8_ring, FewArgs, FEW_THREADS, 1) {
+	if (async_copies) few<1, true>(a);
+}

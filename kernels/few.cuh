@@ -1,4 +1,5 @@
-// Products of a few rows with packed weights: y (n, m) = x (n, k)·Wᵀ, n ≤ 32.
+// Products of a few rows with packed weights: y (n, m) = x (n, k)·Wᵀ, n ≤ 8·R, of
+// up to three matrices at a time, whose types may differ.
 //
 // A tile (format.cuh) becomes f16 in registers and goes through the tensor cores:
 // 16 rows of W with eight of x at a time. In a tile each lane has a chunk of its
@@ -7,200 +8,440 @@
 // depend on the others, in one bit. (Integers as for one row were tried: the sums of
 // each chunk need its scales. 32 rows of q4_k 14336 × 4096 took 49 µs so, not 31.)
 //
-// A block has a part of the columns, as many as have room in shared memory, for
-// all rows; the parts are added by matmul_sum. 1<<share warps share the columns
-// of a unit. Launch: 512 threads, splits·b blocks. Bound by reading W for eight
-// rows, by instructions for more.
+// A unit is 64 rows of W; the four warps of a crew have 16 each. On Hopper a crew
+// is a warpgroup, which multiplies by wgmma: W is in registers, x is read from
+// shared memory by the tensor cores, and half a tile is decoded while the half
+// before is multiplied. Elsewhere it is ldmatrix and mma.
 //
-// measured in a recorded step, with the launches: 32 rows, q4_k 14336 × 4096 30.8
-// µs, q6_k 4096 × 14336 30.6 µs; 8 rows, q4_k 8192 × 2048 7.1 µs (H200, 2026-11-28).
+// A block has a part of the columns, as many as have room in shared memory, for
+// all rows; the next kernel adds the parts, or matmul_sum. 1<<share crews share the
+// columns of a unit. The blocks of a part of the columns are dealt to the matrices.
+// Launch: 512 threads, splits·blocks blocks. Bound by reading W for eight rows, for more
+// by instructions, too: 230 a tile of q4_k on sm_90 (of mma alone it was about 330).
+//
+// (To be measured again. Of mma alone, in a recorded step with the launches: 32 rows, q4_k
+// 14336 × 4096 30.8 µs, q6_k 4096 × 14336 30.6 µs; 8 rows, q4_k 8192 × 2048 7.1 µs; H200,
+// 2026-11-28.)
 #pragma once
-#include "product.cuh"
+#include "dot.cuh"
+#include "halves.cuh"
+#include "wgmma.cuh"
+
+const int FEW_THREADS = 512, FEW_CREWS = FEW_THREADS / 128;
+
+// A FewPart is a matrix, and its result.
+struct FewPart {
+	Planes w;
+	uint64_t dst;      // f32 (splits, n, m)
+	int32_t type;
+	int32_t first;     // row of w's planes, of a tile
+	int32_t m;
+	int32_t blocks;    // of a split
+	int32_t share;     // 1<<share crews share a unit
+	int32_t super;     // the plane of superblocks, which two tiles share, or -1
+	int32_t pieces[4]; // bytes of a tile in each plane (piece of dot.cuh)
+};
 
 struct FewArgs {
-	Planes w;
+	FewPart part[3];
 	uint64_t x;       // f16 (n, k), each row times a power of two (activations.cu)
 	uint64_t x_scale; // f32 (n): products of a row are multiplied by it; or 0
-	uint64_t dst;     // f32 (splits, n, m)
-	int32_t first;    // row of w's planes, of a tile
-	int32_t n, m, k;
+	int32_t n, k;
 	int32_t groups;   // of 128 columns
 	int32_t each;     // groups of a split; even where superblocks are
 	int32_t splits;
-	int32_t share;    // 1<<share warps share a unit
-	int32_t slots;    // of a warp's ring
+	uint32_t zero;    // 0: constants that it is added to are kept in registers
 	int32_t ring;     // bytes before the ring: x
 	int32_t sums;     // bytes before the sums
-	int32_t pad;
 };
 
-// A Tile is a tile's numbers: number i of a chunk is d[i/16]·q[i] + m[i/16], for
-// the rows g and g+8. Of levels (levels.cuh) q begins with the words of the plane; of
-// llm_int8 they are 128ths, since its scales are small.
-struct Tile {
-	uint32_t q[2][8];
-	float d[2][2], m[2][2];
+// ---- weights
+
+// Weights bring a warp's tiles: of each unit the tiles that are its crew's. The next
+// ones are on their way while one is used, in a ring in shared memory, or one in
+// registers. (Their type is known when the kernel runs, as far as it can be.)
+const int FEW_SLOTS = 3;
+
+struct Weights {
+	int unit, units, by; // the unit that is fetched, of so many of the block, and to the next one
+	int row, rows, last; // row of tiles of unit 0, from a unit to the next, and the last one there is
+	int groups, from;    // tiles of a row; the crew's first
+	int items, left, step;
+	// Without a ring:
+	int tile;
+	Loaded pending[2];
+	// With one, what this lane copies of the next tile: of the first plane, of the second
+	// where it is large (q6_k's), and 16 bytes of one of the others.
+	const char *q, *h, *rest;
+	const char *planes;           // rest's
+	int piece, half;              // and its bytes of a tile; 1 where two share them
+	int q_by, h_by, rest_by;      // to the next tile
+	int large, h_at, rest_at;     // bytes of the first piece; where the others are, or 0
+	char *memory;
+	int slot, free, last_slot, bytes; // where the next tile is taken from, and goes to
 };
 
-template <int type> DEVICE void numbers(Tile &t, const Loaded v[2], int j) {
-	constexpr uint32_t by = type == Q4_0 ? 8 : type == Q5_0 ? 16 : type == Q3_K ? 4 : type == Q6_K ? 32 : 0;
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		const Loaded &l = v[i];
-		uint32_t *q = t.q[i];
-		if constexpr (of_levels(type)) q[0] = l.q.x, q[1] = l.q.y, q[2] = l.q.z, q[3] = l.q.w;
-		else integers<type>(q, q + 4, l);
-		if (by > 0)
-#pragma unroll
-			for (int k = 0; k < 8; k++) q[k] = centre(q[k], by);
-		float d = h2f(l.d), m = h2f(l.d >> 16);
-		t.m[i][0] = t.m[i][1] = 0;
-		if (type == Q4_1 || type == Q5_1) t.m[i][0] = t.m[i][1] = m;
-		if (type == Q4_K || type == Q5_K) {
-			uint32_t field = scale_offset(l.b, j);
-			d = h2f(l.b.x) * (float)(int)(field & 63), m = -(h2f(l.b.x >> 16) * (float)(int)(field >> 6));
-			t.m[i][0] = t.m[i][1] = m;
-		}
-		if (type == IQ4_XS) d *= (float)(int8_t)l.s;
-		if (type == MXFP4) d = half_e8m0(l.s);
-		if (of_levels(type)) d = __uint_as_float(l.d);
-		if (type == LLM_INT8) d = __uint_as_float(l.d) * (128.0f / 127);
-		t.d[i][0] = t.d[i][1] = d;
-		if (type == Q6_K || type == Q3_K) t.d[i][0] = d * (float)(int8_t)l.s, t.d[i][1] = d * (float)(int8_t)(l.s >> 8);
-		if (type == Q2_K) {
-			t.d[i][0] = d * (float)(int)(l.s & 15), t.d[i][1] = d * (float)(int)(l.s >> 8 & 15);
-			t.m[i][0] = -(m * (float)(int)(l.s >> 4 & 15)), t.m[i][1] = -(m * (float)(int)(l.s >> 12));
-		}
-	}
+DEVICE void plan(Weights &t, const FewPart &p) {
+	const int lane = threadIdx.x & 31;
+	const bool apart = p.pieces[1] == 512;
+	int plane = apart ? 2 : 1, i = lane * 16;
+	t.large = p.pieces[0], t.h_at = apart ? t.large : 0, t.rest_at = t.large + (apart ? 512 : 0);
+	while (plane < 4 && i >= p.pieces[plane]) i -= p.pieces[plane++];
+	if (plane == 4) plane = 0, i = 0, t.rest_at = 0; // nothing for this lane
+	t.planes = p.w.p[plane] + i, t.piece = p.pieces[plane], t.half = p.super == plane;
+	t.q_by = t.step * p.pieces[0], t.h_by = t.step * 512, t.rest_by = (t.step >> t.half) * t.piece;
 }
 
-// halves makes f16 of word e of a chunk: numbers 4e and 4e+1, 4e+2 and 4e+3. d and
-// m are pairs of the half chunk's.
-template <int type> DEVICE void halves(uint32_t w[2], const uint32_t *q, int e, uint32_t d, uint32_t m) {
-	if constexpr (of_levels(type)) {
-		half_levels<type>(w[0], w[1], q[e & 3] >> (e >> 2) * 16);
-		w[0] = mul_h2(w[0], d), w[1] = mul_h2(w[1], d);
+template <bool RING> DEVICE void next_unit(Weights &t, const FewPart &p) {
+	const int tile = min(t.row + t.rows * t.unit, t.last) * t.groups + t.from, lane = threadIdx.x & 31;
+	t.left = t.items, t.tile = tile;
+	if (!RING) return;
+	t.q = p.w.p[0] + (int64_t)tile * t.large + lane * 16;
+	t.h = p.w.p[1] + (int64_t)tile * 512 + lane * 16;
+	t.rest = t.planes + (int64_t)(tile >> t.half) * t.piece;
+}
+
+// copy starts to copy the next tile to the ring, of a type or (-1) of that which runs.
+template <int type> DEVICE void copy(Weights &t) {
+	constexpr int of = type < 0 ? 0 : type;
+	constexpr bool known = type >= 0, apart = piece(of, 1) == 512;
+	const int large = known ? piece(of, 0) : t.large, rest_at = known ? piece(of, 0) + (apart ? 512 : 0) : t.rest_at;
+	char *to = t.memory + t.free;
+	cp_async16(to, t.q);
+	if (large > 512) cp_async16(to + 512, t.q + 512);
+	if (large > 1024) cp_async16(to + 1024, t.q + 1024), cp_async16(to + 1536, t.q + 1536);
+	if (known ? apart : t.h_at > 0) cp_async16(to + (known ? large : t.h_at), t.h), t.h += t.h_by;
+	if (t.rest_at > 0) cp_async16(to + rest_at, t.rest);
+	t.q += t.q_by, t.rest += t.rest_by;
+}
+
+// fetch starts to bring the next tile, if there is one.
+template <int type, bool RING> DEVICE void fetch(Weights &t, const FewPart &p) {
+	if (t.left == 0 && (t.unit += t.by) < t.units) next_unit<RING>(t, p);
+	if (t.left > 0) {
+		t.left--;
+		if constexpr (RING) copy<type>(t);
+		else fetch_direct<type>(t.pending, p.w, t.tile), t.tile += t.step;
+	}
+	if (RING) cp_async_commit(); // also of nothing, so that as many are on their way as ever
+}
+
+template <int type> DEVICE void begin(Weights &t, const FewPart &p, char *memory, int rings) {
+	t.unit -= t.by, t.left = 0;
+	if constexpr (type >= 0) {
+		fetch<type, false>(t, p);
 		return;
 	}
-	// 1024 + 128, or 8 + 128/128: a byte under such an exponent is exact.
-	constexpr uint32_t exponent = type == LLM_INT8 ? 0x48484848 : 0x64646464, bias = (exponent & 0xff00ff00) + 0x800080;
+	plan(t, p);
+	t.bytes = p.pieces[0] + p.pieces[1] + p.pieces[2] + p.pieces[3];
+	t.memory = memory + (threadIdx.x & 31) * 16;
+	t.slot = t.free = rings + (threadIdx.x >> 5) * FEW_SLOTS * t.bytes;
+	t.last_slot = t.slot + (FEW_SLOTS - 1) * t.bytes;
+#pragma unroll 1
+	for (int i = 0; i < FEW_SLOTS - 1; i++) fetch<-1, true>(t, p), t.free += t.bytes;
+}
+
+// await waits for the tile that was fetched first, passed goes on to the next when that
+// has been taken, and fetches another to where the one before was.
+DEVICE void await(const Weights &t) {
+	cp_async_wait<FEW_SLOTS - 2>();
+	__syncwarp(); // the copies of other lanes, too; and all have read the slot before
+}
+template <int type> DEVICE void passed(Weights &t, const FewPart &p) {
+	fetch<type, true>(t, p);
+	t.free = t.slot;
+	t.slot = t.slot == t.last_slot ? t.slot - (FEW_SLOTS - 1) * t.bytes : t.slot + t.bytes;
+}
+
+// ---- their numbers
+
+// A Row is a lane's chunk of a row: number i is d[i/16]·q[i] + m[i/16], d and m pairs
+// of f16. In q are nibbles or levels as they lie in the plane, or bytes: those of
+// llm_int8 are 128ths, since its scales are small.
+struct Row {
+	uint32_t q[8];
+	uint32_t d[2], m[2];
+};
+
+// Bases are 1024 and 64, twice as f16: integers below 1024, or below 1024/16 and 16 times
+// as large, that are put into their lower bits are added to them.
+struct Bases {
+	uint32_t of_1024, of_64;
+};
+
+DEVICE constexpr bool of_nibbles(int type) { return type == Q4_0 || type == Q4_1 || type == Q4_K; }
+
+// zero_of is the integer, from 0 up, that stands for 0.
+DEVICE constexpr int zero_of(int type) {
+	return type == Q4_0 ? 8 : type == Q5_0 ? 16 : type == Q3_K ? 4 : type == Q6_K ? 32
+		: type == Q8_0 || type == LLM_INT8 || type == IQ4_NL || type == IQ4_XS || type == MXFP4 ? 128 : 0;
+}
+
+DEVICE uint32_t low_twice(uint32_t w) { return __byte_perm(w, 0, 0x1010); }
+DEVICE uint32_t high_twice(uint32_t w) { return __byte_perm(w, 0, 0x3232); }
+
+// factor_limit is half_factor's limit as f16: no weight is beyond ±65504.
+DEVICE constexpr uint32_t factor_limit(int type) {
+	return has_offset(type) ? 0x6420 : type == Q4_0 || type == Q3_K ? 0x6d54 : type == Q5_0 ? 0x6bff : type == Q6_K ? 0x67ff : 0x5fff;
+}
+
+template <int type> DEVICE void scale(Row &r, const Loaded &l, int j, const Bases &base) {
+	constexpr uint32_t factor = factor_limit(type), factors = factor * 0x10001, both = 0x77ff0000 | factor, offsets = 0x77ff77ff;
+	r.m[0] = r.m[1] = 0;
+	if constexpr (type == Q4_K || type == Q5_K) {
+		uint32_t field = scale_offset(l.b, j);
+		uint32_t s = sub_h2(and_or<0x3f0000>(field << 10, and_or<0x3f>(field, base.of_1024)), 0x64006400);
+		s = within_h2(mul_h2(l.b.x ^ 0x80000000, s), both); // the offset negative
+		r.d[0] = r.d[1] = low_twice(s), r.m[0] = r.m[1] = high_twice(s);
+	} else if constexpr (type == Q2_K) {
+		uint32_t d = sub_h2(and_or<0xf0000>(l.s << 8, and_or<15>(l.s, base.of_1024)), 0x64006400);
+		uint32_t m = sub_h2(0x64006400, and_or<0xf0000>(l.s << 4, and_or<15>(l.s >> 4, base.of_1024)));
+		d = within_h2(mul_h2(low_twice(l.d), d), factors), m = within_h2(mul_h2(high_twice(l.d), m), offsets);
+		r.d[0] = low_twice(d), r.d[1] = high_twice(d), r.m[0] = low_twice(m), r.m[1] = high_twice(m);
+	} else if constexpr (type == Q3_K || type == Q6_K) {
+		uint32_t s = sub_h2(__byte_perm(l.s ^ 0x8080, 0x6464, 0x5140), 0x64806480); // signed bytes
+		s = within_h2(mul_h2(low_twice(l.d), s), factors);
+		r.d[0] = low_twice(s), r.d[1] = high_twice(s);
+	} else if constexpr (type == IQ4_XS) {
+		uint32_t s = sub_h2(__byte_perm(l.s ^ 0x80, 0x64, 0x4040), 0x64806480);
+		r.d[0] = r.d[1] = within_h2(mul_h2(low_twice(l.d), s), factors);
+	} else if constexpr (type == Q4_1 || type == Q5_1) {
+		uint32_t s = within_h2(l.d, both);
+		r.d[0] = r.d[1] = low_twice(s), r.m[0] = r.m[1] = high_twice(s);
+	} else if constexpr (type == MXFP4 || of_levels(type) || type == LLM_INT8) {
+		float d = type == MXFP4 ? half_e8m0(l.s) : type == LLM_INT8 ? __uint_as_float(l.d) * (128.0f / 127) : __uint_as_float(l.d);
+		r.d[0] = r.d[1] = half_factor<type>(d);
+	} else {
+		r.d[0] = r.d[1] = within_h2(low_twice(l.d), factors);
+	}
+}
+
+template <int type> DEVICE void numbers(Row &r, const Loaded &l, int j, const Bases &base) {
+	if constexpr (of_nibbles(type) || of_levels(type)) {
+		r.q[0] = l.q.x, r.q[1] = l.q.y, r.q[2] = l.q.z, r.q[3] = l.q.w;
+	} else {
+		integers<type>(r.q, r.q + 4, l);
+		if (zero_of(type) == 128)
+#pragma unroll
+			for (int i = 0; i < 8; i++) r.q[i] = flip(r.q[i]);
+	}
+	scale<type>(r, l, j, base);
+}
+
+// Step s of the eight that multiply a tile takes four numbers of each chunk, from
+// 4(s/2) + 16(s%2) on: a word of a plane of nibbles is two steps. halves makes f16 of
+// them, the first and the third in w[0].
+template <int type> DEVICE void halves(uint32_t w[2], const Row &r, int s, const Bases &base) {
+	const int word = s >> 1, second = s & 1;
+	const uint32_t d = r.d[second], m = r.m[second];
+	if constexpr (of_levels(type)) {
+		uint32_t first, last; // two numbers each
+		half_levels<type>(first, last, r.q[word] >> second * 16);
+		w[0] = mul_h2(__byte_perm(first, last, 0x5410), d), w[1] = mul_h2(__byte_perm(first, last, 0x7632), d);
+		return;
+	}
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		w[i] = sub_h2(__byte_perm(flip(q[e]), exponent, i ? 0x4342 : 0x4140), bias);
-		w[i] = has_offset(type) ? fma_h2(w[i], d, m) : mul_h2(w[i], d);
+		uint32_t v, zero;
+		if constexpr (of_nibbles(type)) { // 1024 + q, or 64 + q
+			v = i ? r.q[word] >> 8 : r.q[word];
+			v = second ? and_or<0x00f000f0>(v, base.of_64) : and_or<0x000f000f>(v, base.of_1024);
+			zero = second ? 0x5400 + 16 * zero_of(type) : 0x6400 + zero_of(type);
+		} else { // 1024 + q, or 8 + q/128
+			constexpr uint32_t exponent = type == LLM_INT8 ? 0x48484848 : 0x64646464;
+			v = __byte_perm(r.q[word + 4 * second], exponent, i ? 0x4341 : 0x4240);
+			zero = (exponent & 0xff00) + zero_of(type);
+		}
+		v = sub_h2(v, zero * 0x10001);
+		w[i] = has_offset(type) ? fma_h2(v, d, m) : mul_h2(v, d);
 	}
 }
 
-// Rows of x in shared memory are as long as the chunks of the split. The 16-byte
-// unit u of chunk c of row r lies at place u ^ c%4 ^ r%2 of the chunk: the lanes
-// that load together find all banks.
-DEVICE int unit_place(int r, int c, int u) { return c * 64 + ((u ^ (c & 3) ^ (r & 1)) << 4); }
+// step_of makes step s's operand of mma of a lane's two rows.
+template <int type> DEVICE void step_of(uint32_t w[4], const Row v[2], int s, const Bases &base) {
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		uint32_t two[2];
+		halves<type>(two, v[i], s, base);
+		w[i] = two[0], w[2 + i] = two[1];
+	}
+}
 
-// bring copies the chunks from `from` on to shared memory; past the last column
-// there are zeros.
-DEVICE void bring(const FewArgs &a, int from, int chunks) {
-	char *memory = dynamic_shared();
-	for (int i = threadIdx.x >> 5; i < a.n; i += MATVEC_WARPS) {
-		const uint4 *x = (const uint4 *)(a.x + (int64_t)i * a.k * 2) + from * 4;
-		for (int k = threadIdx.x & 31; k < chunks * 4; k += 32) {
-			char *to = memory + i * chunks * 64 + unit_place(i, k >> 2, k & 3);
-			if ((from + (k >> 2)) * 32 < a.k) cp_async16(to, x + k);
-			else *(uint4 *)to = make_uint4(0, 0, 0, 0);
+// tile_of makes all eight of the tile that was fetched first.
+template <int type> DEVICE void tile_of(uint32_t w[8][4], Weights &weights, const FewPart &p, const char *memory, int j, const Bases &base) {
+	Loaded l[2];
+	Row v[2];
+	take<type>(l, memory + weights.slot);
+	passed<type>(weights, p);
+	numbers<type>(v[0], l[0], j, base), numbers<type>(v[1], l[1], j, base);
+#pragma unroll
+	for (int s = 0; s < 8; s++) step_of<type>(w[s], v, s, base);
+}
+#define FEW_TILE(number, name) case number: tile_of<number>(w, weights, p, memory, j, base); break;
+
+// ---- x
+
+// x in shared memory is matrices of 8·R rows and 64 columns (wgmma.cuh), two for a
+// group: of a step 16 columns, and unit 2(s%4) + i of a row holds w[i]'s numbers of the
+// four chunks.
+template <int R> DEVICE constexpr int matrix_bytes() { return 1024 * R; }
+
+// bring copies the groups from `from` on; past the last column there are zeros, and rows
+// past n are left out: nobody looks at what comes of them. A warp copies 8 rows of a
+// group, a lane 8 columns of each chunk: those lanes that store together find all banks.
+template <int R> DEVICE void bring(const FewArgs &a, char *memory, int from, int groups) {
+	const int lane = threadIdx.x & 31, u = (lane & 1) * 2 + (lane >> 3 & 1), r = (lane >> 1 & 1) | (lane >> 4) << 1 | (lane >> 2 & 1) << 2;
+	constexpr int at_once = R > 1 ? 2 : 1, warps = FEW_THREADS / 32;
+#pragma unroll 1
+	for (int item = threadIdx.x >> 5; item < groups * R; item += warps * at_once) {
+		uint4 v[at_once][4];
+#pragma unroll
+		for (int k = 0; k < at_once; k++) {
+			const int i = item + k * warps, row = i % R * 8 + r, chunk = (from + i / R) * 4;
+			const char *x = (const char *)a.x + (int64_t)row * a.k * 2 + chunk * 64 + u * 16;
+#pragma unroll
+			for (int t = 0; t < 4; t++)
+				v[k][t] = i < groups * R && row < a.n && (chunk + t) * 32 < a.k ? fresh16(x + t * 64) : make_uint4(0, 0, 0, 0);
+		}
+#pragma unroll
+		for (int k = 0; k < at_once; k++) {
+			const int i = item + k * warps, row = i % R * 8 + r;
+			char *to = memory + (i / R * 2 + (u & 1)) * matrix_bytes<R>() + row * 128;
+			if (i >= groups * R || row >= a.n) continue;
+#pragma unroll
+			for (int e = 0; e < 4; e++) { // step 4(u%2) + u/2 or two on, w[0] or w[1]
+				uint32_t w[4];
+#pragma unroll
+				for (int t = 0; t < 4; t++) w[t] = __byte_perm(e < 2 ? v[k][t].x : v[k][t].z, e < 2 ? v[k][t].y : v[k][t].w, e & 1 ? 0x7632 : 0x5410);
+				*(uint4 *)(to + (((u >> 1) * 2 + (e >> 1) * 4 + (e & 1) ^ r) << 4)) = make_uint4(w[0], w[1], w[2], w[3]);
+			}
 		}
 	}
-	cp_async_commit();
 }
 
-// few is for as many rows as 8·R.
-template <int type, int R, bool RING> DEVICE void few(const FewArgs &a) {
-	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-	const int rank = warp & (1 << share) - 1, at_once = MATVEC_WARPS >> share;
-	const int split = blockIdx.x % a.splits, block = blockIdx.x / a.splits, blocks = gridDim.x / a.splits;
-	const int from = split * a.each, groups = min(a.each, a.groups - from), chunks = groups * 4;
-	const int units = ((a.m + 15) / 16 - block + blocks - 1) / blocks, items = groups - rank + (1 << share) - 1 >> share;
+// ---- the product
+
+#ifndef FEW_TYPES
+#define FEW_TYPES PACKED_TYPES
+#endif
+
+// columns_mma adds the product of a unit's tiles to y; x is the first one's matrices, by
+// bytes from one's to the next one's.
+template <int type, int R, bool RING> DEVICE void columns_mma(float y[4 * R], Weights &weights, const FewPart &p, const char *memory, const char *x, int by, int j, const Bases &base) {
+	const int lane = threadIdx.x & 31, at = (lane & 7) * 128 + ((lane >> 3 ^ lane & 7) << 4);
+#pragma unroll 1
+	for (int i = 0; i < weights.items; i++, x += by) {
+		Loaded l[2];
+		Row v[2];
+		if (RING) {
+			await(weights);
+			take<type>(l, memory + weights.slot);
+			passed<type>(weights, p);
+		} else {
+			l[0] = weights.pending[0], l[1] = weights.pending[1];
+			fetch<type, false>(weights, p);
+		}
+		numbers<type>(v[0], l[0], j, base), numbers<type>(v[1], l[1], j, base);
+#pragma unroll
+		for (int pair = 0; pair < 4; pair++) {
+			uint32_t w[2][4];
+			step_of<type>(w[0], v, 2 * pair, base), step_of<type>(w[1], v, 2 * pair + 1, base);
+#pragma unroll
+			for (int r = 0; r < R; r++) {
+				uint32_t b[4];
+				ldmatrix4(b, x + (pair >> 1) * matrix_bytes<R>() + r * 1024 + (at ^ (pair & 1) << 6));
+				mma_f16(y + 4 * r, w[0], b);
+				mma_f16(y + 4 * r, w[1], b + 2);
+			}
+		}
+	}
+}
+
+// columns_wgmma does it on Hopper. There is one place with wgmma for all types: for two
+// in a function the compiler (12.1) lets each wait for the one before.
+template <int R> DEVICE void columns_wgmma(float (&y)[4 * R], Weights &weights, const FewPart &p, const char *memory, const char *x, int by, int j, const Bases &base) {
+	uint64_t b = matrix(x);
+	const int type = p.type;
+#pragma unroll 1
+	for (int i = 0; i < weights.items; i++) {
+		uint32_t w[8][4];
+		await(weights);
+		switch (type) { FEW_TYPES(FEW_TILE) }
+		wgmma_fence();
+#pragma unroll
+		for (int s = 0; s < 8; s++) wgmma_rows<R>(y, w[s], further(b, (s >> 2) * (matrix_bytes<R>() >> 4) + (s & 3) * 2));
+		wgmma_commit();
+		wgmma_wait<0>(y);
+		b = further(b, by >> 4);
+	}
+}
+
+#define FEW_BEGIN(number, name) case number: begin<number>(weights, p, memory, 0); break;
+#define FEW_COLUMNS(number, name) case number: columns_mma<number, R, RING>(y, weights, p, memory, x, by, j, base); break;
+
+template <int R, bool RING> DEVICE void few(const FewArgs &a) {
+	const int split = blockIdx.x % a.splits;
+	int block = blockIdx.x / a.splits, part = 0;
+	while (block >= a.part[part].blocks) block -= a.part[part++].blocks;
+	const FewPart &p = a.part[part];
+
+	const int warp = __shfl_sync(full_warp, threadIdx.x >> 5, 0), lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+	const int share = p.share, crew = warp >> 2, rank = crew & (1 << share) - 1, at_once = FEW_CREWS >> share;
+	const int from = split * a.each, groups = min(a.each, a.groups - from), rows = (p.m + 15) / 16;
+	const int units = ((rows + 3) / 4 - block + p.blocks - 1) / p.blocks;
 	const int j = 4 * (from + rank) + t & 7; // of all items: where superblocks are, share is at least 1
 	char *memory = dynamic_shared();
-	float *sums = (float *)(memory + a.sums), *dst = (float *)a.dst + (int64_t)split * a.n * a.m;
+	if (RING && wgmma_there) memory = aligned_shared(memory);
+	float4 *sums = (float4 *)(memory + a.sums);
+	float *dst = (float *)p.dst + (int64_t)split * a.n * p.m;
+	const Bases base = {0x64006400 ^ a.zero, 0x54005400 ^ a.zero};
 
-	Tiles<type, RING> tiles;
-	tiles.w = a.w, tiles.slots = a.slots;
-	tiles.unit = warp >> share, tiles.units = units, tiles.by = at_once;
-	tiles.base = (a.first / 16 + block) * a.groups + from + rank, tiles.stride = blocks * a.groups;
-	tiles.items = items, tiles.step = 1 << share;
-	begin(tiles, memory + a.ring);
+	Weights weights;
+	weights.unit = crew >> share, weights.units = units, weights.by = at_once;
+	weights.row = p.first / 16 + block * 4 + (warp & 3), weights.rows = p.blocks * 4, weights.last = p.first / 16 + rows - 1;
+	weights.groups = a.groups, weights.from = from + rank;
+	weights.items = groups - rank + (1 << share) - 1 >> share, weights.step = 1 << share;
+	if (RING) begin<-1>(weights, p, memory, a.ring);
+	else switch (p.type) { FEW_TYPES(FEW_BEGIN) }
 	await_before();
-	bring(a, from * 4, chunks);
-	cp_async_wait<0>();
+	bring<R>(a, memory, from, groups);
+	async_fence();
 	__syncthreads();
 
-	const char *x = memory + g * chunks * 64; // rows g+8, … lie 512·chunks bytes on
-	for (int round = 0; round < units; round += at_once) {
-		const int unit = round + (warp >> share), row = (block + blocks * unit) * 16;
-		float y[R][4] = {};
+	const char *x = memory + rank * 2 * matrix_bytes<R>();
+	const int by = 2 * matrix_bytes<R>() << share;
 #pragma unroll 1
-		for (int i = 0; unit < units && i < items; i++) {
-			Loaded v[2];
-			next(tiles, v);
-			Tile w;
-			numbers<type>(w, v, j);
-			uint32_t d[2][2], m[2][2];
+	for (int round = 0; round < units; round += at_once) {
+		const int unit = round + (crew >> share);
+		float y[4 * R];
 #pragma unroll
-			for (int k = 0; k < 4; k++) {
-				d[k >> 1][k & 1] = half_factor<type>(w.d[k >> 1][k & 1]);
-				m[k >> 1][k & 1] = has_offset(type) ? half_offset(w.m[k >> 1][k & 1]) : 0;
-			}
-			const int chunk = (rank + (i << share)) * 4 + t;
-#pragma unroll
-			for (int u = 0; u < 4; u++) { // 8 columns of each lane
-				uint32_t fragment[2][4];
-#pragma unroll
-				for (int e = 0; e < 2; e++)
-#pragma unroll
-					for (int k = 0; k < 2; k++) {
-						uint32_t pair[2];
-						halves<type>(pair, w.q[k], 2 * u + e, d[k][u >> 1], m[k][u >> 1]);
-						fragment[e][k] = pair[0], fragment[e][2 + k] = pair[1];
-					}
-#pragma unroll
-				for (int r = 0; r < R; r++) { // also of rows past n: nobody looks at what comes of them
-					const uint4 b = *(const uint4 *)(x + r * 512 * chunks + unit_place(g, chunk, u));
-					const uint32_t b0[2] = {b.x, b.y}, b1[2] = {b.z, b.w};
-					mma_f16(y[r], fragment[0], b0);
-					mma_f16(y[r], fragment[1], b1);
-				}
-			}
+		for (int i = 0; i < 4 * R; i++) y[i] = 0;
+		if (unit < units) {
+			if (RING && wgmma_there) columns_wgmma<R>(y, weights, p, memory, x, by, j, base);
+			else switch (p.type) { FEW_TYPES(FEW_COLUMNS) }
 		}
-		// y[r][i] is of W's row g + 8(i/2) and x's row 8r + 2t + i%2.
-		if (share > 0) {
-			if (round > 0) __syncthreads(); // the sums have been read
+		// y[4r+i] is of W's row g + 8(i/2) and x's row 8r + 2t + i%2.
+		if (round > 0) __syncthreads(); // the sums have been read
 #pragma unroll
-			for (int r = 0; r < R; r++)
-#pragma unroll
-				for (int i = 0; i < 4; i++) sums[(warp * 8 * R + 8 * r + 2 * t + (i & 1)) * 16 + g + (i & 2) * 4] = y[r][i];
-			__syncthreads();
-			for (int i = threadIdx.x; i < at_once * a.n * 16; i += MATVEC_THREADS) {
-				const int u = i / (a.n * 16), r = i / 16 - u * a.n, to = (block + blocks * (round + u)) * 16 + (i & 15);
-				const float *part = sums + ((u << share) * 8 * R + r) * 16 + (i & 15);
-				float sum = 0;
-				for (int k = 0; k < 1 << share; k++) sum += part[k * 8 * R * 16];
-				if (a.x_scale) sum *= ((const float *)a.x_scale)[r];
-				if (to < a.m && round + u < units) dst[(int64_t)r * a.m + to] = sum;
+		for (int r = 0; r < R; r++) sums[(crew * R + r) * 128 + (warp & 3) * 32 + lane] = make_float4(y[4 * r], y[4 * r + 1], y[4 * r + 2], y[4 * r + 3]);
+		__syncthreads();
+		// The crews of a unit add and store what their lanes have, x's rows in turn.
+		if (unit >= units) continue;
+#pragma unroll 1
+		for (int r = rank; r < R; r += 1 << share) {
+			const float4 *at = sums + ((crew - rank) * R + r) * 128 + (warp & 3) * 32 + lane;
+			float4 sum = *at;
+			for (int k = 1; k < 1 << share; k++) {
+				const float4 v = at[k * R * 128];
+				sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
 			}
-		} else if (unit < units) {
+			const float of[4] = {sum.x, sum.y, sum.z, sum.w};
+			const int row = ((block + p.blocks * unit) * 4 + (warp & 3)) * 16 + g;
 #pragma unroll
-			for (int r = 0; r < R; r++)
-#pragma unroll
-				for (int i = 0; i < 4; i++) {
-					const int which = 8 * r + 2 * t + (i & 1), to = row + g + (i & 2) * 4;
-					if (which < a.n && to < a.m) dst[(int64_t)which * a.m + to] = a.x_scale ? y[r][i] * ((const float *)a.x_scale)[which] : y[r][i];
-				}
+			for (int i = 0; i < 4; i++) {
+				const int which = 8 * r + 2 * t + (i & 1), to = row + (i & 2) * 4;
+				if (which < a.n && to < p.m) dst[(int64_t)which * p.m + to] = a.x_scale ? of[i] * ((const float *)a.x_scale)[which] : of[i];
+			}
 		}
 	}
 }
-
-#define FEW_OF(name, type, R) \
-	EARLY_KERNEL(name, FewArgs, MATVEC_THREADS, 1) { few<type, R, false>(a); } \
-	EARLY_KERNEL(name##_ring, FewArgs, MATVEC_THREADS, 1) { \
-		if (async_copies) few<type, R, true>(a); \
-	}
-#define FEW(type, name) FEW_OF(few_8_##name, type, 1) FEW_OF(few_32_##name, type, 4)

@@ -7,35 +7,42 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// few.cu's kernels take up to so many rows at a time.
+// few.cuh's kernels take up to so many rows at a time.
 const (
 	fewRows  = 8
 	someRows = 32
 )
 
-// fewArgs mirrors FewArgs in few.cuh.
+// A fewPart is few.cuh's FewPart.
+type fewPart struct {
+	w             planes
+	dst           uint64
+	dtype         int32
+	first, m      int32
+	blocks, share int32
+	super         int32
+	pieces        [4]int32
+}
+
+// fewArgs is few.cuh's FewArgs.
 type fewArgs struct {
-	w              planes
-	x, xScale, dst uint64
-	first          int32
-	n, m, k        int32
-	groups, each   int32
-	splits, share  int32
-	slots          int32
-	ring, sums, _  int32
+	part         [3]fewPart
+	x, xScale    uint64
+	n, k         int32
+	groups, each int32
+	splits, zero int32
+	ring, sums   int32
 }
 
-var _ = mirror(fewArgs{}, fewKernels())
+var _ = mirror(fewArgs{}, "few_8", "few_8_ring", "few_32", "few_32_ring")
 
-func fewKernels() (all []string) {
-	for t := range planeBytes {
-		for _, rows := range []int{fewRows, someRows} {
-			k := fmt.Sprintf("few_%d_%s", rows, t)
-			all = append(all, k, k+"_ring")
-		}
-	}
-	return all
-}
+// Shape of few.cuh's blocks: crews of four warps, which have units of 64 rows.
+const (
+	fewThreads = 512
+	fewCrews   = fewThreads / 128
+	fewSlots   = 3 // of a warp's ring
+	fewUnit    = 4 * tileRows
+)
 
 // few is a product of rows that are few (up to most, 8 or 32), or each computed as
 // if they were, with packed weights. It reports whether it is one.
@@ -47,31 +54,43 @@ func (d *Device) few(op *tensor.Op, most int) (bool, error) {
 	return true, d.add(&all[0], op.Dst)
 }
 
-// fewParts is few for up to three products of one input, whose results are left
-// in parts: what is one part is in its product's Dst. They last until the next
-// product.
+// fewParts is few for up to three products of one input, in one launch where
+// there is room for all. Results are left in parts: what is one part is in its
+// product's Dst. They last until the next product.
 func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
-	type shape struct {
-		fewArgs
-		kernel string
-		smem   int
-	}
 	x := ops[0].B
-	shapes, all, room := make([]shape, len(ops)), make([]parts, len(ops)), 0
+	if x.DType != tensor.F32 || x.Addr%16 != 0 || x.Cols()%32 != 0 {
+		return nil, false, nil
+	}
+	weights := make([]fewPart, len(ops))
 	for i, op := range ops {
 		var p part
-		w, s := op.A, &shapes[i]
-		if x.DType != tensor.F32 || op.Dst.DType != tensor.F32 || w.Cols()%32 != 0 || x.Addr%16 != 0 || !d.setPart(&p, w, op.Dst) {
+		if op.Dst.DType != tensor.F32 || !d.setPart(&p, op.A, op.Dst) {
 			return nil, false, nil
 		}
-		s.fewArgs = fewArgs{w: p.w, first: p.first, m: p.rows, k: int32(w.Cols()), groups: int32(ceil(w.Cols(), tileColumns))}
-		if s.kernel, s.smem = d.fewShape(&s.fewArgs, w.DType, most); s.smem == 0 {
-			return nil, false, nil
+		weights[i] = fewPart{w: p.w, dst: p.dst, dtype: p.dtype, first: p.first, m: p.rows}
+		weights[i].planes(op.A.DType)
+	}
+	shapes := []fewShape{d.fewShape(weights, x.Cols(), most)}
+	if shapes[0].kernel == "" {
+		shapes = nil
+		for i := range weights {
+			shapes = append(shapes, d.fewShape(weights[i:i+1], x.Cols(), most))
+			if shapes[i].kernel == "" {
+				return nil, false, nil
+			}
 		}
-		all[i] = parts{addr: ptr(op.Dst), n: int32(x.Rows()), m: p.rows, each: int32(most), splits: s.splits}
-		if s.splits > 1 {
-			all[i].addr = uint64(room)
-			room += 4 * int(s.splits) * x.Rows() * int(p.rows)
+	}
+	var all []parts
+	room := 0
+	for _, s := range shapes {
+		for _, p := range s.part[:s.count] {
+			of := parts{addr: p.dst, n: int32(x.Rows()), m: p.m, each: int32(most), splits: s.splits}
+			if s.splits > 1 {
+				of.addr = uint64(room)
+				room += 4 * int(s.splits) * x.Rows() * int(p.m)
+			}
+			all = append(all, of)
 		}
 	}
 	addr, err := d.scratch(matmulPartScratch, room)
@@ -82,64 +101,163 @@ func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	for i := range all {
-		p, s := &all[i], &shapes[i]
-		if s.xScale = o.scale; p.splits > 1 {
-			s.xScale, p.xScale = 0, o.scale
-			p.addr += addr
+	for i, rest := 0, all; i < len(shapes); i++ {
+		s := &shapes[i]
+		to := rest[:s.count]
+		rest = rest[s.count:]
+		if s.xScale = o.scale; s.splits > 1 {
+			s.xScale = 0
+			for j := range to {
+				to[j].addr += addr
+				to[j].xScale = o.scale
+			}
 		}
-		for lo := 0; lo < x.Rows(); lo += most {
-			a := s.fewArgs
-			a.n, a.x, a.dst = int32(min(most, x.Rows()-lo)), o.addr+uint64(2*lo*o.ld), p.addr+uint64(4*lo)*uint64(a.splits)*uint64(a.m)
-			if a.xScale != 0 {
-				a.xScale += uint64(4 * lo)
-			}
-			blocks := min(max(1, d.sms()/int(a.splits)), ceil(int(a.m), tileRows))
-			if err := d.launch(s.kernel, blocks*int(a.splits), matvecThreads, s.smem, unsafe.Pointer(&a)); err != nil {
-				return nil, false, err
-			}
+		if err := d.fewAtOnce(s, o, to, most); err != nil {
+			return nil, false, err
 		}
 	}
 	return all, true, nil
 }
 
-// fewShape cuts the columns such that a part of so many rows has room in shared
-// memory, and says how many warps share a unit, whatever the number of rows: that
-// decides in which order a result is summed. It returns the kernel and its shared
-// memory, 0 where there is too little.
-func (d *Device) fewShape(a *fewArgs, dt tensor.DType, most int) (kernel string, smem int) {
-	const step = 2 // groups: superblocks are not cut
-	kernel = fmt.Sprintf("few_%d_%s", most, dt)
-	groups, sums := int(a.groups), matvecWarps*most*tileRows*4
-	shape := func(slots int) bool {
-		ring := 0
-		if slots > 1 {
-			ring = matvecWarps * slots * tileBytes(dt)
-		}
-		each := groups
-		for fewBytes(each, most) > d.info.SharedPerBlock-sums-ring {
-			if each = (each - 1) / step * step; each <= 0 {
-				return false
-			}
-		}
-		splits := ceil(groups, each)
-		each = min(ceil(ceil(groups, splits), step)*step, groups) // about the same for all
-		a.each, a.splits, a.slots = int32(each), int32(ceil(groups, each)), int32(slots)
-		a.ring = int32(fewBytes(each, most))
-		a.sums = a.ring + int32(ring)
-		return a.splits <= 16 // more, and adding them takes longer than reading the weights
+// planes says how large a tile's pieces of a type's planes are.
+func (p *fewPart) planes(dt tensor.DType) {
+	p.super = -1
+	all := planeBytes[dt]
+	for i, bytes := range all { // of 8 chunks, of which a tile has 64
+		p.pieces[i] = int32(8 * bytes)
 	}
-	switch {
-	case d.async && (shape(4) && a.splits == 1 || shape(3)):
-		kernel += "_ring"
-	case !shape(1):
-		return "", 0
+	if dt.BlockLen() == 256 {
+		p.super = int32(len(all) - 1)
+		p.pieces[p.super] *= 2
 	}
-	last := groups - int(a.each)*(int(a.splits)-1) // groups of the last part
-	units := ceil(ceil(int(a.m), tileRows), max(1, d.sms()/int(a.splits)))
-	a.share = shareOf(units, min(int(a.each), last), leastShare(dt))
-	return kernel, int(a.sums) + sums
 }
 
-// fewBytes is so many groups of columns of x in shared memory: few.cuh.
-func fewBytes(groups, rows int) int { return rows * groups * tileColumns * 2 }
+// fewAtOnce issues the products of a shape, for as many rows at a time as the kernel
+// takes.
+func (d *Device) fewAtOnce(s *fewShape, x operand, to []parts, most int) error {
+	for lo := 0; lo < int(to[0].n); lo += most {
+		a := s.fewArgs
+		a.n, a.x = int32(min(most, int(to[0].n)-lo)), x.addr+uint64(2*lo*x.ld)
+		if a.xScale != 0 {
+			a.xScale += uint64(4 * lo)
+		}
+		for i, p := range to {
+			a.part[i].dst = p.addr + uint64(4*lo)*uint64(p.splits)*uint64(p.m)
+		}
+		if err := d.launch(s.kernel, s.blocks*int(a.splits), fewThreads, s.smem, unsafe.Pointer(&a)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A fewShape is how products are cut, whatever the number of rows: that decides in
+// which order a result is summed.
+type fewShape struct {
+	fewArgs
+	kernel string // "": there is too little shared memory
+	count  int    // of parts
+	blocks int    // of a split
+	smem   int
+}
+
+// fewShape chooses into how many parts columns are cut, such that those of a part,
+// of so many rows, have room in shared memory: many parts take time to be written
+// and added, few leave blocks idle and take long to be brought.
+func (d *Device) fewShape(weights []fewPart, k, most int) (best fewShape) {
+	const step, parts = 2, 16 // groups: superblocks are not cut
+	groups, least := ceil(k, tileColumns), 0.0
+	for splits := 1; splits <= parts; splits++ {
+		each := min(ceil(ceil(groups, splits), step)*step, groups)
+		if ceil(groups, each) != splits {
+			continue
+		}
+		s := fewShape{kernel: fmt.Sprintf("few_%d", most), count: len(weights), blocks: max(1, d.sms()/splits)}
+		s.k, s.groups, s.each, s.splits = int32(k), int32(groups), int32(each), int32(splits)
+		copy(s.part[:], weights)
+		if !d.fewRoom(&s, most) {
+			continue
+		}
+		if time := d.fewTime(&s, most); best.kernel == "" || time < least {
+			best, least = s, time
+		}
+	}
+	return best
+}
+
+// fewRoom lays out the shared memory of a shape. It reports whether there is room.
+func (d *Device) fewRoom(s *fewShape, most int) bool {
+	x, sums, align := most*int(s.each)*tileColumns*2, fewCrews*most*fewUnit*4, 0
+	if d.info.Major == 9 {
+		align = 1024 - 16 // wgmma.cuh
+	}
+	left, ring := d.info.SharedPerBlock-align-x-sums, 0
+	for _, p := range s.part[:s.count] {
+		ring = max(ring, fewThreads/32*fewSlots*tileBytes(tensor.DType(p.dtype)))
+	}
+	s.ring = int32(x)
+	if d.async && ring <= left {
+		s.kernel += "_ring"
+		x += ring
+	} else if left < 0 {
+		return false
+	}
+	s.sums = int32(x)
+	s.smem = x + sums + align
+	return true
+}
+
+// fewTime deals the blocks of a split to the products of a shape, says how many
+// crews share a unit, and estimates how long it takes, in µs.
+func (d *Device) fewTime(s *fewShape, most int) float64 {
+	all := s.part[:s.count]
+	stream := d.info.Bandwidth() / 1e6 // bytes/µs, of memory; caches have about half more
+	cached := 1.5 * stream
+	last := int(s.groups - s.each*(s.splits-1)) // groups of the last split
+	time, units := make([]float64, len(all)), make([]int, len(all))
+	results := 0
+	cost := func(i int) {
+		p := &all[i]
+		dt := tensor.DType(p.dtype)
+		of := ceil(units[i], int(p.blocks))
+		time[i] = 0
+		for share := leastShare(dt); share <= 2 && (1<<share <= min(int(s.each), last) || share == leastShare(dt)); share++ {
+			// A tile of each warp takes what its bytes take, and decoding it no less than q4_k's.
+			tile := float64(fewThreads/32*max(tileBytes(dt), 1152)) * float64(d.sms()) / stream
+			t := float64(ceil(of, fewCrews>>share)) * (float64(ceil(int(s.each), 1<<share)) + 0.5) * tile
+			if time[i] == 0 || t <= time[i] {
+				time[i], p.share = t, int32(share)
+			}
+		}
+	}
+	for i := range all {
+		units[i], all[i].blocks = ceil(int(all[i].m), fewUnit), 1
+		results += int(all[i].m)
+		cost(i)
+	}
+	dealt := len(all)
+	for ; dealt < s.blocks; dealt++ {
+		slowest := -1
+		for i := range all {
+			if int(all[i].blocks) < units[i] && (slowest < 0 || time[i] > time[slowest]) {
+				slowest = i
+			}
+		}
+		if slowest < 0 {
+			break
+		}
+		all[slowest].blocks++
+		cost(slowest)
+	}
+	s.blocks = dealt
+	x := float64(s.blocks*int(s.splits)*int(s.each)*tileColumns*2*most) / cached
+	added := 0.0
+	if s.splits > 1 {
+		added = float64(2*4*int(s.splits)*most*results) / cached
+	}
+	longest := 0.0
+	for _, t := range time {
+		longest = max(longest, t)
+	}
+	return x + longest + added
+}

@@ -82,7 +82,7 @@ func (c *converted) forget(t *tensor.Tensor) {
 // matMul: dst (n, m) = x (n, k) · wᵀ, w (m, k).
 //
 //	one row of x        matvec.cu, packed weights: bound by reading w
-//	up to 32            few.cu, packed weights
+//	up to 32            few.cuh, packed weights
 //	up to eight         matvec_raw.cu, other weights
 //	more                matmul.cuh: tensor cores, f16 operands, f32 sums;
 //	                    weights that are not packed become f16 by panels of rows
@@ -90,7 +90,7 @@ func (c *converted) forget(t *tensor.Tensor) {
 //
 // Large products of plain types are cuBLAS's where a machine has it.
 //
-// Rows that are alike take few.cu, eight after eight or 32 after 32, or the
+// Rows that are alike take few.cuh, eight after eight or 32 after 32, or the
 // tiles: along k these add in one order, whatever their size, and k is cut as it
 // is for a typical number of rows.
 func (d *Device) matMul(op *tensor.Op) error {
