@@ -120,28 +120,37 @@ def _merged(model, directory, _):
     for key in ("dtype", "torch_dtype"):
         if getattr(config, key, None) is not None:
             setattr(config, key, dtype)
-    _write(_weights(inner, dtype), directory, dtype)
+    weights, untied = _weights(inner, dtype)
+    if untied:
+        for part in (config, config.get_text_config()):
+            part.tie_word_embeddings = False
+    _write(weights, directory, dtype)
     config.save_pretrained(directory)
     if getattr(inner, "generation_config", None) is not None:
         inner.generation_config.save_pretrained(directory)
 
 
 def _weights(inner, dtype):
-    """A list of (name, shape, function that makes the tensor), without adapters' own."""
-    tied = set()
+    """A list of (name, shape, function that makes the tensor), without adapters' own,
+    and whether a head that was the embedding is something else now."""
+    head = embedding = None
     if getattr(inner.config, "tie_word_embeddings", False):
-        head = inner.get_output_embeddings()
-        tied = {n + ".weight" for n, m in inner.named_modules() if m is head}
+        names = {m: n for n, m in inner.named_modules()}
+        head, embedding = names.get(inner.get_output_embeddings()), names.get(inner.get_input_embeddings())
     layers = {n: m for n, m in inner.named_modules() if hasattr(m, "base_layer")}
     saved = {n: m for n, m in inner.named_modules() if hasattr(m, "modules_to_save") and hasattr(m, "original_module")}
     seen, all_ = set(), []
 
     def add(name, shape, make):
-        if name not in seen and name not in tied:
+        if name not in seen:
             seen.add(name)
             all_.append((name, tuple(shape), lambda: make().detach().to("cpu", dtype).contiguous()))
 
-    for name, parameter in inner.named_parameters():
+    met = set()
+    for name, parameter in inner.named_parameters(remove_duplicate=False):
+        if id(parameter) in met and not (head and name.startswith(head + ".")):
+            continue
+        met.add(id(parameter))
         owner = next((o for o in layers if name.startswith(o + ".")), None)
         wrapped = next((o for o in saved if name.startswith(o + ".")), None)
         if wrapped is not None:
@@ -160,7 +169,15 @@ def _weights(inner, dtype):
                 add(owner + "." + rest, parameter.shape, lambda p=parameter: p)
         elif "lora_" not in name:
             add(name, _shape(parameter), lambda p=parameter: _plain(p))
-    return all_
+    if not head or not embedding:
+        return all_, False
+    # Where one of the two was trained by itself (modules_to_save, target_modules),
+    # both are needed; where neither was, or both as one, the head is not written.
+    make = {name: make for name, _, make in all_}
+    trained = any(n in layers or n in saved for n in (head, embedding))
+    if trained and not make[head + ".weight"]().equal(make[embedding + ".weight"]()):
+        return all_, True
+    return [w for w in all_ if w[0] != head + ".weight"], False
 
 
 def _active(module):

@@ -146,6 +146,38 @@ class TestReal(Test):
                 again = transformers.AutoModelForCausalLM.from_pretrained(self.dir)
                 self.assertTrue(torch.equal(again.state_dict()["model.layers.1.mlp.down_proj.weight"], got["model.layers.1.mlp.down_proj.weight"]))
 
+    def test_merged_tied(self):
+        """A head or an embedding that was trained by itself is no longer the other's."""
+
+        def effective(module):
+            if hasattr(module, "modules_to_save"):
+                return module.modules_to_save["default"].weight
+            if hasattr(module, "base_layer"):
+                return module.base_layer.weight + module.get_delta_weight("default")
+            return module.weight
+
+        for options in (
+            {"modules_to_save": ["lm_head"]},
+            {"modules_to_save": ["embed_tokens"]},
+            {"modules_to_save": ["embed_tokens", "lm_head"]},
+            {"target_modules": ["q_proj", "lm_head"]},
+            {"target_modules": ["q_proj", "embed_tokens"]},
+            {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+            {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+        ):
+            with self.subTest(**options):
+                model = self.model(True, **options)
+                before = {k: v.clone() for k, v in model.state_dict().items()}
+                inner = model.get_base_model()
+                head, embed = (effective(m).detach().to(torch.bfloat16) for m in (inner.get_output_embeddings(), inner.get_input_embeddings()))
+                self.assertEqual(torch.equal(head, embed), "ensure_weight_tying" in options)
+                model.save_pretrained_llcuda(self.dir, method="merged", overwrite=True)
+                again = transformers.AutoModelForCausalLM.from_pretrained(self.dir, dtype=torch.bfloat16)
+                self.assertTrue(torch.equal(again.get_output_embeddings().weight, head), "head")
+                self.assertTrue(torch.equal(again.get_input_embeddings().weight, embed), "embedding")
+                for name, w in model.state_dict().items():
+                    self.assertTrue(torch.equal(before[name], w), name + " changed")
+
     def test_real_adapter(self):
         model = self.model()
         model.peft_config["default"].base_model_name_or_path = "org/base"
