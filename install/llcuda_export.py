@@ -12,7 +12,8 @@ or llcuda_export.save(model, "outputs/story", tokenizer). What is in the folder:
     method="model"      the model as it is, 4-bit weights too. The default without PEFT.
 
 and always the tokenizer, with its chat template. The model is left as it was. A
-folder appears when it is complete; one that is there is kept unless overwrite=True.
+folder appears when it is complete; one that is there is kept unless overwrite=True,
+and one with folders in it always.
 To get a GGUF file, in llcuda: %load outputs/story, then %export story.gguf --type q4_k_m.
 
 Needs what made the model and nothing else. Part of llcuda (MIT licence); llcuda
@@ -50,6 +51,11 @@ def save(model, directory, tokenizer=None, method=None, base=None, overwrite=Fal
     directory = os.path.abspath(os.path.expanduser(os.fspath(directory)))
     if os.path.lexists(directory) and not overwrite and not _empty(directory):
         raise FileExistsError(f"llcuda_export: {directory} is there already; overwrite=True replaces it")
+    if folders := _folders(directory):  # what Trainer writes into its output_dir is gone with that
+        raise FileExistsError(f"llcuda_export: {directory} has folders in it ({', '.join(folders[:3])}), and is not replaced; save to one beside them")
+    active = getattr(model, "active_adapters", None)
+    if method == "adapter" and isinstance(active, (list, tuple)) and len(active) > 1:
+        raise ValueError(f"llcuda_export: several adapters are active ({', '.join(active)}); set_adapter chooses one, method='merged' saves all in one")
     os.makedirs(os.path.dirname(directory), exist_ok=True)
     part = tempfile.mkdtemp(prefix="." + os.path.basename(directory) + ".", suffix=".part", dir=os.path.dirname(directory))
     try:
@@ -65,6 +71,13 @@ def save(model, directory, tokenizer=None, method=None, base=None, overwrite=Fal
 
 def _empty(directory):
     return os.path.isdir(directory) and not os.listdir(directory)
+
+
+def _folders(directory):
+    """The folders in a directory that no save wrote."""
+    if not os.path.isdir(directory) or os.path.islink(directory):
+        return []
+    return sorted(e.name for e in os.scandir(directory) if e.is_dir() and e.name != "additional_chat_templates")
 
 
 def _replace(part, directory):

@@ -100,6 +100,21 @@ class Test(unittest.TestCase):
         self.assertEqual(os.listdir(self.dir), ["config.json"])
         self.assertEqual(os.listdir(self.tmp), ["out"])
 
+    def test_keeps_folders(self):
+        """Trainer's output_dir has the checkpoints of hours."""
+        write(os.path.join(self.dir, "checkpoint-60"), "config.json", {})
+        with self.assertRaisesRegex(FileExistsError, "checkpoint-60"):
+            llcuda_export.save(Whole(), self.dir, overwrite=True)
+        self.assertEqual(os.listdir(os.path.join(self.dir, "checkpoint-60")), ["config.json"])
+        self.assertEqual(os.listdir(self.tmp), ["out"])
+
+    def test_several_active(self):
+        model = Adapted()
+        model.active_adapters = ["default", "story"]
+        with self.assertRaisesRegex(ValueError, "default, story"):
+            llcuda_export.save(model, self.dir)
+        self.assertEqual(os.listdir(self.tmp), [])
+
     def test_refuses(self):
         for model, options, want in ((Whole(), {"method": "lora"}, "want one of"), (Whole(), {"method": "adapter"}, "no adapter"),
                                      (Adapted(), {"method": "model"}, "has an adapter"), (Whole(), {"base": "x"}, "base goes with")):
