@@ -105,7 +105,7 @@ template <int type> DEVICE void load(Loaded v[2], const char *p0, const char *p1
 		if (type == IQ4_XS) l.s = *(const uint8_t *)(p1 + c), l.d = *(const uint16_t *)(p2 + r * 2);
 		if (type == MXFP4) l.s = *(const uint8_t *)(p1 + c);
 		if (type == Q4_0 || type == Q8_0 || type == IQ4_NL) l.d = *(const uint16_t *)(p1 + c * 2);
-		if (of_levels(type) || type == LLM_INT8) l.d = *(const uint32_t *)(p1 + (c >> 1) * 4);
+		if (of_levels(type) || type == LLM_INT8) l.d = *(const uint32_t *)(p1 + (lane >> 1) * 4 + 64 * i); // (c >> 1)·4, with one address for both
 		if (type == Q5_0) l.d = *(const uint16_t *)(p2 + c * 2);
 		if (type == Q4_1) l.d = *(const uint32_t *)(p1 + c * 4);
 		if (type == Q5_1) l.d = *(const uint32_t *)(p2 + c * 4);
@@ -180,13 +180,13 @@ DEVICE void table16(uint32_t v, uint4 table, uint32_t &lo, uint32_t &hi) {
 DEVICE constexpr bool two_scales(int type) { return type == Q6_K || type == Q3_K || type == Q2_K; }
 
 // integers are those of a chunk, columns 0–15 and 16–31, four a word.
-// tables are for levels of two bytes, whose high bytes these are.
+// tables are for levels of two bytes, whose wide ones these are.
 template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], const Loaded &v, const Tables &tables = {}) {
 	const uint32_t nibbles = 0x0f0f0f0f;
 	uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w};
 	if constexpr (of_levels(type)) {
 #pragma unroll
-		for (int w = 0; w < 4; w++) high_levels<type>(first[w], second[w], q[w], tables);
+		for (int w = 0; w < 4; w++) wide_levels<type>(first[w], second[w], q[w], tables);
 	} else if (type == Q8_0 || type == LLM_INT8) {
 		first[0] = v.q.x, first[1] = v.q.y, first[2] = v.q.z, first[3] = v.q.w;
 		second[0] = v.b.x, second[1] = v.b.y, second[2] = v.b.z, second[3] = v.b.w;
@@ -229,15 +229,18 @@ template <int type> DEVICE void integers(uint32_t first[4], uint32_t second[4], 
 	}
 }
 
-// low_bytes are the others.
-template <int type> DEVICE void low_bytes(uint32_t first[4], uint32_t second[4], const Loaded &v, const Tables &tables) {
+// narrow_bytes are the others.
+template <int type> DEVICE void narrow_bytes(uint32_t first[4], uint32_t second[4], const Loaded &v, const Tables &tables) {
 	const uint32_t q[4] = {v.q.x, v.q.y, v.q.z, v.q.w};
 #pragma unroll
-	for (int w = 0; w < 4; w++) low_levels<type>(first[w], second[w], q[w], tables);
+	for (int w = 0; w < 4; w++) narrow_levels<type>(first[w], second[w], q[w], tables);
 }
 
+// sum_unit is what sums of `scaled` are to be multiplied with, once in the end.
+template <int type> DEVICE constexpr float sum_unit() { return of_levels(type) ? 1 / level_unit<type>() : type == LLM_INT8 ? 1.0f / 127 : 1; }
+
 // scaled is the product of a chunk, number j of its superblock, in the matrix's
-// numbers, from the sums of integers of its halves (or s0 of both).
+// numbers by sum_unit, from the sums of integers of its halves (or s0 of both).
 template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, int4 meta) {
 	int s = s0, t0 = meta.y, t1 = meta.z, t = t0 + t1;
 	float scale = __int_as_float(meta.x), sum = 0, d = h2f(v.d), m = h2f(v.d >> 16);
@@ -275,11 +278,8 @@ template <int type> DEVICE float scaled(const Loaded &v, int j, int s0, int s1, 
 	case IQ4_XS:
 		sum = d * ((int8_t)v.s * s);
 		break;
-	case NF4: case FP4:
-		sum = __uint_as_float(v.d) * (1 / level_unit<type>()) * s;
-		break;
-	case LLM_INT8:
-		sum = __uint_as_float(v.d) * (1.0f / 127) * s;
+	case NF4: case FP4: case LLM_INT8:
+		sum = __uint_as_float(v.d) * s;
 		break;
 	case MXFP4: // 2^(e-127) halved: the table has twice the values
 		sum = __uint_as_float(v.s < 2 ? 0x00200000 << v.s : (v.s - 1) << 23) * s;
@@ -295,29 +295,31 @@ template <int type> DEVICE void dot(float &y0, float &y1, const Loaded v[2], int
 	integers<type>(f0, s0, v[0], tables);
 	integers<type>(f1, s1, v[1], tables);
 	const uint32_t b0[4] = {first.x, first.y, first.z, first.w}, b1[4] = {second.x, second.y, second.z, second.w};
-	int a[4] = {}, b[4] = {}, c[4] = {};
+	int a[4] = {}, b[4] = {};
+	if constexpr (of_levels(type)) { // a of wide bytes, b of narrow ones
+		uint32_t g0[4], h0[4], g1[4], h1[4];
+		narrow_bytes<type>(g0, h0, v[0], tables);
+		narrow_bytes<type>(g1, h1, v[1], tables);
+#pragma unroll
+		for (int i = 0; i < 4; i += 2) {
+			const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
+			const uint32_t ga[4] = {g0[i], g1[i], g0[i + 1], g1[i + 1]}, ha[4] = {h0[i], h1[i], h0[i + 1], h1[i + 1]};
+			mma_s8(a, fa, b0 + i), mma_s8(b, ga, b0 + i);
+			mma_s8(a, sa, b1 + i), mma_s8(b, ha, b1 + i);
+		}
+		y0 += scaled<type>(v[0], j, whole_level<type>(a[0] * 128 + a[1], b[0] * 128 + b[1]), 0, meta);
+		y1 += scaled<type>(v[1], j, whole_level<type>(a[2] * 128 + a[3], b[2] * 128 + b[3]), 0, meta);
+		return;
+	}
 #pragma unroll
 	for (int i = 0; i < 4; i += 2) { // the words of B are neighbours, as mma wants them
 		const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
 		mma_s8(a, fa, b0 + i);
 		mma_s8(b, sa, b1 + i); // two sums: a product need not wait for the one before
 	}
-	if constexpr (of_levels(type)) {
-		low_bytes<type>(f0, s0, v[0], tables);
-		low_bytes<type>(f1, s1, v[1], tables);
-#pragma unroll
-		for (int i = 0; i < 4; i += 2) {
-			const uint32_t fa[4] = {f0[i], f1[i], f0[i + 1], f1[i + 1]}, sa[4] = {s0[i], s1[i], s0[i + 1], s1[i + 1]};
-			mma_s8(c, fa, b0 + i);
-			mma_s8(c, sa, b1 + i);
-		}
-	}
 	if (!two_scales(type))
 #pragma unroll
 		for (int i = 0; i < 4; i++) a[i] += b[i];
-	if (of_levels(type))
-#pragma unroll
-		for (int i = 0; i < 4; i++) a[i] = a[i] * HIGH + c[i];
 	y0 += scaled<type>(v[0], j, a[0] * 128 + a[1], b[0] * 128 + b[1], meta);
 	y1 += scaled<type>(v[1], j, a[2] * 128 + a[3], b[2] * 128 + b[3], meta);
 }

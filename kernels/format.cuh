@@ -489,7 +489,7 @@ template <int T, int A> DEVICE void load_raw(Chunk &c, const char *b, int j, con
 		raw_levels<A>(q, b, j);
 #pragma unroll
 		for (int i = 0; i < 8; i++) file_levels<T>(c.q[i], c.low[i], q[i]);
-		set_scale(c, __uint_as_float(load_word<A>(b)) * (1 / level_unit<T>()));
+		set_scale(c, __uint_as_float(load_word<A>(b)) * (1 / raw_level_unit<T>()));
 	} else {
 		uint32_t q[8];
 		raw_integers<T, A>(q, b, j);

@@ -60,6 +60,29 @@ func TestMatMul(t *testing.T) {
 	}
 }
 
+// TestMatMulLevels holds products of bitsandbytes' 4-bit types to what levels.cuh
+// says of them, for one row and for a few, whose levels are f16.
+func TestMatMulLevels(t *testing.T) {
+	d := emulated(t)
+	for _, c := range []struct {
+		w     tensor.DType
+		n     int
+		bound float64
+	}{{tensor.NF4, 1, 2.6e-7}, {tensor.FP4, 1, 1e-8}, {tensor.NF4, 8, 3e-7}, {tensor.FP4, 8, 3e-7}} {
+		got, want := productCase{w: c.w, x: tensor.F32, dst: tensor.F32, n: c.n, m: 300, k: 2048, scale: 1}.run(t, d)
+		diff, square := 0.0, 0.0
+		for i := range want {
+			diff += (got[i] - want[i]) * (got[i] - want[i])
+			square += want[i] * want[i]
+		}
+		e := diff / square
+		t.Logf("%s, %d rows: %.3g", c.w, c.n, e)
+		if !(e < c.bound) {
+			t.Errorf("%s, %d rows: error %.2g, want less than %.1g", c.w, c.n, e, c.bound)
+		}
+	}
+}
+
 func (c productCase) run(t *testing.T, d *Device) (got, want []float64) {
 	r := rand.New(rand.NewPCG(1, 2))
 	w, wn := random(t, d, r, c.w, 1, c.written, c.m, c.k)

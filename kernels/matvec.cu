@@ -85,6 +85,7 @@ template <int type, bool RING> DEVICE void matvec(const MatVec &a) {
 			float mine = lane & 1 ? y1 : y0, other = lane & 1 ? y0 : y1;
 			mine += __shfl_xor_sync(full_warp, other, 1);
 			mine += __shfl_xor_sync(full_warp, mine, 2);
+			mine *= sum_unit<type>();
 			if ((lane & 2) == 0) sums[((unit - from << share) + rank) * 16 + (lane & 1) * 8 + (lane >> 2)] = mine;
 		}
 		__syncthreads();

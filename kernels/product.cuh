@@ -234,6 +234,7 @@ DEVICE void run(const Product *all, int at, int unit, Flow &f, Loaded *pending, 
 	float mine = lane & 1 ? y1 : y0, other = lane & 1 ? y0 : y1;
 	mine += __shfl_xor_sync(full_warp, other, 1);
 	mine += __shfl_xor_sync(full_warp, mine, 2);
+	mine *= sum_unit<type>();
 	if ((lane & 2) == 0) w.sums[((unit - w.from << p.share) + rank_of(p)) * 16 + (lane & 1) * 8 + (lane >> 2)] = mine;
 }
 template <int type> DEVICE void run_ring(const Product *all, int at, int unit, Flow &f, const Input &x, const Work &w) {
