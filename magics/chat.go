@@ -13,6 +13,7 @@ import (
 
 	"github.com/llcuda/llcuda/engine"
 	"github.com/llcuda/llcuda/engine/chat"
+	"github.com/llcuda/llcuda/engine/remote"
 	"github.com/llcuda/llcuda/internal/catalog"
 	"github.com/llcuda/llcuda/jupyter"
 )
@@ -211,7 +212,11 @@ func (c *Call) reportChat(l *loaded, q *inference, m chat.Message, stats *chat.S
 	}
 	lines := []string{q.summary()}
 	if left > 0 {
-		lines = append(lines, fmt.Sprintf("the context is full: the model does not see the oldest %s any more; %%load --ctx makes more room", count(left, "message")))
+		text := fmt.Sprintf("the context is full: the model does not see the oldest %s any more", count(left, "message"))
+		if l.endpoint == nil {
+			text += "; %load --ctx makes more room"
+		}
+		lines = append(lines, text)
 	}
 	switch stats.StopReason {
 	case "cancelled":
@@ -236,6 +241,7 @@ func chatError(l *loaded, err error, v conversation) error {
 	var named *jupyter.Error
 	var refused *chat.RefusedError
 	var full *engine.ContextError
+	var far *remote.APIError
 	switch {
 	case errors.As(err, &named):
 		return err
@@ -246,6 +252,9 @@ func chatError(l *loaded, err error, v conversation) error {
 	case errors.As(err, &full):
 		return modelError("%s: the message and what has to stand before it take %d tokens, and the context holds %d; shorten it, or %%load with a larger --ctx",
 			l.name, full.Position+full.New, full.Context)
+	}
+	if errors.As(err, &far) && far.ContextFull() {
+		return modelError("%s: %v; shorten the message, ask for fewer --max-tokens, or take what has to stand before it away: %%chat new starts over", l.name, err)
 	}
 	return modelError("%s: %v", l.name, err)
 }

@@ -3,6 +3,7 @@ package magics
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"slices"
 
@@ -27,15 +28,12 @@ func (e *endpoint) answerer(c *Call) (answerer, error) {
 	return &endpointTalk{e: e, c: c, r: r}, nil
 }
 
-// Answer asks the server.
+// Answer asks the server. Where its context is too small for the conversation,
+// the oldest turns are left out, as of a model of this process; how many tokens
+// they are, only the server knows, so that it is asked again with fewer.
 func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[chat.Event, error] {
 	return func(yield func(chat.Event, error) bool) {
 		q := t.r
-		var err error
-		if q.Messages, err = json.Marshal(withoutThoughts(r.Messages)); err != nil {
-			yield(chat.Event{}, err)
-			return
-		}
 		q.Stop = r.Generate.Stop
 		if len(r.Tools) > 0 {
 			q.Fields["tools"] = r.Tools
@@ -47,16 +45,23 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 		defer t.e.watch(t.c.Display)()
 		defer func() { r.Stats.StopReason = t.s.StopReason }()
 		var calls remoteCalls
-		for p, err := range t.e.pool.Generate(ctx, q, &t.s) {
+		for head, starts := r.Turns(); ; starts = fewer(r.Messages[head:], starts) {
+			r.Stats.LeftOut = starts[0]
+			began, wanted, err := false, true, error(nil)
+			if q.Messages, err = json.Marshal(withoutThoughts(slices.Concat(r.Messages[:head], r.Messages[head+starts[0]:]))); err == nil {
+				began, wanted, err = t.ask(ctx, q, &calls, yield)
+			}
+			var refused *remote.APIError
+			if errors.As(err, &refused) && refused.ContextFull() && !began && len(starts) > 1 {
+				continue
+			}
 			if err != nil {
 				yield(chat.Event{}, err)
+			}
+			if err != nil || !wanted {
 				return
 			}
-			for _, e := range calls.events(p) {
-				if !yield(e, nil) {
-					return
-				}
-			}
+			break
 		}
 		for _, e := range calls.end() {
 			if !yield(e, nil) {
@@ -64,6 +69,43 @@ func (t *endpointTalk) Answer(ctx context.Context, r chat.Request) iter.Seq2[cha
 			}
 		}
 	}
+}
+
+// ask yields the answer to one request: whether any of it came, and whether more
+// of it is wanted.
+func (t *endpointTalk) ask(ctx context.Context, q remote.Request, calls *remoteCalls, yield func(chat.Event, error) bool) (began, wanted bool, err error) {
+	for p, err := range t.e.pool.Generate(ctx, q, &t.s) {
+		if err != nil {
+			return began, true, err
+		}
+		began = true
+		for _, e := range calls.events(p) {
+			if !yield(e, nil) {
+				return true, false, nil
+			}
+		}
+	}
+	return began, true, nil
+}
+
+// fewer are the later of the places where a conversation may begin: those
+// without a quarter of what it was, so that a server is asked a few times, not
+// once a turn.
+func fewer(messages []chat.Message, starts []int) []int {
+	size := func(from int) (n int) {
+		for _, m := range messages[from:] {
+			n += len(m.Content) + 16 // what a template puts around it
+			for _, c := range m.ToolCalls {
+				n += len(c.Arguments)
+			}
+		}
+		return n
+	}
+	most := size(starts[0]) * 3 / 4
+	for starts = starts[1:]; len(starts) > 1 && size(starts[0]) > most; {
+		starts = starts[1:]
+	}
+	return starts
 }
 
 // withoutThoughts drops the reasoning of former turns: templates leave it out,

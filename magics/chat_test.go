@@ -271,3 +271,66 @@ func TestChatTools(t *testing.T) {
 		}
 	}
 }
+
+// TestChatFarFull: where an endpoint's context is full, the oldest turns leave
+// in whole, whatever the server calls that.
+func TestChatFarFull(t *testing.T) {
+	const most = 40 // words that the server takes
+	for name, refusal := range map[string]string{
+		"OpenAI, llcuda": `{"error": {"message": "Too long.", "type": "invalid_request_error", "code": "context_length_exceeded"}}`,
+		"vLLM":           `{"object": "error", "message": "This model's maximum context length is 40 tokens. However, you requested 50 tokens.", "type": "BadRequestError", "code": 400}`,
+		"llama.cpp":      `{"error": {"code": 400, "message": "the request exceeds the available context size, try increasing it", "type": "exceed_context_size_error"}}`,
+	} {
+		in, f := newTestInterpreter(t), newFakeServer(t)
+		var asked [][]struct{ Role, Content string }
+		f.Config.Handler.(*http.ServeMux).HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) {
+			var body struct {
+				Messages []struct{ Role, Content string }
+			}
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				t.Error(err)
+			}
+			asked = append(asked, body.Messages)
+			words := 0
+			for _, m := range body.Messages {
+				words += len(strings.Fields(m.Content))
+			}
+			if words > most {
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprint(w, refusal)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"one two three four five\"}, \"finish_reason\": \"stop\"}]}\n\ndata: [DONE]\n\n")
+		})
+		run(in, "%load --silent "+f.URL+"/v1")
+		run(in, "%chat new --system Obey")
+		for i := range 3 { // 1 + 3 × 12 words
+			if got := run(in, fmt.Sprintf("%%chat a b c d e f %d", i)); !strings.HasPrefix(got, "stdout: one two") || strings.Contains(got, "full") {
+				t.Fatalf("%s: turn %d: %s", name, i, got)
+			}
+		}
+		got := run(in, "%chat a b c d e f 3")
+		if !strings.HasPrefix(got, "stdout: one two") || !strings.Contains(got, "the context is full: the model does not see the oldest 2 messages any more") || strings.Contains(got, "--ctx") {
+			t.Errorf("%s: %s", name, got)
+		}
+		last := asked[len(asked)-1]
+		if len(asked) != 5 || len(last) != 6 || last[0].Content != "Obey" || last[1].Content != "a b c d e f 1" {
+			t.Errorf("%s: %d requests, the last of %v", name, len(asked), last)
+		}
+		if got := run(in, "%chat show"); strings.Count(got, "left out: the context is full") != 2 {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := run(in, "%chat short"); !strings.HasPrefix(got, "stdout: one two") || len(asked) != 6 { // without the first turn at once
+			t.Errorf("%s: %d requests: %s", name, len(asked), got)
+		}
+		messages := len(in.talk.messages)
+		got = run(in, "%chat "+strings.Repeat("word ", 50))
+		if !strings.Contains(got, "error: ModelError: ") || !strings.Contains(got, "; shorten the message") || len(in.talk.messages) != messages {
+			t.Errorf("%s: a message that is too long: %s", name, got)
+		}
+		if n := len(asked); n > 11 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+	}
+}

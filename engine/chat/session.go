@@ -142,7 +142,7 @@ func (s *Session) fit(r *Request, stats *Stats) (*Prompt, error) {
 	if n := r.Generate.MaxTokens; n > 0 {
 		room = min(n, size/2)
 	}
-	head, starts := turns(r)
+	head, starts := r.Turns()
 	prompt, err := s.from(r, head, starts[0])
 	if err == nil && len(prompt.IDs)+room > size && len(starts) > 1 {
 		room = max(room, size/4)
@@ -161,9 +161,10 @@ func (s *Session) fit(r *Request, stats *Stats) (*Prompt, error) {
 	return prompt, err
 }
 
-// turns are the number of messages in front that always stay, and where the
-// conversation may begin behind them.
-func turns(r *Request) (head int, starts []int) {
+// Turns are the number of messages in front that always stay, and where the
+// conversation may begin behind them, counted from there: first at LeftOut, then
+// at each later turn.
+func (r *Request) Turns() (head int, starts []int) {
 	for head < len(r.Messages) && (r.Messages[head].Role == System || r.Messages[head].Role == Developer) {
 		head++
 	}

@@ -36,6 +36,16 @@ func (e *APIError) Error() string {
 	return s
 }
 
+// ContextFull reports whether the server says that what it was asked is longer
+// than its context. Only some have a code for it:
+// context_length_exceeded is OpenAI's, exceed_context_size_error llama.cpp's;
+// vLLM and SGLang say it in words.
+func (e *APIError) ContextFull() bool {
+	text := strings.ToLower(e.Message)
+	return e.Code == "context_length_exceeded" || e.Type == "exceed_context_size_error" ||
+		e.Status == http.StatusBadRequest && (strings.Contains(text, "context length") || strings.Contains(text, "maximum model length"))
+}
+
 // A CutError is an answer that ended before its end. It was not asked for
 // again, since a part of it was delivered.
 type CutError struct {
