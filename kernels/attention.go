@@ -48,7 +48,7 @@ func (d *Device) attention(op *tensor.Op) error {
 	case !flashable(dim, t):
 		return d.attentionAny(op, dim)
 	case op.Alike == tensor.AlikeFew, op.Alike == tensor.AlikeSome, op.Alike == tensor.Apart && op.Seq != nil && n <= crowdRows:
-		return d.crowd(op)
+		return d.crowd(op, operand{}, false)
 	case op.Alike == tensor.Apart && op.Seq == nil && (n*group <= fewQueries || n == 1):
 		return d.decode(op)
 	}

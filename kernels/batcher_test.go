@@ -108,3 +108,41 @@ func together(t *testing.T, m, host *engine.Model) {
 	}
 	wg.Wait()
 }
+
+// TestBatcherKernels: a model's step of several texts is fused as fuse_few.go says
+// (TestTexts has more kinds of models). A layer has 21 operations and inputs of
+// products before, and 10 kernels after: those heads are too small for an attention
+// that leaves its results as an input.
+func TestBatcherKernels(t *testing.T) {
+	d := emulated(t)
+	f, err := gguf.Open("../engine/testdata/llama-q8_0.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := engine.LoadFile(t.Context(), f, engine.Options{GPUs: []tensor.Device{d}, GPULayers: 100, Context: 60, Batch: 9, Texts: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	issued := func(fuse string) int { // a recorded step counts once
+		t.Setenv("LLCUDA_FUSE", fuse)
+		b, err := m.NewBatcher(engine.BatcherOptions{Texts: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		before := d.launches
+		for _, err := range b.Generate(t.Context(), []int32{1, 2, 3}, engine.GenerateOptions{MaxTokens: 4, IgnoreEOG: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return d.launches - before
+	}
+	issued("1") // which makes the table of RoPE
+	plain, fused := issued("0"), issued("1")
+	if want := 11*m.Info().Layers + 1; plain-fused < want { // 1: the first norm's
+		t.Errorf("%d kernels instead of %d, want %d fewer", fused, plain, want)
+	}
+}

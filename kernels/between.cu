@@ -57,7 +57,7 @@ struct BetweenHeads {
 	int32_t rope, neox;              // numbers of a head that are turned; pairs (i, i+rope/2) or (2i, 2i+1)
 	int32_t type;                    // of the caches
 	float mul, eps;
-	int32_t pad;
+	int32_t early;                   // no kernel of the step writes positions and sequences
 };
 
 DEVICE float4 weights4(uint64_t p, int i) {
@@ -68,7 +68,6 @@ DEVICE float4 times(float4 v, float f) { return make_float4(v.x * f, v.y * f, v.
 DEVICE float4 times(float4 v, float4 w) { return make_float4(v.x * w.x, v.y * w.y, v.z * w.z, v.w * w.w); }
 DEVICE float4 plus(float4 v, float4 w) { return make_float4(v.x + w.x, v.y + w.y, v.z + w.z, v.w + w.w); }
 DEVICE float squares(float4 v) { return (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w); }
-DEVICE float largest(float4 v) { return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))); }
 
 // over is the sum and the maximum of what a block's threads have. memory is used
 // once.
@@ -79,11 +78,6 @@ DEVICE float2 over(float sum, float most, float2 *memory) {
 	__syncthreads();
 	float2 v = lane < (int)blockDim.x / 32 ? memory[lane] : make_float2(0, 0);
 	return make_float2(warp_sum(v.x), warp_max(v.y));
-}
-
-// put_input is four numbers of a product's input.
-DEVICE void put_input(uint64_t to, int64_t i, float4 v, float by) {
-	((uint2 *)to)[i] = make_uint2(pack_h2(v.x * by, v.y * by), pack_h2(v.z * by, v.w * by));
 }
 
 // A thread's groups are i, i+blockDim, …; past the row there are zeros.
@@ -101,6 +95,7 @@ template <int V> DEVICE void between_norm(const BetweenNorm &a) {
 		}
 	};
 	if (early) fetch(bias, a.bias), fetch(post, a.post), fetch(weight, a.weight);
+	const PartRow part = part_row(a.y, row);
 	await_before();
 	float4 *stream = (float4 *)a.x + (int64_t)row * quads;
 #pragma unroll
@@ -109,7 +104,6 @@ template <int V> DEVICE void between_norm(const BetweenNorm &a) {
 		x[v] = i < quads ? stream[i] : zero;
 	}
 	if (a.y.at) {
-		const PartRow part = part_row(a.y, row);
 		const float scale = scale_of(part);
 		float square = 0;
 		if (!early) fetch(bias, a.bias);
@@ -137,7 +131,7 @@ template <int V> DEVICE void between_norm(const BetweenNorm &a) {
 	if (!early) fetch(weight, a.weight);
 	float square = 0, most = 0;
 #pragma unroll
-	for (int v = 0; v < V; v++) square += squares(x[v]), most = fmaxf(most, largest(times(x[v], weight[v])));
+	for (int v = 0; v < V; v++) square += squares(x[v]), most = fmaxf(most, largest_of(times(x[v], weight[v])));
 	float2 all = over(square, most, second);
 	float f = rsqrtf(all.x / a.cols + a.eps);
 	int e = input_exponent(all.y * f); // of the largest within rounding
@@ -161,8 +155,8 @@ DEVICE float gated(int fn, float gate, float up) {
 template <int V> DEVICE void between_glu(const BetweenGLU &a) {
 	SHARED float2 memory[32];
 	const int row = blockIdx.x, quads = a.cols / 4;
-	await_before();
 	const PartRow gate = part_row(a.gate, row), up = part_row(a.up, row);
+	await_before();
 	const float by_gate = scale_of(gate), by_up = scale_of(up);
 	float4 y[V];
 	float most = 0;
@@ -173,7 +167,7 @@ template <int V> DEVICE void between_glu(const BetweenGLU &a) {
 		if (i >= quads) continue;
 		float4 g = times(quad<2>(gate, i), by_gate), u = times(quad<2>(up, i), by_up);
 		y[v] = make_float4(gated(a.fn, g.x, u.x), gated(a.fn, g.y, u.y), gated(a.fn, g.z, u.z), gated(a.fn, g.w, u.w));
-		most = fmaxf(most, largest(y[v]));
+		most = fmaxf(most, largest_of(y[v]));
 	}
 	int e = input_exponent(over(0, most, memory).y);
 #pragma unroll
@@ -215,7 +209,7 @@ template <int PAIRS> DEVICE void between_heads(const BetweenHeads &a) {
 
 	// A lane has the pairs lane, lane+32, … that are turned together.
 	float x[PAIRS][2], b[PAIRS][2], w[PAIRS][2];
-	float2 turn[PAIRS];
+	float2 turn[PAIRS]; // per position; then the angle
 	int2 at[PAIRS];
 #pragma unroll
 	for (int i = 0; i < PAIRS; i++) {
@@ -235,8 +229,16 @@ template <int PAIRS> DEVICE void between_heads(const BetweenHeads &a) {
 	}
 	PartRow part = part_row(is_q ? a.q : is_v ? a.v : a.k, row);
 	part.first += head * a.dim;
+	int pos, seq;
+	auto place = [&] {
+		pos = ((const int32_t *)a.pos)[row], seq = a.seq ? ((const int32_t *)a.seq)[row] : 0;
+#pragma unroll
+		for (int i = 0; i < PAIRS; i++)
+			if (!is_v && lane + 32 * i < a.rope / 2) turn[i] = rope_angle(turn[i], max(pos, 0));
+	};
+	if (a.early) place();
 	await_before();
-	int pos = ((const int32_t *)a.pos)[row], seq = a.seq ? ((const int32_t *)a.seq)[row] : 0;
+	if (!a.early) place();
 	const float scale = scale_of(part);
 	float square = 0;
 #pragma unroll
@@ -256,8 +258,7 @@ template <int PAIRS> DEVICE void between_heads(const BetweenHeads &a) {
 #pragma unroll
 		for (int i = 0; i < PAIRS; i++) {
 			if (lane + 32 * i >= a.rope / 2) continue;
-			float2 angle = rope_angle(turn[i], max(pos, 0));
-			float2 y = turned(x[i][0], x[i][1], make_float2(angle.x * a.mul, angle.y * a.mul));
+			float2 y = turned(x[i][0], x[i][1], make_float2(turn[i].x * a.mul, turn[i].y * a.mul));
 			x[i][0] = y.x, x[i][1] = y.y;
 		}
 	}

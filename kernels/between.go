@@ -30,7 +30,7 @@ type (
 		rows                                          int64
 		seqs, heads, kvHeads, dim, rope, neox, dtype  int32
 		mul, eps                                      float32
-		_                                             int32
+		early                                         int32
 	}
 )
 

@@ -18,13 +18,15 @@ type decodeArgs struct {
 	_                                            int32
 }
 
-// crowdArgs mirrors Crowd in decode.cuh.
+// crowdArgs mirrors CrowdStep in decode.cu.
 type crowdArgs struct {
-	one     decodeArgs
-	seq     uint64
-	n, seqs int32
-	units   int32
-	_       int32
+	one             decodeArgs
+	seq             uint64
+	n, seqs         int32
+	units           int32
+	_               int32
+	to, scale, done uint64
+	quads, early    int32
 }
 
 var (
@@ -129,9 +131,15 @@ func (d *Device) decode(op *tensor.Op) error {
 	return d.launch(headKernel(kind, dim, op.B.DType), units, decodeThreads, decodeShared, unsafe.Pointer(&a))
 }
 
+// crowdInput is how many numbers a query's results have at most for crowd to make
+// the input of a product of them: 8 groups of four a thread.
+const crowdInput = 4 * 8 * decodeThreads
+
 // crowd issues the attention of queries that stand alone, as one query's
-// attention each: how its keys are split does not depend on the others.
-func (d *Device) crowd(op *tensor.Op) error {
+// attention each: how its keys are split does not depend on the others. Its
+// results become a product's input besides, unless `to` is nowhere. early says
+// that no kernel of a recorded step writes positions and sequences.
+func (d *Device) crowd(op *tensor.Op, to operand, early bool) error {
 	first := *op
 	first.A, first.Dst = op.A.Slice(0, 1), op.Dst.Slice(0, 1)
 	one, err := d.decodeArgs(&first)
@@ -151,6 +159,15 @@ func (d *Device) crowd(op *tensor.Op) error {
 		}
 		one.counters, one.partials = mem, mem+4*decodeSets
 	}
-	a := crowdArgs{one: one, seq: ptr(op.Seq), n: int32(n), seqs: int32(max(1, op.Seqs)), units: int32(units)}
+	a := crowdArgs{one: one, seq: ptr(op.Seq), n: int32(n), seqs: int32(max(1, op.Seqs)), units: int32(units),
+		to: to.addr, scale: to.scale, quads: int32(op.A.Cols() / 4)}
+	if early {
+		a.early = 1
+	}
+	if to.addr != 0 {
+		if a.done, err = d.scratch(crowdScratch, 4*n); err != nil {
+			return err
+		}
+	}
 	return d.launch(headKernel("decode_crowd", dim, op.B.DType), n*units, decodeThreads, decodeShared, unsafe.Pointer(&a))
 }

@@ -16,6 +16,7 @@ import (
 //	norm of x
 //	[2 products,] GLU                                               → between_glu
 //	[3 products,] biases, norms of heads, RoPE, Stores              → between_heads
+//	Attention                                                       → decode_crowd
 //
 // Everything else is issued as it is. What is recognised depends on no number of
 // rows, for the kernels add in other orders than those they replace.
@@ -33,6 +34,7 @@ type bunch struct {
 // A gathering makes bunches of a list of operations.
 type gathering struct {
 	d     *Device
+	ops   []tensor.Op // all
 	alike tensor.Alike
 	err   error // of the device
 }
@@ -41,7 +43,7 @@ type gathering struct {
 // nothing to fuse, or where the user wants none (LLCUDA_FUSE=0), there are none.
 func (g *graph) gather() error {
 	g.bunches = nil
-	f := &gathering{d: g.dev}
+	f := &gathering{d: g.dev, ops: g.ops}
 	for i := range g.ops {
 		switch op := &g.ops[i]; op.Kind {
 		case tensor.OpMatMul, tensor.OpAttention, tensor.OpRMSNorm, tensor.OpLayerNorm:
@@ -80,7 +82,7 @@ func (f *gathering) next(ops []tensor.Op) bunch {
 		b.products = append(b.products, &ops[i])
 	}
 	matched := 0
-	for _, match := range []func(*bunch, []tensor.Op) int{f.heads, f.glu, f.norm} {
+	for _, match := range []func(*bunch, []tensor.Op) int{f.heads, f.attention, f.glu, f.norm} {
 		if matched = match(&b, ops[n:]); matched > 0 {
 			break
 		}
@@ -164,6 +166,9 @@ func (f *gathering) heads(b *bunch, ops []tensor.Op) (n int) {
 	if r.Rope.NeoX {
 		a.neox = 1
 	}
+	if f.given(r.Pos, store.Seq) {
+		a.early = 1
+	}
 	for i, norm := range norms {
 		if !same(norm.A, []*tensor.Tensor{q, k}[i]) || norm.A.Cols() != dim || norm.B == nil || !f.constant(norm.B) || norm.Eps != norms[0].Eps {
 			return 0
@@ -199,6 +204,22 @@ func (f *gathering) heads(b *bunch, ops []tensor.Op) (n int) {
 		return f.d.betweenHeads(a, rows)
 	}
 	return n
+}
+
+// attention matches an Attention whose results are the input of products.
+func (f *gathering) attention(b *bunch, ops []tensor.Op) int {
+	op := at(ops, 0)
+	if op.Kind != tensor.OpAttention || len(b.products) > 0 || op.Seqs > op.B.Rows() || op.Heads == 0 || !flashable(op.A.Cols()/op.Heads, op.B.DType) ||
+		!f.rows(crowdInput/4096, op.Dst) {
+		return 0
+	}
+	if f.leave(b, op.Dst, ops[1:]); b.input == nil { // op.Dst is written in any case
+		return 0
+	}
+	b.wrote = []*tensor.Tensor{op.Dst}
+	early := f.given(op.Pos, op.Seq)
+	b.launch = func(_ []parts, to operand) error { return f.d.crowd(op, to, early) }
+	return 1
 }
 
 // glu matches a GLU.
@@ -317,6 +338,20 @@ func (f *gathering) bias(op *tensor.Op) bool {
 // sum says whether op adds rows to others in their place.
 func (f *gathering) sum(op *tensor.Op) bool {
 	return op.Kind == tensor.OpBinary && op.Fn == tensor.Add && op.Dst.DType == tensor.F32 && same(op.Dst, op.A) && op.B.Len() == op.A.Len() && !f.constant(op.B)
+}
+
+// given says whether no operation writes what tensors hold: kernels may read it
+// before the one before has ended. nil holds nothing.
+func (f *gathering) given(tensors ...*tensor.Tensor) bool {
+	for i := range f.ops {
+		op := &f.ops[i]
+		for _, t := range tensors {
+			if t != nil && (overlap(op.Dst, t) || op.Kind == tensor.OpTopK && overlap(op.B, t)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // constant says whether t is f32 that was placed and never written.

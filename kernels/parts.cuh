@@ -21,7 +21,7 @@ struct PartRow {
 	int splits;
 };
 DEVICE PartRow part_row(const Parts &p, int row) {
-	int chunk = row / p.each, from = chunk * p.each, rows = min(p.each, p.n - from);
+	int from = row - row % max(p.each, 1), rows = min(p.each, p.n - from);
 	const float *first = (const float *)p.at + ((int64_t)from * p.splits + row - from) * p.m;
 	return {first, (int64_t)rows * p.m, p.x_scale ? (const float *)p.x_scale + row : nullptr, p.splits};
 }
@@ -55,3 +55,10 @@ DEVICE int input_exponent(float most) {
 }
 DEVICE float input_scale(int e) { return __uint_as_float((uint32_t)e << 23); }
 DEVICE float input_inverse(int e) { return __uint_as_float((uint32_t)(254 - e) << 23); }
+
+DEVICE float largest_of(float4 v) { return fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))); }
+
+// put_input is numbers 4i to 4i+3 of a product's input, times `by`.
+DEVICE void put_input(uint64_t to, int64_t i, float4 v, float by) {
+	((uint2 *)to)[i] = make_uint2(pack_h2(v.x * by, v.y * by), pack_h2(v.z * by, v.w * by));
+}

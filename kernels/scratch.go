@@ -24,8 +24,9 @@ const (
 	matmulPartScratch
 	cublasScratch
 
-	// attention.go
+	// attention.go, decode.go
 	attentionScratch
+	crowdScratch
 
 	// reduce.go, argmax.go, topk.go
 	reduceScratch
