@@ -158,6 +158,7 @@ type fewShape struct {
 	kernel string // "": there is too little shared memory
 	count  int    // of parts
 	blocks int    // of a split
+	slots  int    // of a ring
 	smem   int
 }
 
@@ -178,7 +179,8 @@ func (d *Device) fewShape(weights []fewPart, k, most int) (best fewShape) {
 		if !d.fewRoom(&s, most) {
 			continue
 		}
-		if time := d.fewTime(&s, most); best.kernel == "" || time < least {
+		// Without a ring where there could be one, a warp waits for each of its tiles.
+		if time := d.fewTime(&s, most); best.kernel == "" || s.slots > best.slots || s.slots == best.slots && time < least {
 			best, least = s, time
 		}
 	}
@@ -198,6 +200,7 @@ func (d *Device) fewRoom(s *fewShape, most int) bool {
 	s.ring = int32(x)
 	if d.async && ring <= left {
 		s.kernel += "_ring"
+		s.slots = fewSlots
 		x += ring
 	} else if left < 0 {
 		return false
