@@ -15,7 +15,8 @@
 //
 // A block has a part of the columns, as many as have room in shared memory, for
 // all rows; the next kernel adds the parts, or matmul_sum. 1<<share crews share the
-// columns of a unit. The blocks of a part of the columns are dealt to the matrices.
+// columns of a unit, or (0) each has units of its own and none waits for another. The
+// blocks of a part of the columns are dealt to the matrices.
 // Launch: 512 threads, splits·blocks blocks. Bound by reading W for eight rows, for more
 // by instructions, too: 230 a tile of q4_k on sm_90 (of mma alone it was about 330).
 //
@@ -67,15 +68,14 @@ struct Weights {
 	int row, rows, last; // row of tiles of unit 0, from a unit to the next, and the last one there is
 	int groups, from;    // tiles of a row; the crew's first
 	int items, left, step;
-	// Without a ring:
-	int tile;
-	Loaded pending[2];
+	int tile;            // that is fetched next
+	Loaded pending[2];   // without a ring
 	// With one, what this lane copies of the next tile: of the first plane, of the second
-	// where it is large (q6_k's), and 16 bytes of one of the others.
+	// where it is large (q6_k's), and 16 bytes of one of the others, from the matrix's first
+	// tile on.
 	const char *q, *h, *rest;
-	const char *planes;           // rest's
-	int piece, half;              // and its bytes of a tile; 1 where two share them
-	int q_by, h_by, rest_by;      // to the next tile
+	int piece, half;              // bytes of a tile there; 1 where two share them
+	int q_by, h_by;               // to the next tile
 	int large, h_at, rest_at;     // bytes of the first piece; where the others are, or 0
 	char *memory;
 	int slot, free, last_slot, bytes; // where the next tile is taken from, and goes to
@@ -88,8 +88,8 @@ DEVICE void plan(Weights &t, const FewPart &p) {
 	t.large = p.pieces[0], t.h_at = apart ? t.large : 0, t.rest_at = t.large + (apart ? 512 : 0);
 	while (plane < 4 && i >= p.pieces[plane]) i -= p.pieces[plane++];
 	if (plane == 4) plane = 0, i = 0, t.rest_at = 0; // nothing for this lane
-	t.planes = p.w.p[plane] + i, t.piece = p.pieces[plane], t.half = p.super == plane;
-	t.q_by = t.step * p.pieces[0], t.h_by = t.step * 512, t.rest_by = (t.step >> t.half) * t.piece;
+	t.rest = p.w.p[plane] + i, t.piece = p.pieces[plane], t.half = p.super == plane;
+	t.q_by = t.step * p.pieces[0], t.h_by = t.step * 512;
 }
 
 template <bool RING> DEVICE void next_unit(Weights &t, const FewPart &p) {
@@ -98,7 +98,6 @@ template <bool RING> DEVICE void next_unit(Weights &t, const FewPart &p) {
 	if (!RING) return;
 	t.q = p.w.p[0] + (int64_t)tile * t.large + lane * 16;
 	t.h = p.w.p[1] + (int64_t)tile * 512 + lane * 16;
-	t.rest = t.planes + (int64_t)(tile >> t.half) * t.piece;
 }
 
 // copy starts to copy the next tile to the ring, of a type or (-1) of that which runs.
@@ -111,8 +110,8 @@ template <int type> DEVICE void copy(Weights &t) {
 	if (large > 512) cp_async16(to + 512, t.q + 512);
 	if (large > 1024) cp_async16(to + 1024, t.q + 1024), cp_async16(to + 1536, t.q + 1536);
 	if (known ? apart : t.h_at > 0) cp_async16(to + (known ? large : t.h_at), t.h), t.h += t.h_by;
-	if (t.rest_at > 0) cp_async16(to + rest_at, t.rest);
-	t.q += t.q_by, t.rest += t.rest_by;
+	if (t.rest_at > 0) cp_async16(to + rest_at, t.rest + (int64_t)(t.tile >> t.half) * t.piece);
+	t.q += t.q_by;
 }
 
 // fetch starts to bring the next tile, if there is one.
@@ -121,7 +120,8 @@ template <int type, bool RING> DEVICE void fetch(Weights &t, const FewPart &p) {
 	if (t.left > 0) {
 		t.left--;
 		if constexpr (RING) copy<type>(t);
-		else fetch_direct<type>(t.pending, p.w, t.tile), t.tile += t.step;
+		else fetch_direct<type>(t.pending, p.w, t.tile);
+		t.tile += t.step;
 	}
 	if (RING) cp_async_commit(); // also of nothing, so that as many are on their way as ever
 }
@@ -342,6 +342,7 @@ template <int type, int R, bool RING> DEVICE void columns_mma(float y[4 * R], We
 			fetch<type, false>(weights, p);
 		}
 		numbers<type>(v[0], l[0], j, base), numbers<type>(v[1], l[1], j, base);
+		j = j + 4 * weights.step & 7;
 #pragma unroll
 		for (int pair = 0; pair < 4; pair++) {
 			uint32_t w[2][4];
@@ -373,6 +374,21 @@ template <int R> DEVICE void columns_wgmma(float (&y)[4 * R], Weights &weights, 
 		wgmma_commit();
 		wgmma_wait<0>(y);
 		b = further(b, by >> 4);
+		j = j + 4 * weights.step & 7;
+	}
+}
+
+// store stores the sums of rows `row`, in x and y, and row+8 of W with the rows `of` and
+// of+1 of x.
+DEVICE void store(const FewArgs &a, const FewPart &p, float *dst, int row, int of, float4 sum) {
+	const float *scale = (const float *)a.x_scale;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		if (of + i >= a.n) return;
+		const float by = scale ? scale[of + i] : 1;
+		float *to = dst + (int64_t)(of + i) * p.m + row;
+		if (row < p.m) to[0] = (i ? sum.y : sum.x) * by;
+		if (row + 8 < p.m) to[8] = (i ? sum.w : sum.z) * by;
 	}
 }
 
@@ -389,7 +405,7 @@ template <int R, bool RING> DEVICE void few(const FewArgs &a) {
 	const int share = p.share, crew = warp >> 2, rank = crew & (1 << share) - 1, at_once = FEW_CREWS >> share;
 	const int from = split * a.each, groups = min(a.each, a.groups - from), rows = (p.m + 15) / 16;
 	const int units = ((rows + 3) / 4 - block + p.blocks - 1) / p.blocks;
-	const int j = 4 * (from + rank) + t & 7; // of all items: where superblocks are, share is at least 1
+	const int j = 4 * (from + rank) + t & 7; // the lane's chunk of a superblock, in the crew's first tile
 	char *memory = dynamic_shared();
 	if (RING && wgmma_there) memory = aligned_shared(memory);
 	float4 *sums = (float4 *)(memory + a.sums);
@@ -421,27 +437,28 @@ template <int R, bool RING> DEVICE void few(const FewArgs &a) {
 			else switch (p.type) { FEW_TYPES(FEW_COLUMNS) }
 		}
 		// y[4r+i] is of W's row g + 8(i/2) and x's row 8r + 2t + i%2.
+		const int row = ((block + p.blocks * unit) * 4 + (warp & 3)) * 16 + g;
+		if (share == 0) {
+			if (unit < units)
+#pragma unroll
+				for (int r = 0; r < R; r++) store(a, p, dst, row, 8 * r + 2 * t, make_float4(y[4 * r], y[4 * r + 1], y[4 * r + 2], y[4 * r + 3]));
+			continue;
+		}
 		if (round > 0) __syncthreads(); // the sums have been read
 #pragma unroll
 		for (int r = 0; r < R; r++) sums[(crew * R + r) * 128 + (warp & 3) * 32 + lane] = make_float4(y[4 * r], y[4 * r + 1], y[4 * r + 2], y[4 * r + 3]);
 		__syncthreads();
 		// The crews of a unit add and store what their lanes have, x's rows in turn.
-		if (unit >= units) continue;
 #pragma unroll 1
-		for (int r = rank; r < R; r += 1 << share) {
+		for (int r = rank; unit < units && r < R; r += 1 << share) {
 			const float4 *at = sums + ((crew - rank) * R + r) * 128 + (warp & 3) * 32 + lane;
 			float4 sum = *at;
+#pragma unroll 1
 			for (int k = 1; k < 1 << share; k++) {
 				const float4 v = at[k * R * 128];
 				sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
 			}
-			const float of[4] = {sum.x, sum.y, sum.z, sum.w};
-			const int row = ((block + p.blocks * unit) * 4 + (warp & 3)) * 16 + g;
-#pragma unroll
-			for (int i = 0; i < 4; i++) {
-				const int which = 8 * r + 2 * t + (i & 1), to = row + (i & 2) * 4;
-				if (which < a.n && to < p.m) dst[(int64_t)which * p.m + to] = a.x_scale ? of[i] * ((const float *)a.x_scale)[which] : of[i];
-			}
+			store(a, p, dst, row, 8 * r + 2 * t, sum);
 		}
 	}
 }

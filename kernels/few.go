@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -54,8 +55,8 @@ func (d *Device) few(op *tensor.Op, most int) (bool, error) {
 	return true, d.add(&all[0], op.Dst)
 }
 
-// fewParts is few for up to three products of one input, in one launch where
-// there is room for all. Results are left in parts: what is one part is in its
+// fewParts is few for up to three products of one input, in one launch where that is
+// not slower. Results are left in parts: what is one part is in its
 // product's Dst. They last until the next product.
 func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 	x := ops[0].B
@@ -71,15 +72,9 @@ func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 		weights[i] = fewPart{w: p.w, dst: p.dst, dtype: p.dtype, first: p.first, m: p.rows}
 		weights[i].planes(op.A.DType)
 	}
-	shapes := []fewShape{d.fewShape(weights, x.Cols(), most)}
-	if shapes[0].kernel == "" {
-		shapes = nil
-		for i := range weights {
-			shapes = append(shapes, d.fewShape(weights[i:i+1], x.Cols(), most))
-			if shapes[i].kernel == "" {
-				return nil, false, nil
-			}
-		}
+	shapes := d.fewShapes(weights, x.Cols(), most)
+	if shapes == nil {
+		return nil, false, nil
 	}
 	var all []parts
 	room := 0
@@ -155,41 +150,75 @@ func (d *Device) fewAtOnce(s *fewShape, x operand, to []parts, most int) error {
 // which order a result is summed.
 type fewShape struct {
 	fewArgs
-	kernel string // "": there is too little shared memory
-	count  int    // of parts
-	blocks int    // of a split
-	slots  int    // of a ring
+	kernel string  // "": there is too little shared memory
+	count  int     // of parts
+	blocks int     // of a split
+	slots  int     // of a ring
+	time   float64 // µs, about
 	smem   int
+}
+
+// fewShapes are one of all products, or of each its own where that is faster, or no room
+// for all.
+func (d *Device) fewShapes(weights []fewPart, k, most int) []fewShape {
+	const launch = 2.5 // µs
+	together := d.fewShape(weights, k, most)
+	if len(weights) > 1 {
+		var apart []fewShape
+		time := -launch
+		for i := range weights {
+			s := d.fewShape(weights[i:i+1], k, most)
+			if s.kernel == "" {
+				return nil
+			}
+			apart = append(apart, s)
+			time += s.time + launch
+		}
+		if together.kernel == "" || together.time > time {
+			return apart
+		}
+	}
+	if together.kernel == "" {
+		return nil
+	}
+	return []fewShape{together}
 }
 
 // fewShape chooses into how many parts columns are cut, such that those of a part,
 // of so many rows, have room in shared memory: many parts take time to be written
-// and added, few leave blocks idle and take long to be brought.
+// and added, few leave blocks idle and take long to be brought. Crews that share units
+// need room for their sums, too.
 func (d *Device) fewShape(weights []fewPart, k, most int) (best fewShape) {
 	const step, parts = 2, 16 // groups: superblocks are not cut
-	groups, least := ceil(k, tileColumns), 0.0
+	groups := ceil(k, tileColumns)
 	for splits := 1; splits <= parts; splits++ {
 		each := min(ceil(ceil(groups, splits), step)*step, groups)
 		if ceil(groups, each) != splits {
 			continue
 		}
-		s := fewShape{kernel: fmt.Sprintf("few_%d", most), count: len(weights), blocks: max(1, d.sms()/splits)}
-		s.k, s.groups, s.each, s.splits = int32(k), int32(groups), int32(each), int32(splits)
-		copy(s.part[:], weights)
-		if !d.fewRoom(&s, most) {
-			continue
-		}
-		// Without a ring where there could be one, a warp waits for each of its tiles.
-		if time := d.fewTime(&s, most); best.kernel == "" || s.slots > best.slots || s.slots == best.slots && time < least {
-			best, least = s, time
+		for _, most := range []struct{ rows, share int }{{most, 0}, {most, 2}} {
+			s := fewShape{kernel: fmt.Sprintf("few_%d", most.rows), count: len(weights), blocks: max(1, d.sms()/splits)}
+			s.k, s.groups, s.each, s.splits = int32(k), int32(groups), int32(each), int32(splits)
+			copy(s.part[:], weights)
+			if !d.fewRoom(&s, most.rows, most.share) {
+				continue
+			}
+			d.fewDeal(&s, most.rows, most.share)
+			// Without a ring where there could be one, a warp waits for each of its tiles.
+			if best.kernel == "" || s.slots > best.slots || s.slots == best.slots && s.time < best.time {
+				best = s
+			}
 		}
 	}
 	return best
 }
 
 // fewRoom lays out the shared memory of a shape. It reports whether there is room.
-func (d *Device) fewRoom(s *fewShape, most int) bool {
-	x, sums, align := most*int(s.each)*tileColumns*2, fewCrews*most*fewUnit*4, 0
+func (d *Device) fewRoom(s *fewShape, rows, share int) bool {
+	x, sums, align := rows*int(s.each)*tileColumns*2, 0, 0
+	if share > 0 {
+		sums = fewCrews * rows * fewUnit * 4
+	}
 	if d.info.Major == 9 {
 		align = 1024 - 16 // wgmma.cuh
 	}
@@ -210,26 +239,29 @@ func (d *Device) fewRoom(s *fewShape, most int) bool {
 	return true
 }
 
-// fewTime deals the blocks of a split to the products of a shape, says how many
-// crews share a unit, and estimates how long it takes, in µs.
-func (d *Device) fewTime(s *fewShape, most int) float64 {
+// fewDeal deals the blocks of a split to the products of a shape, says how many
+// crews (1<<share at most) share a unit, and estimates how long it takes.
+func (d *Device) fewDeal(s *fewShape, rows, share int) {
 	all := s.part[:s.count]
-	stream := d.info.Bandwidth() / 1e6 // bytes/µs, of memory; caches have about half more
-	cached := 1.5 * stream
-	last := int(s.groups - s.each*(s.splits-1)) // groups of the last split
-	time, units := make([]float64, len(all)), make([]int, len(all))
-	results := 0
+	stream := d.info.Bandwidth() / 1e6                               // bytes/µs, of memory
+	cached := 24 * float64(d.info.ClockKHz) / 1e3 * float64(d.sms()) // of L2
+	last := int(s.groups - s.each*(s.splits-1))                      // groups of the last split
+	time, units, results := make([]float64, len(all)), make([]int, len(all)), 0
 	cost := func(i int) {
 		p := &all[i]
-		dt := tensor.DType(p.dtype)
-		of := ceil(units[i], int(p.blocks))
-		time[i] = 0
-		for share := leastShare(dt); share <= 2 && (1<<share <= min(int(s.each), last) || share == leastShare(dt)); share++ {
-			// A tile of each warp takes what its bytes take, and decoding it no less than q4_k's.
-			tile := float64(fewThreads/32*max(tileBytes(dt), 1152)) * float64(d.sms()) / stream
-			t := float64(ceil(of, fewCrews>>share)) * (float64(ceil(int(s.each), 1<<share)) + 0.5) * tile
-			if time[i] == 0 || t <= time[i] {
-				time[i], p.share = t, int32(share)
+		of, each := ceil(units[i], int(p.blocks)), int(s.each)
+		// A tile of each warp takes what its bytes take, and decoding it no less than q4_k's.
+		tile := float64(fewThreads/32*max(tileBytes(tensor.DType(p.dtype)), 1152)) * float64(d.sms()) / stream
+		for by := 0; by <= share && (by == 0 || 1<<by <= min(each, last)); by++ {
+			more := 0.25 // tiles, for another unit
+			if by > 0 {
+				more = 0.5
+			}
+			// Crews that have nothing to do leave the others more of the block, but not all.
+			busy := float64(of) * (float64(each) + more*float64(int(1)<<by)) / fewCrews
+			longest := 0.6 * float64(ceil(of, fewCrews>>by)) * (float64(ceil(each, 1<<by)) + more)
+			if t := max(busy, longest) * tile; by == 0 || t < time[i] {
+				time[i], p.share = t, int32(by)
 			}
 		}
 	}
@@ -253,14 +285,8 @@ func (d *Device) fewTime(s *fewShape, most int) float64 {
 		cost(slowest)
 	}
 	s.blocks = dealt
-	x := float64(s.blocks*int(s.splits)*int(s.each)*tileColumns*2*most) / cached
-	added := 0.0
-	if s.splits > 1 {
-		added = float64(2*4*int(s.splits)*most*results) / cached
+	s.time = slices.Max(time) + float64(s.blocks*int(s.splits)*int(s.each)*tileColumns*2*rows)/cached
+	if s.splits > 1 { // parts are written by all blocks, and those of a row are read by one
+		s.time += float64(4*int(s.splits)*results*(rows+d.sms())) / cached
 	}
-	longest := 0.0
-	for _, t := range time {
-		longest = max(longest, t)
-	}
-	return x + longest + added
 }
