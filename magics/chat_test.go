@@ -170,6 +170,15 @@ func TestChatRefused(t *testing.T) {
 	if got := run(in, "%chat show"); !strings.Contains(got, "user left out: the context is full: Tell me") {
 		t.Errorf("%%chat show: %q", got)
 	}
+	// Turns that are taken back make room, too.
+	kept := in.talk
+	for range 5 {
+		run(in, "%chat undo")
+	}
+	if got := run(in, "%chat show"); strings.Contains(got, "left out") || len(in.talk.messages) != 2 {
+		t.Errorf("%%chat show after undo: %q", got)
+	}
+	in.talk = kept
 	// "%load --ctx makes more room", the note says: then nothing is left out.
 	run(in, "%load --silent "+templated(t, talker)+" --ctx 512")
 	if got := run(in, "%chat show"); strings.Contains(got, "left out") {

@@ -208,7 +208,7 @@ func (c *Call) undoTalk() error {
 		if m.Role == chat.User {
 			taken := len(v.messages) - i
 			v.messages = v.messages[:i:i]
-			v.leftOut = min(v.leftOut, max(0, i-1))
+			v.leftOut = 0 // there is room again
 			fmt.Fprintf(c.Display.Stdout(), "took back %s: %s\n", count(taken, "message"), firstLine(m.Content))
 			return nil
 		}
