@@ -150,7 +150,11 @@ func (p *peft) whole(t *safetensors.Tensor, dtype tensor.DType, module string) e
 func (p *peft) ordered(t gguf.Tensor, name string, factor, more float32) (gguf.Tensor, error) {
 	turned := names.TurnsPairs(p.arch, name)
 	if turned && t.Shape[0]%p.headDim != 0 {
-		return t, fmt.Errorf("tensor %q has shape %v, which are no whole heads of %d; it is for another base", t.Name, t.Shape, p.headDim)
+		err := fmt.Errorf("tensor %q has shape %v, which are no whole heads of %d as the model has; it is for another base", t.Name, t.Shape, p.headDim)
+		if p.c.base != "" {
+			err = fmt.Errorf("%w, %s: load that", err, p.c.base)
+		}
+		return t, err
 	}
 	if !turned && factor == 1 && more == 0 {
 		return t, nil

@@ -149,7 +149,7 @@ func TestViewRefuses(t *testing.T) {
 		{"three dimensions", "", []safetensors.Source{f32(q+".lora_A.weight", 4, 32, 1)}, "want a vector or a matrix"},
 		{"a vector for a matrix", "", []safetensors.Source{f32(q+".lora_A.weight", 4)}, "want a matrix"},
 		{"nothing", "", []safetensors.Source{f32(q+".lora_A.weight", 4, 0)}, "want a vector or a matrix"},
-		{"no whole heads", "", []safetensors.Source{f32(q+".lora_B.weight", 33, 4)}, "which are no whole heads of 8"},
+		{"no whole heads", "", []safetensors.Source{f32(q+".lora_B.weight", 33, 4)}, "which are no whole heads of 8 as the model has; it is for another base, org/base"},
 		{"DoRA that is not said", "", []safetensors.Source{f32(q+".lora_magnitude_vector", 32)}, "does not say use_dora"},
 		{"an embedding's for a projection", "", []safetensors.Source{f32(q+".lora_embedding_A", 4, 32)}, "only an embedding is changed by lora_embedding_A"},
 		{"a projection's for the embedding", "", []safetensors.Source{f32("base_model.model.model.embed_tokens.lora_A.weight", 4, 64)}, "only an embedding is changed by lora_embedding_A"},
