@@ -52,8 +52,8 @@ struct BetweenHeads {
 	uint64_t k_cache, v_cache;       // (seqs·rows, kv_heads·dim)
 	uint64_t pos, seq;               // i32 (n); seq may be 0: all of sequence 0
 	uint64_t fault;
-	int64_t rows;
-	int32_t seqs, heads, kv_heads, dim;
+	int32_t seqs, rows;              // of the caches
+	int32_t heads, kv_heads, dim;
 	int32_t rope, neox;              // numbers of a head that are turned; pairs (i, i+rope/2) or (2i, 2i+1)
 	int32_t type;                    // of the caches
 	float mul, eps;
@@ -229,9 +229,9 @@ template <int PAIRS> DEVICE void between_heads(const BetweenHeads &a) {
 	}
 	PartRow part = part_row(is_q ? a.q : is_v ? a.v : a.k, row);
 	part.first += head * a.dim;
-	int pos, seq;
+	int pos, seq, slot; // slot: row of the sequence's cache
 	auto place = [&] {
-		pos = ((const int32_t *)a.pos)[row], seq = a.seq ? ((const int32_t *)a.seq)[row] : 0;
+		pos = ((const int32_t *)a.pos)[row], seq = a.seq ? ((const int32_t *)a.seq)[row] : 0, slot = max(pos, 0) % a.rows;
 #pragma unroll
 		for (int i = 0; i < PAIRS; i++)
 			if (!is_v && lane + 32 * i < a.rope / 2) turn[i] = rope_angle(turn[i], max(pos, 0));
@@ -274,7 +274,7 @@ template <int PAIRS> DEVICE void between_heads(const BetweenHeads &a) {
 	if (seq < 0 || pos < 0) return;
 	__syncwarp();
 	char *cache = (char *)(is_v ? a.v_cache : a.k_cache);
-	const int64_t cols = a.kv_heads * a.dim, number = (seq * a.rows + pos % a.rows) * cols + head * a.dim, total = a.seqs * a.rows * cols;
+	const int64_t cols = a.kv_heads * a.dim, number = ((int64_t)seq * a.rows + slot) * cols + head * a.dim, total = (int64_t)a.seqs * a.rows * cols;
 	switch (a.type) {
 	case CACHE_F32: return put_cached<CACHE_F32>(cache, number, total, to, a.dim);
 	case CACHE_F16: return put_cached<CACHE_F16>(cache, number, total, to, a.dim);

@@ -24,13 +24,12 @@ type (
 	}
 	// betweenHeadsArgs mirrors BetweenHeads.
 	betweenHeadsArgs struct {
-		q, k, v                                       parts
-		qBias, kBias, vBias, qNorm, kNorm, turns, dst uint64
-		kCache, vCache, pos, seq, fault               uint64
-		rows                                          int64
-		seqs, heads, kvHeads, dim, rope, neox, dtype  int32
-		mul, eps                                      float32
-		early                                         int32
+		q, k, v                                            parts
+		qBias, kBias, vBias, qNorm, kNorm, turns, dst      uint64
+		kCache, vCache, pos, seq, fault                    uint64
+		seqs, rows, heads, kvHeads, dim, rope, neox, dtype int32
+		mul, eps                                           float32
+		early                                              int32
 	}
 )
 

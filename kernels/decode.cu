@@ -3,11 +3,11 @@
 // decode_crowd: of queries that know nothing of each other, which makes the input of
 // a product of their results, besides: a query's last block does.
 //
-// Launch: a block a unit, decode_shared bytes. Bound by reading keys and values
+// Launch: a block a unit, of crowds a block an SM, decode_shared bytes. Bound by reading keys and values
 // once; a short context by the chain of loads, products and sums of one unit.
 //
 // cold: decode_many_f16_112 some 100 bytes of few queries with heads that few models have
-// cold: decode_crowd_f16_112 20 bytes, likewise
+// cold: decode_crowd_f16_112 40 bytes, likewise
 // cold: decode_crowd_q8_0_96 32 bytes that are stored before and read after the loop over keys
 #include "decode.cuh"
 #include "parts.cuh"
@@ -23,11 +23,30 @@ struct CrowdStep {
 	int32_t early;  // no kernel of the step writes positions and sequences
 };
 
-// idle says whether a unit of a crowd has no keys: most have none while texts
-// are short, and leave before they look at the others.
-DEVICE bool idle(const Crowd &c, int block) {
-	int query = block / c.units, split = (block - query * c.units) / c.one.sets;
-	return split > 0 && (int64_t)split << c.one.split_shift >= min(max(c.one.pos[query], 0) + 1, c.one.window);
+// unit_of finds unit t of those that have work, query after query, for a warp: the
+// splits of a query that begin among its keys; the first one in any case.
+DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
+	const int lane = threadIdx.x % 32;
+	for (int from = 0; from < c.n; from += 32) {
+		int units = 0;
+		if (from + lane < c.n) {
+			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window);
+			units = c.one.sets * min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1);
+		}
+		int upto = units;
+		for (int i = 1; i < 32; i *= 2) {
+			int before = __shfl_up_sync(full_warp, upto, i);
+			if (lane >= i) upto += before;
+		}
+		uint32_t past = __ballot_sync(full_warp, upto > t);
+		if (past) {
+			int first = __ffs(past) - 1;
+			*query = from + first, *unit = t - __shfl_sync(full_warp, upto - units, first);
+			return true;
+		}
+		t -= __shfl_sync(full_warp, upto, 31);
+	}
+	return false;
 }
 
 // put_row makes the product's input of a query's results, or of zeros.
@@ -56,21 +75,16 @@ DEVICE_CALL void put_row(const CrowdStep &a, int query, bool zeros) {
 	if (threadIdx.x == 0) ((float *)a.scale)[query] = input_scale(e);
 }
 
-// crowd_step is decode_crowd of this block; the last block of a query's sets makes
-// the input.
-template <int DIM, int TYPE> DEVICE void crowd_step(const CrowdStep &a) {
-	const int query = blockIdx.x / a.crowd.units;
-	if (!a.early) await_before();
-	if (idle(a.crowd, blockIdx.x)) return;
-	if (a.early) await_before();
+// crowd_unit is decode_crowd; the last block of a query's sets makes the input.
+template <int DIM, int TYPE> DEVICE void crowd_unit(const CrowdStep &a, int query, int unit) {
 	attention::DecodeSums *sums = (attention::DecodeSums *)(dynamic_shared() + attention::decode_slots);
 	if (threadIdx.x == 0) sums->splits = 0; // as long as nothing is computed
-	decode_crowd<DIM, TYPE>(a.crowd, blockIdx.x, dynamic_shared());
+	decode_crowd<DIM, TYPE>(a.crowd, query * a.crowd.units + unit, dynamic_shared());
 	if (!a.to) return;
 	__syncthreads();
 	const int splits = sums->splits;
-	if (splits == 0) { // a query of no sequence, or a split without keys
-		if ((int)blockIdx.x == query * a.crowd.units) put_row(a, query, true);
+	if (splits == 0) { // a query of no sequence
+		if (unit == 0) put_row(a, query, true);
 		return;
 	}
 	if (splits > 1 && !sums->last) return;
@@ -85,6 +99,19 @@ template <int DIM, int TYPE> DEVICE void crowd_step(const CrowdStep &a) {
 	if (!sums->last) return;
 	__threadfence();
 	put_row(a, query, false);
+}
+
+// crowd_step deals units that have work to the blocks: a block that has none would
+// take as long to begin as one that has some, and most have none while texts are
+// short.
+template <int DIM, int TYPE> DEVICE void crowd_step(const CrowdStep &a) {
+	if (!a.early) await_before();
+	int query, unit;
+	for (int t = blockIdx.x; unit_of(a.crowd, t, &query, &unit); t += gridDim.x) {
+		if (a.early) await_before();
+		crowd_unit<DIM, TYPE>(a, query, unit);
+		__syncthreads(); // the next one writes to shared memory
+	}
 }
 
 #define DECODE(dim, name, type) \

@@ -169,5 +169,5 @@ func (d *Device) crowd(op *tensor.Op, to operand, early bool) error {
 			return err
 		}
 	}
-	return d.launch(headKernel("decode_crowd", dim, op.B.DType), n*units, decodeThreads, decodeShared, unsafe.Pointer(&a))
+	return d.launch(headKernel("decode_crowd", dim, op.B.DType), min(n*units, d.sms()), decodeThreads, decodeShared, unsafe.Pointer(&a))
 }

@@ -161,7 +161,7 @@ func (f *gathering) heads(b *bunch, ops []tensor.Op) (n int) {
 		}
 	}
 	a := betweenHeadsArgs{dst: ptr(q), kCache: ptr(caches[0]), vCache: ptr(caches[1]), pos: ptr(r.Pos), seq: ptr(store.Seq), fault: f.d.faultWord(),
-		rows: int64(caches[0].Rows() / seqs), seqs: int32(seqs), heads: int32(heads), kvHeads: int32(kvHeads), dim: int32(dim),
+		seqs: int32(seqs), rows: int32(caches[0].Rows() / seqs), heads: int32(heads), kvHeads: int32(kvHeads), dim: int32(dim),
 		rope: int32(r.Rope.Dims), dtype: int32(caches[0].DType), mul: ropeMul(r.Rope)}
 	if r.Rope.NeoX {
 		a.neox = 1
