@@ -60,22 +60,34 @@ func (d *Device) few(op *tensor.Op, most int) (bool, error) {
 // product's Dst. They last until the next product.
 func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 	x := ops[0].B
-	if x.DType != tensor.F32 || x.Addr%16 != 0 || x.Cols()%32 != 0 {
+	weights, ok := d.fewWeights(ops)
+	if !ok || x.DType != tensor.F32 || x.Addr%16 != 0 || x.Cols()%32 != 0 {
 		return nil, false, nil
-	}
-	weights := make([]fewPart, len(ops))
-	for i, op := range ops {
-		var p part
-		if op.Dst.DType != tensor.F32 || !d.setPart(&p, op.A, op.Dst) {
-			return nil, false, nil
-		}
-		weights[i] = fewPart{w: p.w, dst: p.dst, dtype: p.dtype, first: p.first, m: p.rows}
-		weights[i].planes(op.A.DType)
 	}
 	shapes := d.fewShapes(weights, x.Cols(), most)
 	if shapes == nil {
 		return nil, false, nil
 	}
+	all, err := d.fewIssue(shapes, x, most)
+	return all, err == nil, err
+}
+
+// fewWeights are the matrices of ops. It reports whether all are packed.
+func (d *Device) fewWeights(ops []*tensor.Op) ([]fewPart, bool) {
+	weights := make([]fewPart, len(ops))
+	for i, op := range ops {
+		var p part
+		if op.Dst.DType != tensor.F32 || !d.setPart(&p, op.A, op.Dst) {
+			return nil, false
+		}
+		weights[i] = fewPart{w: p.w, dst: p.dst, dtype: p.dtype, first: p.first, m: p.rows}
+		weights[i].planes(op.A.DType)
+	}
+	return weights, true
+}
+
+// fewIssue issues the products of shapes with one input.
+func (d *Device) fewIssue(shapes []fewShape, x *tensor.Tensor, most int) ([]parts, error) {
 	var all []parts
 	room := 0
 	for _, s := range shapes {
@@ -90,11 +102,11 @@ func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 	}
 	addr, err := d.scratch(matmulPartScratch, room)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	o, err := d.matMulInput(x)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for i, rest := 0, all; i < len(shapes); i++ {
 		s := &shapes[i]
@@ -108,10 +120,10 @@ func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 			}
 		}
 		if err := d.fewAtOnce(s, o, to, most); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
-	return all, true, nil
+	return all, nil
 }
 
 // planes says how large a tile's pieces of a type's planes are.
@@ -189,28 +201,32 @@ func (d *Device) fewShapes(weights []fewPart, k, most int) []fewShape {
 // and added, few leave blocks idle and take long to be brought. Crews that share units
 // need room for their sums, too.
 func (d *Device) fewShape(weights []fewPart, k, most int) (best fewShape) {
-	const step, parts = 2, 16 // groups: superblocks are not cut
-	groups := ceil(k, tileColumns)
-	for splits := 1; splits <= parts; splits++ {
-		each := min(ceil(ceil(groups, splits), step)*step, groups)
-		if ceil(groups, each) != splits {
-			continue
-		}
-		for _, most := range []struct{ rows, share int }{{most, 0}, {most, 2}} {
-			s := fewShape{kernel: fmt.Sprintf("few_%d", most.rows), count: len(weights), blocks: max(1, d.sms()/splits)}
-			s.k, s.groups, s.each, s.splits = int32(k), int32(groups), int32(each), int32(splits)
-			copy(s.part[:], weights)
-			if !d.fewRoom(&s, most.rows, most.share) {
-				continue
-			}
-			d.fewDeal(&s, most.rows, most.share)
+	for splits := 1; splits <= 16; splits++ {
+		for _, share := range []int{0, 2} {
+			s, ok := d.fewCut(weights, k, most, splits, share)
 			// Without a ring where there could be one, a warp waits for each of its tiles.
-			if best.kernel == "" || s.slots > best.slots || s.slots == best.slots && s.time < best.time {
+			if ok && (best.kernel == "" || s.slots > best.slots || s.slots == best.slots && s.time < best.time) {
 				best = s
 			}
 		}
 	}
 	return best
+}
+
+// fewCut is the shape of so many parts of columns, whose units 1<<share crews share at
+// most. It reports whether there is one.
+func (d *Device) fewCut(weights []fewPart, k, most, splits, share int) (fewShape, bool) {
+	const step = 2 // groups: superblocks are not cut
+	groups := ceil(k, tileColumns)
+	each := min(ceil(ceil(groups, splits), step)*step, groups)
+	s := fewShape{kernel: fmt.Sprintf("few_%d", most), count: len(weights), blocks: max(1, d.sms()/splits)}
+	s.k, s.groups, s.each, s.splits = int32(k), int32(groups), int32(each), int32(splits)
+	copy(s.part[:], weights)
+	if ceil(groups, each) != splits || !d.fewRoom(&s, most, share) {
+		return fewShape{}, false
+	}
+	d.fewDeal(&s, most, share)
+	return s, true
 }
 
 // fewRoom lays out the shared memory of a shape. It reports whether there is room.

@@ -44,7 +44,7 @@ func TestFewParts(t *testing.T) {
 						defer d.Free(w)
 						weights, numbers = append(weights, w), append(numbers, wn)
 					}
-					all := productsOf(t, d, weights, x, most)
+					all := productsOf(t, d, weights, x, most, nil)
 					for i, got := range all {
 						diff, square := 0.0, 0.0
 						for at, y := range got {
@@ -59,7 +59,7 @@ func TestFewParts(t *testing.T) {
 						}
 					}
 					for _, rows := range []int{1, most/2 + 1} {
-						for i, got := range productsOf(t, d, weights, x.Slice(most-rows, most), most) {
+						for i, got := range productsOf(t, d, weights, x.Slice(most-rows, most), most, nil) {
 							want := all[i][(most-rows)*c.m[i]:]
 							if !bytes.Equal(asBytes(got), asBytes(want)) {
 								t.Errorf("%s: the last %d rows alone differ from them with others", c.types[i], rows)
@@ -72,14 +72,72 @@ func TestFewParts(t *testing.T) {
 	}
 }
 
+// TestFewShapes: however columns are cut, blocks dealt and units shared, results are those of
+// float64.
+func TestFewShapes(t *testing.T) {
+	const m, k = 300, 1280
+	types := []tensor.DType{tensor.Q4_K, tensor.Q6_K, tensor.Q5_0}
+	for _, capability := range []string{"7.5", "8.0", "9.0"} {
+		t.Setenv("EMU_CC", capability)
+		d := emulated(t)
+		for _, most := range []int{fewRows, someRows} {
+			r := rand.New(rand.NewPCG(1, 2))
+			x, xn := random(t, d, r, tensor.F32, 1, true, most, k)
+			var weights []*tensor.Tensor
+			var want [][]float64
+			for _, dt := range types {
+				w, wn := random(t, d, r, dt, 1, false, m, k)
+				y := make([]float64, most*m)
+				for at := range y {
+					for l := range k {
+						y[at] += float64(wn[at%m*k+l]) * float64(xn[at/m*k+l])
+					}
+				}
+				weights, want = append(weights, w), append(want, y)
+			}
+			for splits := 1; splits <= 5; splits++ {
+				for share := range 3 {
+					for _, blocks := range [][3]int32{{1, 1, 1}, {2, 1, 3}, {5, 4, 5}} {
+						all := productsOf(t, d, weights, x, most, func(parts []fewPart) fewShape {
+							s, ok := d.fewCut(parts, k, most, splits, share)
+							if !ok || 1<<share > int(s.each) {
+								return d.fewShape(parts, k, most)
+							}
+							s.blocks = 0
+							for i, b := range blocks {
+								s.part[i].blocks, s.part[i].share = b, int32(share)
+								s.blocks += int(b)
+							}
+							return s
+						})
+						for i, got := range all {
+							diff, square := 0.0, 0.0
+							for at, y := range got {
+								diff, square = diff+(float64(y)-want[i][at])*(float64(y)-want[i][at]), square+want[i][at]*want[i][at]
+							}
+							if e := diff / square; !(e < 1e-6) {
+								t.Errorf("capability %s, %d rows of %s, %d splits, share %d, blocks %d: error %.2g, want less than 1e-6",
+									capability, most, types[i], splits, share, blocks, e)
+							}
+						}
+					}
+				}
+			}
+			for _, w := range append(weights, x) {
+				d.Free(w)
+			}
+		}
+	}
+}
+
 func asBytes(x []float32) []byte {
 	raw := make([]byte, 4*len(x))
 	tensor.F32.Encode(raw, x)
 	return raw
 }
 
-// productsOf are the products of x with all weights.
-func productsOf(t *testing.T, d *Device, weights []*tensor.Tensor, x *tensor.Tensor, most int) (all [][]float32) {
+// productsOf are the products of x with all weights, in a shape if one is given.
+func productsOf(t *testing.T, d *Device, weights []*tensor.Tensor, x *tensor.Tensor, most int, shape func([]fewPart) fewShape) (all [][]float32) {
 	var ops []*tensor.Op
 	for _, w := range weights {
 		dst, err := d.New(tensor.F32, x.Rows(), w.Rows())
@@ -92,10 +150,15 @@ func productsOf(t *testing.T, d *Device, weights []*tensor.Tensor, x *tensor.Ten
 	if err := d.enter("test"); err != nil {
 		t.Fatal(err)
 	}
-	made, ok, err := d.fewParts(ops, most)
-	if !ok || err != nil {
+	of, ok := d.fewWeights(ops)
+	shapes := d.fewShapes(of, x.Cols(), most)
+	if shape != nil {
+		shapes = []fewShape{shape(of)}
+	}
+	made, err := d.fewIssue(shapes, x, most)
+	if !ok || err != nil || len(made) < len(ops) {
 		d.leave()
-		t.Fatalf("taken: %v, %v", ok, err)
+		t.Fatalf("taken: %v, %d results, %v", ok, len(made), err)
 	}
 	for i := range made {
 		err = errors.Join(err, d.add(&made[i], ops[i].Dst))
