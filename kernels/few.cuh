@@ -367,7 +367,8 @@ template <int R> DEVICE void columns_wgmma(float (&y)[4 * R], Weights &weights, 
 	for (int i = 0; i < weights.items; i++) {
 		uint32_t w[8][4];
 		await(weights);
-		switch (type) { FEW_TYPES(FEW_TILE) }
+		if (type == Q4_K) tile_of<Q4_K>(w, weights, p, memory, j, base);
+		else switch (type) { FEW_TYPES(FEW_TILE) }
 		wgmma_fence();
 #pragma unroll
 		for (int s = 0; s < 8; s++) wgmma_rows<R>(y, w[s], further(b, (s >> 2) * (matrix_bytes<R>() >> 4) + (s & 3) * 2));
