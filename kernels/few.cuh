@@ -291,7 +291,7 @@ template <int R> DEVICE constexpr int matrix_bytes() { return 1024 * R; }
 // group, a lane 8 columns of each chunk: those lanes that store together find all banks.
 template <int R> DEVICE void bring(const FewArgs &a, char *memory, int from, int groups) {
 	const int lane = threadIdx.x & 31, u = (lane & 1) * 2 + (lane >> 3 & 1), r = (lane >> 1 & 1) | (lane >> 4) << 1 | (lane >> 2 & 1) << 2;
-	constexpr int at_once = R > 1 ? 2 : 1, warps = FEW_THREADS / 32;
+	constexpr int at_once = 2, warps = FEW_THREADS / 32;
 #pragma unroll 1
 	for (int item = threadIdx.x >> 5; item < groups * R; item += warps * at_once) {
 		uint4 v[at_once][4];
