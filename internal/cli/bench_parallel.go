@@ -46,22 +46,26 @@ func (b *bench) together(ctx context.Context, m *engine.Model, results []benchRe
 	return results, nil
 }
 
-// rates are tokens a second of n texts, by a batcher made for so many, after a
-// warm-up.
+// rates are tokens a second of n texts, by a batcher made for so many. Before that
+// come crowds of all sizes: while texts begin and end, a batcher takes steps of fewer
+// texts, each of which it records when it is wanted first.
 func (b *bench) rates(ctx context.Context, m *engine.Model, n int) (rates []float64, err error) {
 	batcher, err := m.NewBatcher(engine.BatcherOptions{Texts: n})
 	if err != nil {
 		return nil, err
 	}
 	defer batcher.Close()
-	for i := range b.repeat + 1 {
+	for size := 1; size < 2*n; size *= 2 {
+		if err := b.crowd(ctx, batcher, min(size, n), -size); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.repeat {
 		start := time.Now()
 		if err := b.crowd(ctx, batcher, n, i); err != nil {
 			return nil, err
 		}
-		if i > 0 {
-			rates = append(rates, float64(n*b.gen)/time.Since(start).Seconds())
-		}
+		rates = append(rates, float64(n*b.gen)/time.Since(start).Seconds())
 	}
 	b.used = max(b.used, b.before-freeBytes(b.cards))
 	return rates, nil
