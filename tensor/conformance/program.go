@@ -157,6 +157,7 @@ func programs() []Case {
 			return each(func() { e.s.Run(p) }), want
 		}})
 	}
+	all = append(all, texts()...)
 	return append(all, Case{"program", "a step that feeds itself", 0, func(e *env) (got, want []float64) {
 		const dim, vocab, k, steps = 256, 60, 5, 6
 		table, head := e.weight(tensor.Q8_0, vocab, dim).Tensor, e.weight(tensor.Q8_0, vocab, dim).Tensor
@@ -200,4 +201,137 @@ func numbers(x []int) []float64 {
 		f[i] = float64(v)
 	}
 	return f
+}
+
+// texts: a recorded step of several texts does what its operations do one by one,
+// and what becomes of a text does not change in one bit with the number of others.
+func texts() []Case {
+	var all []Case
+	for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
+		for _, alike := range []tensor.Alike{tensor.AlikeFew, tensor.AlikeSome} {
+			add := func(name string, bound float64, run func(l *layerOfTexts) (got, want []float64)) {
+				all = append(all, Case{"program", fmt.Sprintf("%s, alike %d, cache of %s", name, alike, cache), bound, func(e *env) (got, want []float64) {
+					return run(newLayerOfTexts(e, alike, cache))
+				}})
+			}
+			for _, n := range []int{1, 7, 32} {
+				add(fmt.Sprintf("a layer of %d texts", n), 1e-6, func(l *layerOfTexts) (got, want []float64) {
+					return l.steps(n, true), l.steps(n, false)
+				})
+			}
+			add("texts in layers of several sizes", 0, func(l *layerOfTexts) (got, want []float64) {
+				whole := l.steps(textsMost, true)
+				for _, n := range []int{1, 2, 8, 17} {
+					got = append(got, l.steps(n, true)...)
+					for i := range textsSteps {
+						want = append(want, whole[i*textsMost*textsDim:][:n*textsDim]...)
+					}
+				}
+				return got, want
+			})
+		}
+	}
+	return all
+}
+
+// A layerOfTexts is a layer with all that an architecture may have in it.
+type layerOfTexts struct {
+	e     *env
+	alike tensor.Alike
+	cache tensor.DType
+
+	wq, wk, wv, wo, gate, up, down              *tensor.Tensor
+	norm, post, norm2, qNorm, kNorm, bq, bv, bo *tensor.Tensor
+	factors                                     *tensor.Tensor
+	x                                           []float64 // of 32 rows, in three steps
+}
+
+const (
+	textsDim, textsHeads, textsKV, textsHead, textsFFN = 512, 8, 2, 64, 1024
+	textsContext, textsMost, textsSteps                = 160, 32, 3
+)
+
+func newLayerOfTexts(e *env, alike tensor.Alike, cache tensor.DType) *layerOfTexts {
+	w := func(d tensor.DType, m, k int) *tensor.Tensor { return e.weight(d, m, k).Tensor }
+	v := func(n int) *tensor.Tensor {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = 0.1 * (1 + e.rng.Float64())
+		}
+		t, err := e.dev.Place("v", tensor.F32, []int{n}, encode(tensor.F32, x))
+		e.must(err)
+		e.made = append(e.made, t)
+		return t
+	}
+	const dim, q, kv, ff = textsDim, textsHeads * textsHead, textsKV * textsHead, textsFFN
+	l := &layerOfTexts{e: e, alike: alike, cache: cache,
+		wq: w(tensor.Q4_K, q, dim), wk: w(tensor.Q4_K, kv, dim), wv: w(tensor.Q6_K, kv, dim), wo: w(tensor.Q4_K, dim, q),
+		gate: w(tensor.Q8_0, ff, dim), up: w(tensor.Q8_0, ff, dim), down: w(tensor.Q6_K, dim, ff),
+		norm: v(dim), post: v(dim), norm2: v(dim), qNorm: v(textsHead), kNorm: v(textsHead), bq: v(q), bv: v(kv), bo: v(dim), factors: v(textsHead / 2)}
+	for range textsSteps * textsMost * dim {
+		l.x = append(l.x, e.rng.NormFloat64())
+	}
+	return l
+}
+
+// steps are x after each of several steps of n texts, the last of them at the end of
+// a cache.
+func (l *layerOfTexts) steps(n int, recorded bool) (out []float64) {
+	const dim, heads, kvs, hd, ff, ctx = textsDim, textsHeads, textsKV, textsHead, textsFFN, textsContext
+	e, s := l.e, l.e.s
+	f := func(shape ...int) *tensor.Tensor { return e.empty(tensor.F32, shape...) }
+	x, h, q, att, k, v, g, u := f(n, dim), f(n, dim), f(n, heads*hd), f(n, heads*hd), f(n, kvs*hd), f(n, kvs*hd), f(n, ff), f(n, ff)
+	kc, vc := e.empty(l.cache, textsMost*ctx, kvs*hd), e.empty(l.cache, textsMost*ctx, kvs*hd)
+	seq, pos := e.ids(count(0, n)...), e.ids(count(0, n)...)
+	qh, kh := q.Reshape(n, heads, hd), k.Reshape(n, kvs, hd)
+	rope := tensor.Rope{Dims: hd, Base: 10000, NeoX: true}
+	step := func() {
+		s.Alike(l.alike)
+		s.Sequences(seq, textsMost)
+		s.RMSNorm(h, x, l.norm, 1e-5)
+		s.MatMul(q, l.wq, h)
+		s.MatMul(k, l.wk, h)
+		s.MatMul(v, l.wv, h)
+		s.Add(q, q, l.bq)
+		s.Add(v, v, l.bv)
+		s.RMSNorm(qh, qh, l.qNorm, 1e-5)
+		s.RMSNorm(kh, kh, l.kNorm, 1e-5)
+		s.RoPE(qh, qh, pos, l.factors, rope)
+		s.RoPE(kh, kh, pos, l.factors, rope)
+		s.Store(kc, k, pos)
+		s.Store(vc, v, pos)
+		s.Attention(att, q, kc, vc, pos, tensor.Attend{Heads: heads, KVHeads: kvs, Scale: 2})
+		s.MatMul(h, l.wo, att)
+		s.Add(h, h, l.bo)
+		s.RMSNorm(h, h, l.post, 1e-5)
+		s.Add(x, x, h)
+		s.RMSNorm(h, x, l.norm2, 1e-5)
+		s.MatMul(g, l.gate, h)
+		s.MatMul(u, l.up, h)
+		s.GLU(g, g, u, tensor.GELU)
+		s.MatMul(h, l.down, g)
+		s.Add(x, x, h)
+		s.Sequences(nil, 0)
+		s.Alike(tensor.Apart)
+	}
+	run := step
+	if recorded {
+		p, err := s.Record(step)
+		e.must(err)
+		defer p.Free()
+		run = func() { s.Run(p) }
+	}
+	for i := range textsSteps {
+		e.must(e.dev.Write(x, encode(tensor.F32, l.x[i*textsMost*dim:][:n*dim])))
+		at := make([]int, n)
+		for j := range at {
+			if at[j] = i; i == textsSteps-1 {
+				at[j] = ctx - 1 - j
+			}
+		}
+		e.must(e.dev.Write(pos, encode(tensor.I32, numbers(at))))
+		run()
+		out = append(out, e.read(x)...)
+	}
+	return out
 }
