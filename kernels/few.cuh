@@ -61,7 +61,8 @@ struct FewArgs {
 // Weights bring a warp's tiles: of each unit the tiles that are its crew's. The next
 // ones are on their way while one is used, in a ring in shared memory, or one in
 // registers. (Their type is known when the kernel runs, as far as it can be.)
-const int FEW_SLOTS = 3;
+// A ring has slots for so many tiles.
+template <int R> DEVICE constexpr int few_slots() { return R == 1 ? 4 : 3; }
 
 struct Weights {
 	int unit, units, by; // the unit that is fetched, of so many of the block, and to the next one
@@ -78,7 +79,7 @@ struct Weights {
 	int q_by, h_by;               // to the next tile
 	int large, h_at, rest_at;     // bytes of the first piece; where the others are, or 0
 	char *memory;
-	int slot, free, last_slot, bytes; // where the next tile is taken from, and goes to
+	int slot, free, first, end, bytes; // where the next tile is taken from, and goes to, of the ring
 };
 
 DEVICE void plan(Weights &t, const FewPart &p) {
@@ -126,7 +127,7 @@ template <int type, bool RING> DEVICE void fetch(Weights &t, const FewPart &p) {
 	if (RING) cp_async_commit(); // also of nothing, so that as many are on their way as ever
 }
 
-template <int type> DEVICE void begin(Weights &t, const FewPart &p, char *memory, int rings) {
+template <int type, int slots> DEVICE void begin(Weights &t, const FewPart &p, char *memory, int rings) {
 	t.unit -= t.by, t.left = 0;
 	if constexpr (type >= 0) {
 		fetch<type, false>(t, p);
@@ -135,22 +136,22 @@ template <int type> DEVICE void begin(Weights &t, const FewPart &p, char *memory
 	plan(t, p);
 	t.bytes = p.pieces[0] + p.pieces[1] + p.pieces[2] + p.pieces[3];
 	t.memory = memory + (threadIdx.x & 31) * 16;
-	t.slot = t.free = rings + (threadIdx.x >> 5) * FEW_SLOTS * t.bytes;
-	t.last_slot = t.slot + (FEW_SLOTS - 1) * t.bytes;
+	t.slot = t.free = t.first = rings + (threadIdx.x >> 5) * slots * t.bytes;
+	t.end = t.first + slots * t.bytes;
 #pragma unroll 1
-	for (int i = 0; i < FEW_SLOTS - 1; i++) fetch<-1, true>(t, p), t.free += t.bytes;
+	for (int i = 0; i < slots - 1; i++) fetch<-1, true>(t, p), t.free += t.bytes;
 }
 
 // await waits for the tile that was fetched first, passed goes on to the next when that
 // has been taken, and fetches another to where the one before was.
-DEVICE void await(const Weights &t) {
-	cp_async_wait<FEW_SLOTS - 2>();
+template <int slots> DEVICE void await() {
+	cp_async_wait<slots - 2>();
 	__syncwarp(); // the copies of other lanes, too; and all have read the slot before
 }
 template <int type> DEVICE void passed(Weights &t, const FewPart &p) {
 	fetch<type, true>(t, p);
 	t.free = t.slot;
-	t.slot = t.slot == t.last_slot ? t.slot - (FEW_SLOTS - 1) * t.bytes : t.slot + t.bytes;
+	if ((t.slot += t.bytes) == t.end) t.slot = t.first;
 }
 
 // ---- their numbers
@@ -334,7 +335,7 @@ template <int type, int R, bool RING> DEVICE void columns_mma(float y[4 * R], We
 		Loaded l[2];
 		Row v[2];
 		if (RING) {
-			await(weights);
+			await<few_slots<R>()>();
 			take<type>(l, memory + weights.slot);
 			passed<type>(weights, p);
 		} else {
@@ -366,7 +367,7 @@ template <int R> DEVICE void columns_wgmma(float (&y)[4 * R], Weights &weights, 
 #pragma unroll 1
 	for (int i = 0; i < weights.items; i++) {
 		uint32_t w[8][4];
-		await(weights);
+		await<few_slots<R>()>();
 		if (type == Q4_K) tile_of<Q4_K>(w, weights, p, memory, j, base);
 		else switch (type) { FEW_TYPES(FEW_TILE) }
 		wgmma_fence();
@@ -393,7 +394,7 @@ DEVICE void store(const FewArgs &a, const FewPart &p, float *dst, int row, int o
 	}
 }
 
-#define FEW_BEGIN(number, name) case number: begin<number>(weights, p, memory, 0); break;
+#define FEW_BEGIN(number, name) case number: begin<number, 0>(weights, p, memory, 0); break;
 #define FEW_COLUMNS(number, name) case number: columns_mma<number, R, RING>(y, weights, p, memory, x, by, j, base); break;
 
 template <int R, bool RING> DEVICE void few(const FewArgs &a) {
@@ -418,7 +419,7 @@ template <int R, bool RING> DEVICE void few(const FewArgs &a) {
 	weights.row = p.first / 16 + block * 4 + (warp & 3), weights.rows = p.blocks * 4, weights.last = p.first / 16 + rows - 1;
 	weights.groups = a.groups, weights.from = from + rank;
 	weights.items = groups - rank + (1 << share) - 1 >> share, weights.step = 1 << share;
-	if (RING) begin<-1>(weights, p, memory, a.ring);
+	if (RING) begin<-1, few_slots<R>()>(weights, p, memory, a.ring);
 	else switch (p.type) { FEW_TYPES(FEW_BEGIN) }
 	await_before();
 	bring<R>(a, memory, from, groups);

@@ -41,7 +41,6 @@ var _ = mirror(fewArgs{}, "few_8", "few_8_ring", "few_32", "few_32_ring")
 const (
 	fewThreads = 512
 	fewCrews   = fewThreads / 128
-	fewSlots   = 3 // of a warp's ring
 	fewUnit    = 4 * tileRows
 )
 
@@ -238,14 +237,18 @@ func (d *Device) fewRoom(s *fewShape, rows, share int) bool {
 	if d.info.Major == 9 {
 		align = 1024 - 16 // wgmma.cuh
 	}
+	slots := 3 // few_slots
+	if rows == fewRows {
+		slots = 4
+	}
 	left, ring := d.info.SharedPerBlock-align-x-sums, 0
 	for _, p := range s.part[:s.count] {
-		ring = max(ring, fewThreads/32*fewSlots*tileBytes(tensor.DType(p.dtype)))
+		ring = max(ring, fewThreads/32*slots*tileBytes(tensor.DType(p.dtype)))
 	}
 	s.ring = int32(x)
 	if d.async && ring <= left {
 		s.kernel += "_ring"
-		s.slots = fewSlots
+		s.slots = slots
 		x += ring
 	} else if left < 0 {
 		return false
