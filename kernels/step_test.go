@@ -23,6 +23,7 @@ type toy struct {
 	weights, values            tensor.DType // of most products; of v and down
 	cache                      tensor.DType
 	bias, headNorm, post, neox bool
+	joined                     bool // q, k and v are rows of one matrix; gate and up, too
 	fn                         tensor.Fn
 	cap                        float32
 	window                     int
@@ -34,6 +35,7 @@ var toys = []toy{
 	{name: "qwen3", dim: 256, heads: 4, kv: 4, hd: 128, ffn: 256, vocab: 77, ctx: 64, weights: tensor.Q4_0, values: tensor.Q4_1, cache: tensor.F16, fn: tensor.SiLU, headNorm: true, neox: true},
 	{name: "gemma3", dim: 96, heads: 4, kv: 1, hd: 256, ffn: 160, vocab: 1000, ctx: 64, weights: tensor.Q5_0, values: tensor.Q8_0, cache: tensor.F16, fn: tensor.GELU, headNorm: true, post: true, neox: true, window: 5},
 	{name: "gemma2", dim: 256, heads: 4, kv: 2, hd: 96, ffn: 512, vocab: 300, ctx: 64, weights: tensor.Q3_K, values: tensor.Q2_K, cache: tensor.F16, fn: tensor.GELU, post: true, neox: true, cap: 30},
+	{name: "phi3", dim: 256, heads: 4, kv: 4, hd: 96, ffn: 512, vocab: 300, ctx: 64, weights: tensor.Q4_K, values: tensor.Q6_K, cache: tensor.F16, fn: tensor.SiLU, neox: true, joined: true, window: 3},
 	{name: "iq", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 512, vocab: 300, ctx: 64, weights: tensor.IQ4_XS, values: tensor.IQ4_NL, cache: tensor.F16, fn: tensor.SiLU},
 	{name: "odd", dim: 160, heads: 2, kv: 1, hd: 64, ffn: 224, vocab: 50, ctx: 64, weights: tensor.Q5_1, values: tensor.MXFP4, cache: tensor.F16, fn: tensor.SiLU},
 	{name: "nf4", dim: 256, heads: 4, kv: 2, hd: 64, ffn: 320, vocab: 300, ctx: 64, weights: tensor.NF4, values: tensor.Q8_0, cache: tensor.F16, fn: tensor.SiLU},
@@ -186,6 +188,14 @@ func (n *net) place() (w toyWeights) {
 		l.qn, l.kn = n.weight(f32, n.hd), n.weight(f32, n.hd)
 		l.wo, l.post, l.post2 = n.weight(n.weights32(q), n.dim, q), n.weight(f32, n.dim), n.weight(f32, n.dim)
 		l.gate, l.up, l.down = n.weight(n.weights, n.ffn, n.dim), n.weight(n.weights, n.ffn, n.dim), n.weight(n.values, n.dim, n.ffn)
+		if n.joined && n.err == nil {
+			qkv, gateUp := n.weight(n.weights, q+2*kv, n.dim), n.weight(n.weights, 2*n.ffn, n.dim)
+			if n.err != nil {
+				return w
+			}
+			l.wq, l.wk, l.wv = qkv.Slice(0, q), qkv.Slice(q, q+kv), qkv.Slice(q+kv, q+2*kv)
+			l.gate, l.up = gateUp.Slice(0, n.ffn), gateUp.Slice(n.ffn, 2*n.ffn)
+		}
 		l.kc, l.vc = n.new(n.cache, max(1, n.texts)*n.ctx, kv), n.new(n.cache, max(1, n.texts)*n.ctx, kv)
 	}
 	w.last, w.factors = n.weight(f32, n.dim), n.weight(f32, n.hd/2)
