@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/llcuda/llcuda/engine"
@@ -99,4 +100,62 @@ func relative(x, want []float32) float64 {
 		sum += math.Pow(float64(w), 2)
 	}
 	return math.Sqrt(diff / sum)
+}
+
+// TestBatcherAdapter: texts that go through a model with an adapter together choose
+// what the CPU chooses, and not what they choose without it.
+func TestBatcherAdapter(t *testing.T) {
+	f, err := demo.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	answers := func(o engine.Options, scale float32) []int32 {
+		o.Context, o.Batch, o.Texts = 40, 9, 2
+		m, err := engine.LoadFile(t.Context(), f, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		af, err := synth.Adapter(f, 4) // the model's from then on
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := m.Attach(t.Context(), af, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.NewBatcher(engine.BatcherOptions{Texts: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if err := b.SetAdapters(t.Context(), engine.Scaled{Adapter: a, Scale: scale}); err != nil {
+			t.Fatal(err)
+		}
+		var all [2][]int32
+		var wg sync.WaitGroup
+		for i := range all {
+			wg.Go(func() {
+				for tok, err := range b.Generate(t.Context(), []int32{3, int32(20 + i), 5}, engine.GenerateOptions{MaxTokens: 4, IgnoreEOG: true}) {
+					if err != nil {
+						t.Error(err)
+					}
+					if tok.ID >= 0 {
+						all[i] = append(all[i], tok.ID)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return append(all[0], all[1]...)
+	}
+	card := engine.Options{GPUs: []tensor.Device{emulated(t)}}
+	want, got := answers(engine.Options{}, 1e5), answers(card, 1e5)
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, on the CPU %v", got, want)
+	}
+	if plain := answers(card, 0); slices.Equal(got, plain) {
+		t.Errorf("%v also without the adapter", plain)
+	}
 }
