@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,13 +17,15 @@ import (
 
 // TestAdapter: with adapters beside the weights a step gives what it gives on
 // the CPU, with and without them in turns: what a fused step leaves unwritten is
-// not read by their products.
+// not read by their products. The steps with a low-rank adapter alone are fused.
 func TestAdapter(t *testing.T) {
+	t.Setenv("EMU_SMS", "8") // 24 rows of A go round them
 	const dir = "../internal/lora/testdata/"
 	for _, c := range []struct {
 		base, adapter string // of the demo: a random one
 		scale         float32
-	}{{"", "", 1e5}, {"gemma3", "dora", 1}} {
+		fused         bool
+	}{{"", "", 1e5, true}, {"gemma3", "dora", 1, false}} {
 		f, err := demo.Open()
 		if c.base != "" {
 			f, err = gguf.Open(dir + c.base + ".gguf")
@@ -33,8 +36,9 @@ func TestAdapter(t *testing.T) {
 		defer f.Close()
 		var logits [2][][]float32 // by device: of each step
 		var chosen [2][]int32
-		for i, o := range []engine.Options{{}, {GPUs: []tensor.Device{emulated(t)}}} {
-			o.Context, o.Batch, o.ExactCache = 40, 9, true
+		dev := emulated(t)
+		for i, o := range []engine.Options{{}, {GPUs: []tensor.Device{dev}}} {
+			o.Context, o.Batch, o.ExactCache = 40, 9, !c.fused
 			m, err := engine.LoadFile(t.Context(), f, o)
 			if err != nil {
 				t.Fatal(err)
@@ -74,6 +78,13 @@ func TestAdapter(t *testing.T) {
 				}
 			}
 			s.Close()
+			fused := false
+			for kernel := range dev.images.kernels {
+				fused = fused || strings.HasPrefix(kernel, "step_lora")
+			}
+			if fused != (c.fused && i == 1) {
+				t.Errorf("%s %s: fused: %v", c.base, c.adapter, fused)
+			}
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}

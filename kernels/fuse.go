@@ -10,7 +10,8 @@ import (
 // repeats become the stages of one persistent kernel (step.cuh). What comes
 // before the first stage and after the last stays as it is.
 //
-//	[norm of h, sum into x,] [norm of x,] 1–3 products of one input, biases,
+//	[norm of h, sum into x,] [norm of x,] 1–3 products of one input, each
+//	[plus B·(A·input) of adapters,] biases,
 //	then GLU of two, or a sum into x, or a softcap        → a product stage
 //	norms of heads, RoPE, Store, Attention                → an attention stage
 //	ArgMax of the last product, its token fed back        → the last stage
@@ -35,6 +36,7 @@ type fusion struct {
 	d        *Device
 	ops      []tensor.Op
 	products []product
+	adapted  []adapted // one for each product
 	attends  []attend
 	stages   []stage
 	pick     pickArgs
@@ -86,6 +88,7 @@ func (f *fusion) match() bool {
 // product matches a product stage and returns how many operations it is.
 func (f *fusion) product(ops []tensor.Op) (n int) {
 	var p product
+	var more adapted
 	var unmade []*tensor.Tensor
 	var stream *tensor.Tensor // of the residual, when it is summed first
 	if op := at(ops, 0); op.Kind == tensor.OpRMSNorm && op.Dst.Rows() == 1 && same(op.Dst, op.A) {
@@ -105,27 +108,37 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		unmade = append(unmade, in)
 		n++
 	}
-	first := n
-	for ; n-first < len(p.part); n++ {
+	var muls []*tensor.Op
+	for len(muls) < len(p.part) {
 		op := at(ops, n)
 		if op.Kind != tensor.OpMatMul || op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 ||
-			in != nil && !same(op.B, in) || !f.d.setPart(&p.part[n-first], op.A, op.Dst) {
+			in != nil && !same(op.B, in) || !f.d.setPart(&p.part[len(muls)], op.A, op.Dst) {
 			break
 		}
 		if in == nil {
+			if f.lacks(op.B) {
+				return 0
+			}
 			in, p.x = op.B, f.ptr(op.B)
 		}
 		p.cols = int32(op.A.Cols())
-		p.parts++
+		muls = append(muls, op)
+		n++
+		if scratch := more.match(ops[n:], len(muls)-1, op); scratch != nil {
+			unmade = append(unmade, scratch...)
+			n += 3
+			if bias := at(ops, n); isBias(bias, op) { // an adapter's, too
+				p.part[len(muls)-1].bias = ptr(bias.B)
+				n++
+			}
+		}
 	}
+	p.parts = int32(len(muls))
 	if p.parts == 0 || !f.d.finishProduct(&p) {
 		return 0
 	}
-	muls := ops[first:n]
 	for bias := at(ops, n); ; bias = at(ops, n) {
-		i := slices.IndexFunc(muls, func(m tensor.Op) bool {
-			return bias.Kind == tensor.OpBinary && bias.Fn == tensor.Add && same(bias.Dst, m.Dst) && same(bias.A, m.Dst) && bias.B.Len() == m.Dst.Len()
-		})
+		i := slices.IndexFunc(muls, func(m *tensor.Op) bool { return isBias(bias, m) })
 		if i < 0 || p.part[i].bias != 0 {
 			break
 		}
@@ -148,7 +161,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		p.cap = op.Scale
 		n++
 	}
-	if f.overwrites(&p) {
+	if f.overwrites(&p) || !f.d.lower(&more) {
 		return 0
 	}
 	if stream != nil {
@@ -156,6 +169,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	}
 	f.stages = append(f.stages, stage{stageProduct, int32(len(f.products))})
 	f.products = append(f.products, p)
+	f.adapted = append(f.adapted, more)
 	for _, m := range muls {
 		f.made(m.Dst)
 	}
@@ -166,6 +180,16 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 // made says that t is written, whatever was left out before.
 func (f *fusion) made(t *tensor.Tensor) {
 	f.unmade = slices.DeleteFunc(f.unmade, func(u *tensor.Tensor) bool { return same(u, t) })
+}
+
+// lacks says whether a part of t was not written.
+func (f *fusion) lacks(t *tensor.Tensor) bool {
+	return slices.ContainsFunc(f.unmade, func(u *tensor.Tensor) bool { return overlap(u, t) })
+}
+
+// isBias says whether an operation adds a vector to the result of a product.
+func isBias(op, mul *tensor.Op) bool {
+	return op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, mul.Dst) && same(op.A, mul.Dst) && op.B.Len() == mul.Dst.Len()
 }
 
 // overwrites says whether a block could write what another still reads: the
@@ -316,7 +340,7 @@ func (f *fusion) rest(ops []tensor.Op) bool {
 			if *t == nil {
 				continue
 			}
-			if slices.ContainsFunc(f.unmade, func(u *tensor.Tensor) bool { return overlap(u, *t) }) {
+			if f.lacks(*t) {
 				return false
 			}
 			if m := f.moved[ptr(*t)]; m != nil {

@@ -7,7 +7,7 @@
 // newer into a ring in shared memory (cp.async) where there is room for one,
 // else into registers.
 #pragma once
-#include "flow.cuh"
+#include "adapted.cuh"
 
 // What code runs once in a stage is kept short, and loops there are not
 // unrolled: it is cold, and a block waits for its instructions.
@@ -70,7 +70,8 @@ DEVICE void put_zeros(int cols, int groups, const Activations &x) {
 // every result still has to be multiplied with: the norm's, so that its sum
 // and the integers come from one pass. sums: 2·MATVEC_WARPS numbers. (Loading
 // post and all weights together with x was tried: 5 % slower, by registers.)
-DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
+// What is for adapters is in adapted.cuh.
+DEVICE float prepare(const Product &p, const Activations &x, float *sums, const Lowering *adapters) {
 	const int step = 4 * MATVEC_THREADS, many = 4; // columns of the block at a time; of those loaded together
 	const float *in = (const float *)p.x, *post = (const float *)p.post;
 	float scale = 0, square = 0;
@@ -82,12 +83,18 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
 		}
 		scale = rsqrtf(__fdividef(block_sum(scale, sums + MATVEC_WARPS), p.cols) + p.eps);
 	}
+	const char *lowest = adapting ? adapters->rows[0] : 0;
+	Lower lower = {};
 #pragma unroll 1
 	for (int base = 4 * (int)(threadIdx.x & ~31); base < p.cols; base += many * step) { // the same for a warp
 		float4 v[many];
 		int i = base + 4 * (threadIdx.x & 31);
 #pragma unroll
 		for (int k = 0; k < many; k++) v[k] = i + k * step < p.cols ? load_fresh4(in + i + k * step) : make_float4(0, 0, 0, 0);
+		uint2 a[many];
+		if (adapting && lowest)
+#pragma unroll
+			for (int k = 0; k < many; k++) a[k] = i + k * step < p.cols ? load8(lowest + 2 * (i + k * step)) : make_uint2(0, 0);
 #pragma unroll 1
 		for (int from = base, k = 0; k < many && from < p.cols; k++, from += step, i += step) { // not unrolled: cold code is slow
 			bool inside = i < p.cols;
@@ -101,13 +108,23 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums) {
 				square += v[0].x * v[0].x + v[0].y * v[0].y + v[0].z * v[0].z + v[0].w * v[0].w;
 				v[0].x *= w.x, v[0].y *= w.y, v[0].z *= w.z, v[0].w *= w.w;
 			}
+			if (adapting && lowest && inside) add_low(lower, *adapters, i, v[0], a[0]);
 			quantise(x, i, v[0], inside);
 #pragma unroll
-			for (int n = 1; n < many; n++) v[n - 1] = v[n];
+			for (int n = 1; n < many; n++) {
+				v[n - 1] = v[n];
+				if (adapting) a[n - 1] = a[n];
+			}
 		}
 	}
-	if (p.norm) return rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
+	if (adapting) sum_low(lower, *adapters);
+	if (p.norm) {
+		float factor = rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
+		if (adapting) leave_low(*adapters);
+		return factor;
+	}
 	__syncthreads();
+	if (adapting) leave_low(*adapters);
 	return 1;
 }
 
@@ -151,6 +168,7 @@ struct Work {
 	float *sums;    // (room, sharing, 16)
 	int from, to;   // units of the pass
 	float extra[2]; // residuals, or else biases, of what the warp will finish, on their way
+	uint4 b[2];     // and rows of adapters
 	Best best;
 };
 
@@ -159,9 +177,10 @@ DEVICE int finished(const Product &p, const Work &w, int i) {
 	int warp = threadIdx.x >> 5;
 	return w.from + (p.mode == PRODUCT_GLU ? 2 * warp + i : warp + i * MATVEC_WARPS);
 }
-DEVICE void expect(const Product &p, Work &w) {
+DEVICE void expect(const Product &p, Work &w, const Lowering *adapters) {
 	w.extra[0] = w.extra[1] = 0;
-	if (p.mode != PRODUCT_ADD && !p.part[0].bias && !p.part[1].bias && !p.part[2].bias) return;
+	bool adapted = adapting && adapters->of->ranks > 0;
+	if (!adapted && p.mode != PRODUCT_ADD && !p.part[0].bias && !p.part[1].bias && !p.part[2].bias) return;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		int unit = finished(p, w, i);
@@ -172,21 +191,23 @@ DEVICE void expect(const Product &p, Work &w) {
 		if (row >= part.rows) continue;
 		if (p.mode == PRODUCT_ADD) w.extra[i] = load_fresh((const float *)p.residual + row);
 		else if (part.bias) w.extra[i] = __ldg((const float *)part.bias + row);
+		if (adapting) w.b[i] = fetch_b(*adapters->of, u.part, row);
 	}
 }
 
-// unit_sum adds what the warps have of a unit; lanes i and i+16 get row i's.
-DEVICE float unit_sum(const Product &p, const Work &w, int unit) {
+// unit_sum adds what the warps have of a unit, and more; lanes i and i+16 get row i's.
+DEVICE float unit_sum(const Product &p, const Work &w, int unit, float more) {
 	const float *sums = w.sums + ((unit - w.from << p.share) * 16) + (threadIdx.x & 15);
 	int half = (threadIdx.x & 31) >> 4;
 	float y = 0;
+	if (adapting) y = more;
 #pragma unroll
 	for (int i = 0; i < MATVEC_WARPS; i += 2)
 		if (i + half < sharing(p)) y += sums[(i + half) * 16];
 	return y + __shfl_xor_sync(full_warp, y, 16);
 }
 
-DEVICE void finish(const Product &p, Work &w) {
+DEVICE void finish(const Product &p, Work &w, const Lowering *adapters) {
 	float gate = 0;
 #pragma unroll 1
 	for (int i = 0; i < 2; i++) {
@@ -196,7 +217,9 @@ DEVICE void finish(const Product &p, Work &w) {
 		const Part &part = p.part[u.part];
 		int row = u.row + (int)(threadIdx.x & 15);
 		bool inside = (threadIdx.x & 31) < 16 && row < part.rows;
-		float y = unit_sum(p, w, unit) * w.factor + w.extra[0];
+		float more = 0;
+		if (adapting && row < part.rows) more = raise(*adapters, u.part, row, w.b[0]);
+		float y = unit_sum(p, w, unit, more) * w.factor + w.extra[0];
 		if (p.mode == PRODUCT_ADD && part.bias && inside) y += __ldg((const float *)part.bias + row);
 		if (p.mode == PRODUCT_GLU && i == 0) gate = glu(p.fn, y), inside = false;
 		if (p.mode == PRODUCT_GLU) y *= gate;
@@ -206,6 +229,7 @@ DEVICE void finish(const Product &p, Work &w) {
 			if (p.best && y == y) w.best = better(w.best, {y, row});
 		}
 		w.extra[0] = w.extra[1];
+		if (adapting) w.b[0] = w.b[1];
 	}
 }
 
@@ -246,17 +270,19 @@ template <int type> DEVICE void run_loaded(const Product *all, int at, int unit,
 
 // product computes all[at] with its input in x. f brings its weights. sums has
 // room for so many units that 16 warps work on at a time, room·256 numbers.
+// prepare has left what `adapters` want of this block.
 template <bool RING>
-DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *sums, int room, Best *memory) {
+DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const Activations &x, float factor, float *sums, int room, Best *memory,
+	const Lowering *adapters) {
 	const Product &p = all[at];
-	Work w = {factor, sums, 0, 0, {0, 0}, {0, -1}};
+	Work w = {factor, sums, 0, 0, {0, 0}, {}, {0, -1}};
 	Input in = input_of(x);
 	int units = units_of(p), unit = first_of(p);
 	if (f.fetched == f.taken) fill<RING>(f, pending, all); // also where this block has no unit
 	room = min(room << 4 - p.share, 2 * MATVEC_WARPS);
 	while (w.to < units) {
 		w.from = w.to, w.to = min(w.from + room, units);
-		expect(p, w);
+		expect(p, w, adapters);
 		if (w.from > 0) __syncthreads(); // the sums have been read
 		for (; unit < w.to; unit += at_once(p)) {
 			if (f.fetched == f.taken) fill<RING>(f, pending, all);
@@ -264,8 +290,9 @@ DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const 
 			if constexpr (RING) FOR_TYPE(type, run_ring, all, at, unit, f, in, w)
 			else FOR_TYPE(type, run_loaded, all, at, unit, f, pending, in, w)
 		}
+		if (adapting && w.from == 0) gather_low(*adapters);
 		__syncthreads();
-		finish(p, w);
+		finish(p, w, adapters);
 	}
 	if (p.best) block_best(w.best, (Best *)p.best, memory);
 }

@@ -20,8 +20,8 @@
 // The next product's weights are fetched behind `arrive`: so the last rows wait
 // for no new work (Gemma 3 1B: 805 to 861 tok/s). Code that runs once in a stage
 // costs 5 to 50 clocks an instruction: it comes from L2. That is why there are
-// modules of a few types each, and why input that is brought all at once, by more
-// code, was 2 to 10 % slower.
+// modules of a few types each, and others for models with adapters, and why input
+// that is brought all at once, by more code, was 2 to 10 % slower.
 #pragma once
 #include "product.cuh"
 #include "decode.cuh"
@@ -59,6 +59,13 @@ struct Step {
 	int32_t room;          // units that have sums at a time
 };
 
+// An AdaptedStep has adapters, too: an Adapted for each product. Its barrier has
+// a third word, which counts launches.
+struct AdaptedStep {
+	Step step;
+	uint64_t adapted;
+};
+
 // A barrier over the grid in two halves: what any block wrote before arrive is
 // seen by all behind wait.
 DEVICE void arrive(uint32_t *counter) {
@@ -71,9 +78,12 @@ DEVICE void wait(const uint32_t *counter, uint32_t target) {
 	__syncthreads();
 }
 
-// leave_grid zeroes the words of grid_barrier when the last block leaves.
+// leave_grid zeroes the words of the barrier when the last block leaves.
 DEVICE void leave_grid(uint32_t *counter) {
-	if (threadIdx.x == 0 && atomicAdd(counter + 1, 1u) == gridDim.x - 1) counter[0] = counter[1] = 0;
+	if (threadIdx.x == 0 && atomicAdd(counter + 1, 1u) == gridDim.x - 1) {
+		counter[0] = counter[1] = 0;
+		if (adapting) counter[2]++;
+	}
 }
 
 DEVICE void pick(const Pick &k, Best *memory) {
@@ -99,7 +109,7 @@ DEVICE void pick(const Pick &k, Best *memory) {
 // left no cache (8B, H100: 326 tok/s inlined, 351 called).
 template <int DIM, int CACHE> DEVICE_CALL void attend_unit(const Decode &a, int unit, char *memory) { decode_attention<DIM, CACHE>(a, unit, memory); }
 
-template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
+template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_t all_adapted) {
 	SHARED Product products[2]; // the current one, and the next
 	SHARED Decode attend;
 	SHARED float sums[2 * MATVEC_WARPS];
@@ -111,9 +121,21 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 	uint32_t *barrier = (uint32_t *)a.barrier, target = 0;
 	int at = 0; // product
 
+#ifdef ADAPTED
+	SHARED Adapted adapted[2]; // as products
+	SHARED float4 low[LOW_MOST / 4];
+	SHARED float low_sums[LOW_ROWS * MATVEC_WARPS];
+	SHARED const char *rows[LOW_ROWS];
+	const uint32_t launch = load_acquire(barrier + 2) + 1;
+	copy_words(&adapted[0], (const Adapted *)all_adapted, sizeof(Adapted));
+#endif
 	copy_words(&products[0], all, sizeof(Product));
 	Flow f = start_flow(a.region, 0);
 	__syncthreads();
+#ifdef ADAPTED
+	fetch_low(adapted[0], products[0].cols, rows);
+	__syncthreads();
+#endif
 	Loaded pending[2];
 	for (int s = 0; s < a.count; s++) {
 		Stage stage = stages[s];
@@ -123,9 +145,15 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 			if (s + 1 < a.count && stages[s + 1].kind == STAGE_ATTEND)
 				copy_words(&attend, (const Decode *)a.attends + stages[s + 1].index, sizeof(Decode));
 			const Product &p = products[at & 1];
+			const Lowering *adapters = 0;
+#ifdef ADAPTED
+			if (at + 1 < a.product_count) copy_words(&adapted[(at + 1) & 1], (const Adapted *)all_adapted + at + 1, sizeof(Adapted));
+			const Lowering own = {&adapted[at & 1], launch, rows, (float *)low, low_sums};
+			adapters = &own;
+#endif
 			Activations x = activations(memory, p.cols);
-			float factor = prepare(p, x, sums); // has a barrier: the copies are there
-			product<RING>(products, at & 1, f, pending, x, factor, (float *)(memory + a.sums), a.room, bests);
+			float factor = prepare(p, x, sums, adapters); // has a barrier: the copies are there
+			product<RING>(products, at & 1, f, pending, x, factor, (float *)(memory + a.sums), a.room, bests, adapters);
 			if (++at < a.product_count) go_on(f, at & 1);
 		} else if (stage.kind == STAGE_ATTEND) {
 			park(f, &parked[threadIdx.x >> 5]);
@@ -141,16 +169,26 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a) {
 		if (s + 1 == a.count) break;
 		arrive(barrier);
 		fill<RING>(f, pending, products); // the blocks take their time
+#ifdef ADAPTED
+		if (at < a.product_count) fetch_low(adapted[at & 1], products[at & 1].cols, rows);
+#endif
 		wait(barrier, target += gridDim.x);
 	}
 	if (a.profile && blockIdx.x == 0 && threadIdx.x == 0) ((int64_t *)a.profile)[a.count] = clock64();
 	leave_grid(barrier);
 }
 
+#ifdef ADAPTED
+#define STEP_KERNEL(name) KERNEL(name, AdaptedStep, MATVEC_THREADS, 1)
+#define STEP_ARGS a.step, a.adapted
+#else
+#define STEP_KERNEL(name) KERNEL(name, Step, MATVEC_THREADS, 1)
+#define STEP_ARGS a, 0
+#endif
 #define STEP(name, dim, type, cache) \
-	KERNEL(name##_##dim##_##type, Step, MATVEC_THREADS, 1) { step<dim, cache, false>(a); } \
-	KERNEL(name##_##dim##_##type##_ring, Step, MATVEC_THREADS, 1) { \
-		if (async_copies) step<dim, cache, true>(a); \
+	STEP_KERNEL(name##_##dim##_##type) { step<dim, cache, false>(STEP_ARGS); } \
+	STEP_KERNEL(name##_##dim##_##type##_ring) { \
+		if (async_copies) step<dim, cache, true>(STEP_ARGS); \
 	}
 #define STEPS(name) \
 	STEP(name, 64, f16, F16) STEP(name, 96, f16, F16) STEP(name, 128, f16, F16) STEP(name, 256, f16, F16) \

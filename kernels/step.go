@@ -21,7 +21,16 @@ type stepArgs struct {
 	sums, room                int32
 }
 
-var _ = mirror(stepArgs{}, stepKernels()...)
+// adaptedStepArgs is step.cuh's AdaptedStep.
+type adaptedStepArgs struct {
+	stepArgs
+	adapted uint64
+}
+
+var (
+	_ = mirror(stepArgs{}, stepKernels(false)...)
+	_ = mirror(adaptedStepArgs{}, stepKernels(true)...)
+)
 
 // stepKernel is the persistent kernel for heads of dim numbers and a type of
 // cache, without its ending (ring), "" if there is none.
@@ -33,12 +42,12 @@ func stepKernel(dim int, cache tensor.DType) string {
 	return ""
 }
 
-func stepKernels() (all []string) {
+func stepKernels(adapted bool) (all []string) {
 	for _, dim := range []int{64, 96, 128, 256} {
 		for _, cache := range []tensor.DType{tensor.F16, tensor.Q8_0} {
 			if k := stepKernel(dim, cache); k != "" {
 				for _, m := range stepModules {
-					if m.has(dim, cache) {
+					if m.adapted == adapted && m.has(dim, cache) {
 						own := m.name + strings.TrimPrefix(k, "step")
 						all = append(all, own, own+"_ring")
 					}
@@ -54,7 +63,7 @@ func stepKernels() (all []string) {
 type step struct {
 	dev    *Device
 	kernel string
-	args   stepArgs
+	args   adaptedStepArgs // or their stepArgs alone
 	smem   int
 	owned  []uint64
 }
@@ -71,7 +80,7 @@ func (g *graph) fuse() error {
 		return errors.Join(f.err, f.drop())
 	}
 	s, err := f.build()
-	if err != nil {
+	if err != nil || s == nil {
 		return errors.Join(err, f.drop())
 	}
 	g.ops, g.step, g.after = g.ops[:f.before], s, f.after
@@ -87,12 +96,17 @@ func (f *fusion) drop() error {
 	return errors.Join(errs...)
 }
 
-// build writes the description of the stages to the card.
+// build writes the description of the stages to the card. It returns nil where
+// there is no kernel for them.
 func (f *fusion) build() (*step, error) {
 	d := f.d
 	op := f.attends[0].op
 	dim := op.A.Cols() / op.Heads
-	s := &step{dev: d, kernel: f.module(dim, op.B.DType) + strings.TrimPrefix(stepKernel(dim, op.B.DType), "step")}
+	module := f.module(dim, op.B.DType)
+	if module == "" {
+		return nil, nil
+	}
+	s := &step{dev: d, kernel: module + strings.TrimPrefix(stepKernel(dim, op.B.DType), "step")}
 	a := &s.args
 	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
 	region := decodeShared
@@ -107,7 +121,7 @@ func (f *fusion) build() (*step, error) {
 		f.pick.best = f.own(8 * d.sms())
 		f.products[len(f.products)-1].best = f.pick.best
 	}
-	a.pick, a.barrier = f.pick, f.own(8)
+	a.pick, a.barrier = f.pick, f.own(12)
 	decodes, units, err := f.decodes()
 	if err != nil {
 		return nil, err
@@ -116,6 +130,10 @@ func (f *fusion) build() (*step, error) {
 	a.stages = upload(f, f.stages)
 	a.products = upload(f, f.products)
 	a.attends = upload(f, decodes)
+	if f.adapting() {
+		f.lows()
+		a.adapted = upload(f, f.adapted)
+	}
 	s.owned = f.owned
 	return s, f.err
 }
@@ -123,29 +141,38 @@ func (f *fusion) build() (*step, error) {
 // A stepModule has persistent kernels for weights of some types: code for more
 // of them makes a kernel slower.
 type stepModule struct {
-	name  string
-	types []tensor.DType // nil: all that are packed
-	few   bool           // f16 caches alone, and the usual heads
+	name    string
+	types   []tensor.DType // nil: all that are packed
+	heads   []int          // of these dimensions, with f16 caches; nil: all that stepKernel knows
+	adapted bool           // products may have adapters
 }
 
 // stepModules, the preferred ones first.
 var stepModules = [...]stepModule{
-	{"step_k", []tensor.DType{tensor.Q4_K, tensor.Q6_K}, false},
-	{"step", []tensor.DType{tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0}, false},
-	{"step_nf4", []tensor.DType{tensor.NF4, tensor.Q6_K, tensor.Q8_0}, true},
-	{"step_all", nil, false},
+	{"step_k", []tensor.DType{tensor.Q4_K, tensor.Q6_K}, nil, false},
+	{"step", []tensor.DType{tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0}, nil, false},
+	{"step_nf4", []tensor.DType{tensor.NF4, tensor.Q6_K, tensor.Q8_0}, []int{64, 128, 256}, false},
+	{"step_all", nil, nil, false},
+	{"step_lora_k", []tensor.DType{tensor.Q4_K, tensor.Q6_K}, []int{64, 128}, true},
+	{"step_lora", []tensor.DType{tensor.Q4_K, tensor.Q6_K, tensor.Q5_0, tensor.Q8_0}, []int{64, 128, 256}, true},
+	{"step_lora_nf4", []tensor.DType{tensor.NF4, tensor.Q6_K, tensor.Q8_0}, []int{64, 128}, true},
+	{"step_lora_all", nil, []int{64, 128, 256}, true},
 }
 
 // has says whether the module has kernels for heads and a cache that
 // stepKernel knows.
 func (m *stepModule) has(dim int, cache tensor.DType) bool {
-	return !m.few || dim != 96 && cache == tensor.F16
+	return m.heads == nil || slices.Contains(m.heads, dim) && cache == tensor.F16
 }
 
-// module is the first that has kernels for all weights.
+// module is the first that has kernels for all weights, "" if there is none.
 func (f *fusion) module(dim int, cache tensor.DType) string {
-	i := slices.IndexFunc(stepModules[:], func(m stepModule) bool { return m.has(dim, cache) && f.only(m.types) })
-	return stepModules[i].name
+	for _, m := range stepModules {
+		if m.adapted == f.adapting() && m.has(dim, cache) && f.only(m.types) {
+			return m.name
+		}
+	}
+	return ""
 }
 
 // only says whether all weights are of these types; nil are all.

@@ -27,6 +27,9 @@ type toy struct {
 	fn                         tensor.Fn
 	cap                        float32
 	window                     int
+	rank                       int    // of adapters
+	adapted                    string // products that have them: some of "qkvogudh"
+	biased                     bool   // adapters have biases
 }
 
 var toys = []toy{
@@ -111,6 +114,35 @@ func (n *net) record() {
 	rope := tensor.Rope{Dims: n.hd, Base: 10000, NeoX: n.neox}
 	attend := tensor.Attend{Heads: n.heads, KVHeads: n.kv, Scale: float32(1 / math.Sqrt(float64(n.hd))), Window: n.window, Softcap: n.cap}
 	s := n.s
+	lowest, sum := n.new(f32, max(n.rank, 1)), n.new(f32, max(q, n.ffn, n.dim, n.vocab))
+	type adapter struct{ a, b, bias *tensor.Tensor }
+	adapters := map[*tensor.Tensor]adapter{}
+	adapt := func(name string, w *tensor.Tensor) {
+		if strings.Contains(n.adapted, name) {
+			adapters[w] = adapter{n.weight(tensor.F16, n.rank, w.Cols()), n.weight(tensor.F16, w.Rows(), n.rank), n.weight(f32, w.Rows())}
+		}
+	}
+	for _, l := range w.layers {
+		for i, w := range []*tensor.Tensor{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
+			adapt("qkvogud"[i:i+1], w)
+		}
+	}
+	adapt("h", w.embed)
+	if n.err != nil {
+		return
+	}
+	mul := func(dst, w, x *tensor.Tensor) { // as engine's adapting does
+		s.MatMul(dst, w, x)
+		if a, ok := adapters[w]; ok {
+			low, more := lowest.Reshape(1, n.rank), sum.Slice(0, w.Rows()).Reshape(1, w.Rows())
+			s.MatMul(low, a.a, x)
+			s.MatMul(more, a.b, low)
+			s.Add(dst, dst, more)
+			if n.biased {
+				s.Add(dst, dst, a.bias)
+			}
+		}
+	}
 	add := func(x, b *tensor.Tensor) {
 		if n.bias {
 			s.Add(x, x, b)
@@ -122,9 +154,9 @@ func (n *net) record() {
 		for i := range w.layers {
 			l := &w.layers[i]
 			s.RMSNorm(h, x, l.norm, 1e-5)
-			s.MatMul(qv, l.wq, h)
-			s.MatMul(k, l.wk, h)
-			s.MatMul(v, l.wv, h)
+			mul(qv, l.wq, h)
+			mul(k, l.wk, h)
+			mul(v, l.wv, h)
 			add(qv, l.bq)
 			add(k, l.bk)
 			add(v, l.bv)
@@ -138,23 +170,23 @@ func (n *net) record() {
 			s.Store(l.kc, k, n.pos)
 			s.Store(l.vc, v, n.pos)
 			s.Attention(att, qv, l.kc, l.vc, n.pos, attend)
-			s.MatMul(h, l.wo, att)
+			mul(h, l.wo, att)
 			if n.post {
 				s.RMSNorm(h, h, l.post, 1e-5)
 			}
 			s.Add(x, x, h)
 			s.RMSNorm(h, x, l.norm2, 1e-5)
-			s.MatMul(gate, l.gate, h)
-			s.MatMul(up, l.up, h)
+			mul(gate, l.gate, h)
+			mul(up, l.up, h)
 			s.GLU(gate, gate, up, n.fn)
-			s.MatMul(h, l.down, gate)
+			mul(h, l.down, gate)
 			if n.post {
 				s.RMSNorm(h, h, l.post2, 1e-5)
 			}
 			s.Add(x, x, h)
 		}
 		s.RMSNorm(h, x, w.last, 1e-5)
-		s.MatMul(n.out, w.embed, h)
+		mul(n.out, w.embed, h)
 		if n.cap != 0 {
 			s.Cap(n.out, n.out, n.cap)
 		}
@@ -261,41 +293,94 @@ func TestStep(t *testing.T) {
 				if g := got.p.(*graph); g.step != nil && strings.HasPrefix(g.step.kernel, "step_nf4") != (toy.weights == tensor.NF4) {
 					t.Errorf("kernel %s for %s", g.step.kernel, toy.weights)
 				}
-				for token := range 8 {
-					w, err := want.next()
-					if err != nil {
-						t.Fatal(err)
+				got.compare(t, want, 8)
+			})
+		}
+	}
+}
+
+// compare runs n and want for so many tokens: their logits, the token that was
+// chosen, and that it was fed back.
+func (n *net) compare(t *testing.T, want *net, tokens int) {
+	t.Helper()
+	for token := range tokens {
+		w, err := want.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := n.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff, square := 0.0, 0.0
+		for i := range w {
+			diff += float64(g[i]-w[i]) * float64(g[i]-w[i])
+			square += float64(w[i]) * float64(w[i])
+		}
+		bound := 1e-6
+		if n.weights == tensor.NF4 { // of each product 2e-7 (levels.cuh)
+			bound = 5e-6
+		}
+		if n.cache == tensor.Q8_0 { // a number near the middle is rounded up here and down there
+			bound = 3e-5
+		}
+		if e := diff / square; !(e < bound) {
+			t.Fatalf("token %d: error %.3g of the logits, at most %.3g allowed", token, e, bound)
+		}
+		best := slices.Index(g, slices.Max(g))
+		if id := n.int(n.best); int(id) != best {
+			t.Fatalf("token %d: chose %d, the largest is %d", token, id, best)
+		}
+		if id, pos := n.int(n.ids), n.int(n.pos); int(id) != best || int(pos) != token+1 {
+			t.Fatalf("token %d: fed back %d at %d", token, id, pos)
+		}
+		if err := want.dev.Write(want.ids, binary.LittleEndian.AppendUint32(nil, uint32(best))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// adaptedToys have adapters: of all products that share an input and of some, of
+// ranks that need more than one turn of two lanes, of a head; biases; and more rows
+// of A than blocks.
+var adaptedToys = []struct {
+	base, adapted, kernel string
+	rank                  int
+	biased                bool
+}{
+	{"llama", "qkvogud", "step_lora_k_64", 16, false},
+	{"llama", "qvd", "step_lora_k_64", 24, true},
+	{"gemma3", "qkvogud", "step_lora_256", 8, false},
+	{"odd", "kuoh", "step_lora_all_64", 48, false},
+	{"nf4", "qkvogud", "step_lora_nf4_64", 16, true},
+}
+
+// TestStepAdapted: products with adapters are fused, too. 12 blocks have 48 rows
+// of A at most.
+func TestStepAdapted(t *testing.T) {
+	t.Setenv("EMU_SMS", "12")
+	for _, capability := range []string{"8.0", "7.5"} {
+		t.Setenv("EMU_CC", capability)
+		dev := emulated(t)
+		for _, c := range adaptedToys {
+			t.Run(fmt.Sprintf("%s,%s,rank=%d,capability=%s", c.base, c.adapted, c.rank, capability), func(t *testing.T) {
+				toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == c.base })]
+				toy.rank, toy.adapted, toy.biased = c.rank, c.adapted, c.biased
+				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
+				for _, n := range []*net{want, got} {
+					if n.record(); n.err != nil {
+						t.Fatal(n.err)
 					}
-					g, err := got.next()
-					if err != nil {
-						t.Fatal(err)
-					}
-					diff, square := 0.0, 0.0
-					for i := range w {
-						diff += float64(g[i]-w[i]) * float64(g[i]-w[i])
-						square += float64(w[i]) * float64(w[i])
-					}
-					bound := 1e-6
-					if toy.weights == tensor.NF4 { // of each product 2e-7 (levels.cuh)
-						bound = 5e-6
-					}
-					if toy.cache == tensor.Q8_0 { // a number near the middle is rounded up here and down there
-						bound = 3e-5
-					}
-					if e := diff / square; !(e < bound) {
-						t.Fatalf("token %d: error %.3g of the logits, at most %.3g allowed", token, e, bound)
-					}
-					best := slices.Index(g, slices.Max(g))
-					if id := got.int(got.best); int(id) != best {
-						t.Fatalf("token %d: chose %d, the largest is %d", token, id, best)
-					}
-					if id, pos := got.int(got.ids), got.int(got.pos); int(id) != best || int(pos) != token+1 {
-						t.Fatalf("token %d: fed back %d at %d", token, id, pos)
-					}
-					if err := want.dev.Write(want.ids, binary.LittleEndian.AppendUint32(nil, uint32(best))); err != nil {
-						t.Fatal(err)
-					}
+					defer n.p.Free()
 				}
+				g := got.p.(*graph)
+				if g.step == nil || len(g.ops) != 2 || len(g.after) != 0 {
+					t.Fatalf("not fused: step %v, %d operations before it, %d after", g.step, len(g.ops), len(g.after))
+				}
+				if !strings.HasPrefix(g.step.kernel, c.kernel+"_f16") {
+					t.Errorf("kernel %s, want %s", g.step.kernel, c.kernel)
+				}
+				got.compare(t, want, 4)
 			})
 		}
 	}

@@ -1,0 +1,8 @@
+// step_lora_all_{dim}_f16: one token through a model with adapters and weights of
+// all types that are packed; see step.cuh and adapted.cuh.
+#define ADAPTED
+#include "step.cuh"
+
+STEP(step_lora_all, 64, f16, F16)
+STEP(step_lora_all, 128, f16, F16)
+STEP(step_lora_all, 256, f16, F16)
