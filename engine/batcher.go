@@ -89,7 +89,11 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 	}
 	b := &Batcher{m: m, net: m.network(m.initial), blend: m.initial, context: o.Context, rows: o.Batch, reuse: o.ReuseGenerated, lone: o.Lone && m.cacheType != tensor.Q8_0,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if err := b.allocate(&o); err != nil {
+	err := b.allocate(&o)
+	if err == nil {
+		err = b.reserve()
+	}
+	if err != nil {
 		b.free()
 		return nil, fmt.Errorf("engine: new batcher of %s: %w; take fewer texts or a smaller context", m.info.Name, err)
 	}

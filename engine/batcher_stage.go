@@ -96,6 +96,20 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 	return a.err
 }
 
+// reserve has devices take the memory that operations need for the largest piece of
+// prompts: where that grew later, all steps would be captured anew.
+func (b *Batcher) reserve() error {
+	for _, st := range b.stages {
+		v := st.b.first(b.rows)
+		p, err := st.many.Record(func() { b.net.forward(b.m.arch, st.many, v, st.lo, st.hi, st.many.Err) })
+		if err != nil {
+			return err
+		}
+		p.Free()
+	}
+	return nil
+}
+
 // free gives back what allocate and steps took.
 func (b *Batcher) free() {
 	for _, st := range b.stages {

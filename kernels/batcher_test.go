@@ -146,3 +146,40 @@ func TestBatcherKernels(t *testing.T) {
 		t.Errorf("%d kernels instead of %d, want %d fewer", fused, plain, want)
 	}
 }
+
+// TestBatcherReserves: a longer prompt than those before moves no memory that
+// recorded steps have the addresses of.
+func TestBatcherReserves(t *testing.T) {
+	d := emulated(t)
+	f, err := demo.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := engine.LoadFile(t.Context(), f, engine.Options{Context: 500, Batch: 512, GPUs: []tensor.Device{d}, GPULayers: 100, Texts: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	b, err := m.NewBatcher(engine.BatcherOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	before := 0
+	for _, n := range []int{2, 300} {
+		prompt := make([]int32, n)
+		for i := range prompt {
+			prompt[i] = int32(i % 100)
+		}
+		for _, err := range b.Generate(t.Context(), prompt, engine.GenerateOptions{MaxTokens: 2, IgnoreEOG: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if before != 0 && d.generation != before {
+			t.Errorf("a prompt of %d tokens moved scratch memory", n)
+		}
+		before = d.generation
+	}
+}
