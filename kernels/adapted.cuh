@@ -9,8 +9,12 @@
 // words are there; B's rows are added to the units that the block finishes, and
 // are on their way before them.
 //
-// Tried, H200, 2026-11-28, rank 16: rows of B brought to L2 while the block waits,
-// and from there behind its product (1B: 1,266 tok/s, where registers give 1,296).
+// Every instruction here runs cold, once in a stage: a form of 1,200 more than a
+// step without adapters, which looked for its rows by itself and could have four of
+// them, cost 18 % of 1B (one H200, 2026-11-28: 1,284 of 1,574 tok/s), half of it
+// with all work left out. So the host says where a block's rows are. Rows of B
+// that are brought to L2 while the block waits, and from there behind its product,
+// were 2 % slower than in registers.
 //
 // So it costs the bytes of A and B and, in each stage, the way of a word through
 // L2. Only modules that define ADAPTED have code for it: it would slow others.
@@ -24,48 +28,37 @@ const bool adapting = false;
 #endif
 
 const int LOW_MOST = 512; // ranks of all parts
-const int LOW_ROWS = 4;   // rows of A of a block
+const int LOW_ROWS = 2;   // rows of A of a block
 
+// An Adapted is what adapters add to a product, as one block sees it.
 struct Adapted {
-	uint64_t a[3];    // f16 (rank, cols)
-	uint64_t b[3];    // f16 (rows, rank)
-	uint64_t low;     // {f32 A·x, u32 launch} (ranks): x as it is before the factor of its norm
-	int32_t first[3]; // where a part's are in low: those of one A may be of several parts
-	int32_t rank[3];  // multiples of 8; 0: nothing is added to the part
-	int32_t ranks;    // of all parts, at most LOW_MOST; 0: none
-	int32_t blocks;   // the last ones, which have rows of A: at most LOW_ROWS each
+	uint64_t row[LOW_ROWS]; // the block's rows of A, f16 (cols), or 0
+	uint64_t to[LOW_ROWS];  // where they go in low
+	uint64_t b[3];          // f16 (rows, rank)
+	uint64_t low;           // {f32 A·x, u32 launch} (ranks): x as it is before the factor of its norm
+	int32_t first[3];       // where a part's are in low: those of one A may be of several parts
+	int32_t rank[3];        // multiples of 8; 0: nothing is added to the part
+	int32_t ranks;          // of all parts, at most LOW_MOST; 0: none
+	int32_t _;
 };
 
 // A Lowering is the adapters of a product in a block.
 struct Lowering {
 	const Adapted *of;
-	uint32_t launch;         // its number: words of the launch before are others
-	const char *const *rows; // (LOW_ROWS): where the block's rows of A begin, or 0
-	float *low;              // (ranks): A·x, when gather_low has brought it
-	float *sums;             // (LOW_ROWS, MATVEC_WARPS)
+	uint32_t launch; // its number: words of the launch before are others
+	float *low;      // (ranks): A·x, when gather_low has brought it
+	float *sums;     // (LOW_ROWS, MATVEC_WARPS)
 };
 
-// low_row is row k of this block's. It may be beyond ranks.
-DEVICE int low_row(const Adapted &d, int k) { return gridDim.x - 1 - blockIdx.x + k * d.blocks; }
+// copy_adapted copies one for all threads; no barrier.
+DEVICE void copy_adapted(Adapted *dst, uint64_t all, int at) {
+	const uint32_t *from = (const uint32_t *)((const Adapted *)all + at * gridDim.x + blockIdx.x);
+	if (threadIdx.x < sizeof(Adapted) / 4) ((uint32_t *)dst)[threadIdx.x] = from[threadIdx.x];
+}
 
-// fetch_low finds the block's rows of A, brings them to L2, and leaves where they
-// begin (or 0) in shared memory, while the block waits for others. A
-// __syncthreads is next.
-DEVICE void fetch_low(const Adapted &d, int cols, const char **rows) {
-	bool has = low_row(d, 0) < d.blocks;
-#pragma unroll 1
-	for (int k = 0; k < LOW_ROWS; k++) {
-		const char *at = 0;
-		int row = low_row(d, k);
-		if (has && row < d.ranks) {
-			int part = 2;
-			while (part > 0 && (uint32_t)(row - d.first[part]) >= (uint32_t)d.rank[part]) part--;
-			at = (const char *)d.a[part] + (int64_t)(row - d.first[part]) * cols * 2;
-#pragma unroll 1
-			for (int i = 64 * threadIdx.x; i < cols; i += 64 * MATVEC_THREADS) prefetch_l2(at + 2 * i);
-		}
-		if (threadIdx.x == 0) rows[k] = at;
-	}
+// fetch_low brings the first row of A to L2 while the block waits for others.
+DEVICE void fetch_low(const Adapted &d, int cols) {
+	if (d.row[0] && 64 * (int)threadIdx.x < cols) prefetch_l2((const char *)d.row[0] + 128 * threadIdx.x);
 }
 
 // four_of is four numbers of A times four of x.
@@ -73,29 +66,45 @@ DEVICE float four_of(uint2 a, float4 x) {
 	return h2f(a.x) * x.x + h2f(a.x >> 16) * x.y + h2f(a.y) * x.z + h2f(a.y >> 16) * x.w;
 }
 
-// A Lower is what a thread has of the block's rows of A: sums over its columns.
+// A Lower is a thread's way along the block's rows of A: sums over its columns,
+// and the next columns of the first row.
 struct Lower {
+	const char *row, *more;
 	float sum[LOW_ROWS];
+	uint2 next;
 };
 
-// add_low adds columns i to i+3, which are x; a is those of the first row.
-DEVICE void add_low(Lower &t, const Lowering &l, int i, float4 x, uint2 a) {
+DEVICE uint2 columns_of(const char *row, int i, int cols) { return i < cols ? load8(row + 2 * i) : make_uint2(0, 0); }
+
+DEVICE Lower start_low(const Lowering &l, int cols) {
+	Lower t = {};
+	t.row = (const char *)l.of->row[0], t.more = (const char *)l.of->row[1];
+	if (t.row) t.next = columns_of(t.row, 4 * threadIdx.x, cols);
+	return t;
+}
+
+// add_low adds columns i to i+3, which are x; the block goes on to those behind by.
+DEVICE void add_low(Lower &t, int i, int by, int cols, float4 x) {
+	uint2 a = t.next;
+	t.next = columns_of(t.row, i + by, cols);
+	if (t.more) t.sum[1] += four_of(columns_of(t.more, i, cols), x);
 	t.sum[0] += four_of(a, x);
-	if (!l.rows[1]) return;
-	uint2 more[LOW_ROWS];
-#pragma unroll
-	for (int k = 1; k < LOW_ROWS; k++) more[k] = l.rows[k] ? load8(l.rows[k] + 2 * i) : make_uint2(0, 0);
-#pragma unroll
-	for (int k = 1; k < LOW_ROWS; k++) t.sum[k] += four_of(more[k], x);
+}
+
+// rolled_sum is warp_sum in few instructions.
+DEVICE float rolled_sum(float v) {
+#pragma unroll 1
+	for (int i = 16; i > 0; i /= 2) v += __shfl_xor_sync(full_warp, v, i);
+	return v;
 }
 
 // sum_low leaves each warp's sums for leave_low; there is a __syncthreads between.
 DEVICE void sum_low(const Lower &t, const Lowering &l) {
-#pragma unroll
+#pragma unroll 1
 	for (int k = 0; k < LOW_ROWS; k++) {
-		if (!l.rows[k]) break;
-		float v = warp_sum(t.sum[k]);
+		float v = rolled_sum(k ? t.sum[1] : t.sum[0]);
 		if ((threadIdx.x & 31) == 0) l.sums[k * MATVEC_WARPS + (threadIdx.x >> 5)] = v;
+		if (!t.more) break;
 	}
 }
 
@@ -103,9 +112,9 @@ DEVICE void sum_low(const Lower &t, const Lowering &l) {
 // volatile is written and read past L1, 64 bits at once; it orders nothing else.
 DEVICE void leave_low(const Lowering &l) {
 	int k = MATVEC_WARPS - 1 - (threadIdx.x >> 5), lane = threadIdx.x & 31;
-	if (k >= LOW_ROWS || !l.rows[k]) return;
-	float v = warp_sum(lane < MATVEC_WARPS ? l.sums[k * MATVEC_WARPS + lane] : 0);
-	if (lane == 0) ((volatile uint64_t *)l.of->low)[low_row(*l.of, k)] = (uint64_t)l.launch << 32 | __float_as_uint(v);
+	if (k >= LOW_ROWS || !l.of->row[k]) return;
+	float v = rolled_sum(lane < MATVEC_WARPS ? l.sums[k * MATVEC_WARPS + lane] : 0);
+	if (lane == 0) *(volatile uint64_t *)l.of->to[k] = (uint64_t)l.launch << 32 | __float_as_uint(v);
 }
 
 // gather_low waits for A·x of all blocks. The last warps have the fewest units.
@@ -145,8 +154,12 @@ DEVICE float raise(const Lowering &l, int part, int row, uint4 first) {
 	if (i >= rank) return 0;
 	const float *low = l.low + l.of->first[part];
 	const char *at = (const char *)l.of->b[part] + (int64_t)row * rank * 2;
-	float y = eight_of(first, low + i);
+	float y = 0;
 #pragma unroll 1
-	for (i += 16; i < rank; i += 16) y += eight_of(load16(at + 2 * i), low + i);
+	for (;;) {
+		y += eight_of(first, low + i);
+		if ((i += 16) >= rank) break;
+		first = load16(at + 2 * i);
+	}
 	return y;
 }

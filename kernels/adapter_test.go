@@ -19,7 +19,7 @@ import (
 // the CPU, with and without them in turns: what a fused step leaves unwritten is
 // not read by their products. The steps with a low-rank adapter alone are fused.
 func TestAdapter(t *testing.T) {
-	t.Setenv("EMU_SMS", "8") // 24 rows of A go round them
+	t.Setenv("EMU_SMS", "12") // 24 rows of A go round them
 	const dir = "../internal/lora/testdata/"
 	for _, c := range []struct {
 		base, adapter string // of the demo: a random one

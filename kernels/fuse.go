@@ -33,20 +33,20 @@ type pickArgs struct{ best, token, id, pos, by uint64 }
 
 // A fusion is the fused form of a list of operations while it is made.
 type fusion struct {
-	d        *Device
-	ops      []tensor.Op
-	products []product
-	adapted  []adapted // one for each product
-	attends  []attend
-	stages   []stage
-	pick     pickArgs
-	before   int                       // operations that stay before the stages
-	after    []tensor.Op               // operations that stay after them
-	moved    map[uint64]*tensor.Tensor // where a residual stream is instead
-	spare    map[uint64]*tensor.Tensor // its second buffer
-	unmade   []*tensor.Tensor          // tensors that no stage writes
-	owned    []uint64                  // device memory of the program
-	err      error
+	d           *Device
+	ops         []tensor.Op
+	products    []product
+	adaptations []adaptation // one for each product
+	attends     []attend
+	stages      []stage
+	pick        pickArgs
+	before      int                       // operations that stay before the stages
+	after       []tensor.Op               // operations that stay after them
+	moved       map[uint64]*tensor.Tensor // where a residual stream is instead
+	spare       map[uint64]*tensor.Tensor // its second buffer
+	unmade      []*tensor.Tensor          // tensors that no stage writes
+	owned       []uint64                  // device memory of the program
+	err         error
 }
 
 // An attend is what an attention stage is made of.
@@ -88,7 +88,7 @@ func (f *fusion) match() bool {
 // product matches a product stage and returns how many operations it is.
 func (f *fusion) product(ops []tensor.Op) (n int) {
 	var p product
-	var more adapted
+	var more adaptation
 	var unmade []*tensor.Tensor
 	var stream *tensor.Tensor // of the residual, when it is summed first
 	if op := at(ops, 0); op.Kind == tensor.OpRMSNorm && op.Dst.Rows() == 1 && same(op.Dst, op.A) {
@@ -161,7 +161,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		p.cap = op.Scale
 		n++
 	}
-	if f.overwrites(&p) || !f.d.lower(&more) {
+	if f.overwrites(&p) || !more.room(f.d) {
 		return 0
 	}
 	if stream != nil {
@@ -169,7 +169,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	}
 	f.stages = append(f.stages, stage{stageProduct, int32(len(f.products))})
 	f.products = append(f.products, p)
-	f.adapted = append(f.adapted, more)
+	f.adaptations = append(f.adaptations, more)
 	for _, m := range muls {
 		f.made(m.Dst)
 	}

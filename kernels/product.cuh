@@ -83,18 +83,14 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums, const 
 		}
 		scale = rsqrtf(__fdividef(block_sum(scale, sums + MATVEC_WARPS), p.cols) + p.eps);
 	}
-	const char *lowest = adapting ? adapters->rows[0] : 0;
-	Lower lower = {};
+	Lower lower;
+	if (adapting) lower = start_low(*adapters, p.cols);
 #pragma unroll 1
 	for (int base = 4 * (int)(threadIdx.x & ~31); base < p.cols; base += many * step) { // the same for a warp
 		float4 v[many];
 		int i = base + 4 * (threadIdx.x & 31);
 #pragma unroll
 		for (int k = 0; k < many; k++) v[k] = i + k * step < p.cols ? load_fresh4(in + i + k * step) : make_float4(0, 0, 0, 0);
-		uint2 a[many];
-		if (adapting && lowest)
-#pragma unroll
-			for (int k = 0; k < many; k++) a[k] = i + k * step < p.cols ? load8(lowest + 2 * (i + k * step)) : make_uint2(0, 0);
 #pragma unroll 1
 		for (int from = base, k = 0; k < many && from < p.cols; k++, from += step, i += step) { // not unrolled: cold code is slow
 			bool inside = i < p.cols;
@@ -108,23 +104,20 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums, const 
 				square += v[0].x * v[0].x + v[0].y * v[0].y + v[0].z * v[0].z + v[0].w * v[0].w;
 				v[0].x *= w.x, v[0].y *= w.y, v[0].z *= w.z, v[0].w *= w.w;
 			}
-			if (adapting && lowest && inside) add_low(lower, *adapters, i, v[0], a[0]);
+			if (adapting && lower.row && inside) add_low(lower, i, step, p.cols, v[0]);
 			quantise(x, i, v[0], inside);
 #pragma unroll
-			for (int n = 1; n < many; n++) {
-				v[n - 1] = v[n];
-				if (adapting) a[n - 1] = a[n];
-			}
+			for (int n = 1; n < many; n++) v[n - 1] = v[n];
 		}
 	}
-	if (adapting) sum_low(lower, *adapters);
-	if (p.norm) {
-		float factor = rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
-		if (adapting) leave_low(*adapters);
-		return factor;
+	if constexpr (adapting) {
+		if (lower.row) sum_low(lower, *adapters);
+		square = block_sum(square, sums);
+		if (lower.row) leave_low(*adapters);
+		return p.norm ? rsqrtf(__fdividef(square, p.cols) + p.eps) : 1;
 	}
+	if (p.norm) return rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
 	__syncthreads();
-	if (adapting) leave_low(*adapters);
 	return 1;
 }
 

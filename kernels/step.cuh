@@ -59,7 +59,7 @@ struct Step {
 	int32_t room;          // units that have sums at a time
 };
 
-// An AdaptedStep has adapters, too: an Adapted for each product. Its barrier has
+// An AdaptedStep has adapters, too: Adapted (products, blocks). Its barrier has
 // a third word, which counts launches.
 struct AdaptedStep {
 	Step step;
@@ -125,17 +125,12 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 	SHARED Adapted adapted[2]; // as products
 	SHARED float4 low[LOW_MOST / 4];
 	SHARED float low_sums[LOW_ROWS * MATVEC_WARPS];
-	SHARED const char *rows[LOW_ROWS];
 	const uint32_t launch = load_acquire(barrier + 2) + 1;
-	copy_words(&adapted[0], (const Adapted *)all_adapted, sizeof(Adapted));
+	copy_adapted(&adapted[0], all_adapted, 0);
 #endif
 	copy_words(&products[0], all, sizeof(Product));
 	Flow f = start_flow(a.region, 0);
 	__syncthreads();
-#ifdef ADAPTED
-	fetch_low(adapted[0], products[0].cols, rows);
-	__syncthreads();
-#endif
 	Loaded pending[2];
 	for (int s = 0; s < a.count; s++) {
 		Stage stage = stages[s];
@@ -147,8 +142,8 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 			const Product &p = products[at & 1];
 			const Lowering *adapters = 0;
 #ifdef ADAPTED
-			if (at + 1 < a.product_count) copy_words(&adapted[(at + 1) & 1], (const Adapted *)all_adapted + at + 1, sizeof(Adapted));
-			const Lowering own = {&adapted[at & 1], launch, rows, (float *)low, low_sums};
+			if (at + 1 < a.product_count) copy_adapted(&adapted[(at + 1) & 1], all_adapted, at + 1);
+			const Lowering own = {&adapted[at & 1], launch, (float *)low, low_sums};
 			adapters = &own;
 #endif
 			Activations x = activations(memory, p.cols);
@@ -170,7 +165,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 		arrive(barrier);
 		fill<RING>(f, pending, products); // the blocks take their time
 #ifdef ADAPTED
-		if (at < a.product_count) fetch_low(adapted[at & 1], products[at & 1].cols, rows);
+		if (at < a.product_count) fetch_low(adapted[at & 1], products[at & 1].cols);
 #endif
 		wait(barrier, target += gridDim.x);
 	}

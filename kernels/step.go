@@ -131,8 +131,7 @@ func (f *fusion) build() (*step, error) {
 	a.products = upload(f, f.products)
 	a.attends = upload(f, decodes)
 	if f.adapting() {
-		f.lows()
-		a.adapted = upload(f, f.adapted)
+		a.adapted = upload(f, f.adapted())
 	}
 	s.owned = f.owned
 	return s, f.err

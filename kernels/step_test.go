@@ -355,10 +355,10 @@ var adaptedToys = []struct {
 	{"nf4", "qkvogud", "step_lora_nf4_64", 16, true},
 }
 
-// TestStepAdapted: products with adapters are fused, too. 12 blocks have 48 rows
+// TestStepAdapted: products with adapters are fused, too. 24 blocks have 48 rows
 // of A at most.
 func TestStepAdapted(t *testing.T) {
-	t.Setenv("EMU_SMS", "12")
+	t.Setenv("EMU_SMS", "24")
 	for _, capability := range []string{"8.0", "7.5"} {
 		t.Setenv("EMU_CC", capability)
 		dev := emulated(t)
