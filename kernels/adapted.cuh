@@ -6,15 +6,15 @@
 // block has x in registers when it brings its input (prepare), adds up its row
 // there, and leaves the number for all others, in one word with the number of the
 // launch. Nobody waits for that before its own units are summed, and then the
-// words are there; B's rows are added to the units that the block finishes, and
-// are on their way before them.
+// words are there; B's rows, which were copied to shared memory meanwhile, are
+// added to the units that the block finishes.
 //
 // Every instruction here runs cold, once in a stage: a form of 1,200 more than a
-// step without adapters, which looked for its rows by itself and could have four of
-// them, cost 18 % of 1B (one H200, 2026-11-28: 1,284 of 1,574 tok/s), half of it
-// with all work left out. So the host says where a block's rows are. Rows of B
-// that are brought to L2 while the block waits, and from there behind its product,
-// were 2 % slower than in registers.
+// step without adapters, which looked for its rows by itself in each barrier and
+// could have four of them, cost 18 % of 1B (one H200, 2026-11-28: 1,284 of 1,574
+// tok/s), 11 of them with all work left out. So the host says where a block's rows
+// are. Rows of B that were brought to L2 in the barrier, and from there behind the
+// product, were 2 % slower than in registers.
 //
 // So it costs the bytes of A and B and, in each stage, the way of a word through
 // L2. Only modules that define ADAPTED have code for it: it would slow others.
@@ -48,7 +48,11 @@ struct Lowering {
 	uint32_t launch; // its number: words of the launch before are others
 	float *low;      // (ranks): A·x, when gather_low has brought it
 	float *sums;     // (LOW_ROWS, MATVEC_WARPS)
+	char *b;         // (LOW_UNITS, 32, 16): what lanes need first of rows of B, of a pass's units
 };
+
+// So many units have room for rows of B.
+const int LOW_UNITS = 16;
 
 // copy_adapted copies one for all threads; no barrier.
 DEVICE void copy_adapted(Adapted *dst, uint64_t all, int at) {
@@ -131,16 +135,15 @@ DEVICE void gather_low(const Lowering &l) {
 // A row of B is that of two lanes, which take eight columns in turn.
 DEVICE int half_of_row() { return threadIdx.x >> 1 & 8; } // 0 or 8
 
-// fetch_b brings what a lane needs of a row of B: its first columns, and the
-// others to L2.
-DEVICE uint4 fetch_b(const Adapted &d, int part, int row) {
-	const uint4 zero = make_uint4(0, 0, 0, 0);
-	int rank = d.rank[part], i = half_of_row();
-	if (i >= rank) return zero;
-	const char *at = (const char *)d.b[part] + (int64_t)row * rank * 2;
+// fetch_b brings what a lane needs of a row of B: its first columns to shared
+// memory, and the others to L2.
+DEVICE void fetch_b(const Lowering &l, int unit, int part, int row) {
+	int rank = l.of->rank[part], i = half_of_row();
+	if (i >= rank) return;
+	const char *at = (const char *)l.of->b[part] + ((int64_t)row * rank + i) * 2;
+	cp_async16(l.b + unit * 512 + (threadIdx.x & 31) * 16, at);
 #pragma unroll 1
-	for (int j = i + 16; j < rank; j += 16) prefetch_l2(at + 2 * j);
-	return load16(at + 2 * i);
+	for (i += 16; i < rank; i += 16) prefetch_l2(at += 32);
 }
 
 DEVICE float eight_of(uint4 b, const float *low) {
@@ -148,18 +151,18 @@ DEVICE float eight_of(uint4 b, const float *low) {
 	return four_of(make_uint2(b.x, b.y), x) + four_of(make_uint2(b.z, b.w), y);
 }
 
-// raise is the lane's share of B·low of a row; first is from fetch_b.
-DEVICE float raise(const Lowering &l, int part, int row, uint4 first) {
+// raise is the lane's share of B·low of a row; unit is that of the pass.
+DEVICE float raise(const Lowering &l, int unit, int part, int row) {
 	int rank = l.of->rank[part], i = half_of_row();
 	if (i >= rank) return 0;
 	const float *low = l.low + l.of->first[part];
-	const char *at = (const char *)l.of->b[part] + (int64_t)row * rank * 2;
+	uint4 b = *(const uint4 *)(l.b + unit * 512 + (threadIdx.x & 31) * 16);
 	float y = 0;
 #pragma unroll 1
 	for (;;) {
-		y += eight_of(first, low + i);
+		y += eight_of(b, low + i);
 		if ((i += 16) >= rank) break;
-		first = load16(at + 2 * i);
+		b = load16((const char *)l.of->b[part] + ((int64_t)row * rank + i) * 2);
 	}
 	return y;
 }

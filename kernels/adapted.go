@@ -10,6 +10,8 @@ import (
 const (
 	lowMost = 512 // ranks of all parts of a product
 	lowRows = 2   // rows of A of a block
+
+	lowBytes = 8 << 10 // of shared memory, for rows of B
 )
 
 // adapted is adapted.cuh's Adapted: what adapters add to a product, as one block

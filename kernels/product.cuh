@@ -112,9 +112,11 @@ DEVICE float prepare(const Product &p, const Activations &x, float *sums, const 
 	}
 	if constexpr (adapting) {
 		if (lower.row) sum_low(lower, *adapters);
-		square = block_sum(square, sums);
+		float factor = 1;
+		if (p.norm) factor = rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
+		else __syncthreads();
 		if (lower.row) leave_low(*adapters);
-		return p.norm ? rsqrtf(__fdividef(square, p.cols) + p.eps) : 1;
+		return factor;
 	}
 	if (p.norm) return rsqrtf(__fdividef(block_sum(square, sums), p.cols) + p.eps);
 	__syncthreads();
@@ -161,7 +163,7 @@ struct Work {
 	float *sums;    // (room, sharing, 16)
 	int from, to;   // units of the pass
 	float extra[2]; // residuals, or else biases, of what the warp will finish, on their way
-	uint4 b[2];     // and rows of adapters
+	int place[2];   // with adapters: part and row of those units
 	Best best;
 };
 
@@ -172,19 +174,19 @@ DEVICE int finished(const Product &p, const Work &w, int i) {
 }
 DEVICE void expect(const Product &p, Work &w, const Lowering *adapters) {
 	w.extra[0] = w.extra[1] = 0;
-	bool adapted = adapting && adapters->of->ranks > 0;
-	if (!adapted && p.mode != PRODUCT_ADD && !p.part[0].bias && !p.part[1].bias && !p.part[2].bias) return;
+	if (!adapting && p.mode != PRODUCT_ADD && !p.part[0].bias && !p.part[1].bias && !p.part[2].bias) return;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		int unit = finished(p, w, i);
 		if (unit >= w.to) return;
 		Unit u = unit_at(p, unit);
+		if (adapting) w.place[i] = u.row << 2 | u.part;
 		const Part &part = p.part[u.part];
 		int row = u.row + (int)(threadIdx.x & 15);
 		if (row >= part.rows) continue;
 		if (p.mode == PRODUCT_ADD) w.extra[i] = load_fresh((const float *)p.residual + row);
 		else if (part.bias) w.extra[i] = __ldg((const float *)part.bias + row);
-		if (adapting) w.b[i] = fetch_b(*adapters->of, u.part, row);
+		if (adapting) fetch_b(*adapters, unit - w.from, u.part, row);
 	}
 }
 
@@ -206,12 +208,14 @@ DEVICE void finish(const Product &p, Work &w, const Lowering *adapters) {
 	for (int i = 0; i < 2; i++) {
 		int unit = finished(p, w, i);
 		if (unit >= w.to) return;
-		Unit u = unit_at(p, unit);
+		Unit u;
+		if (adapting) u = {w.place[0] & 3, w.place[0] >> 2};
+		else u = unit_at(p, unit);
 		const Part &part = p.part[u.part];
 		int row = u.row + (int)(threadIdx.x & 15);
 		bool inside = (threadIdx.x & 31) < 16 && row < part.rows;
 		float more = 0;
-		if (adapting && row < part.rows) more = raise(*adapters, u.part, row, w.b[0]);
+		if (adapting && row < part.rows) more = raise(*adapters, unit - w.from, u.part, row);
 		float y = unit_sum(p, w, unit, more) * w.factor + w.extra[0];
 		if (p.mode == PRODUCT_ADD && part.bias && inside) y += __ldg((const float *)part.bias + row);
 		if (p.mode == PRODUCT_GLU && i == 0) gate = glu(p.fn, y), inside = false;
@@ -222,7 +226,7 @@ DEVICE void finish(const Product &p, Work &w, const Lowering *adapters) {
 			if (p.best && y == y) w.best = better(w.best, {y, row});
 		}
 		w.extra[0] = w.extra[1];
-		if (adapting) w.b[0] = w.b[1];
+		if (adapting) w.place[0] = w.place[1];
 	}
 }
 
@@ -272,7 +276,7 @@ DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const 
 	Input in = input_of(x);
 	int units = units_of(p), unit = first_of(p);
 	if (f.fetched == f.taken) fill<RING>(f, pending, all); // also where this block has no unit
-	room = min(room << 4 - p.share, 2 * MATVEC_WARPS);
+	room = min(room << 4 - p.share, adapting ? LOW_UNITS : 2 * MATVEC_WARPS);
 	while (w.to < units) {
 		w.from = w.to, w.to = min(w.from + room, units);
 		expect(p, w, adapters);
@@ -283,7 +287,11 @@ DEVICE void product(const Product *all, int at, Flow &f, Loaded *pending, const 
 			if constexpr (RING) FOR_TYPE(type, run_ring, all, at, unit, f, in, w)
 			else FOR_TYPE(type, run_loaded, all, at, unit, f, pending, in, w)
 		}
-		if (adapting && w.from == 0) gather_low(*adapters);
+		if (adapting) {
+			cp_async_commit();
+			cp_async_wait<0>();
+			if (w.from == 0) gather_low(*adapters);
+		}
 		__syncthreads();
 		finish(p, w, adapters);
 	}

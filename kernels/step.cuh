@@ -125,6 +125,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 	SHARED Adapted adapted[2]; // as products
 	SHARED float4 low[LOW_MOST / 4];
 	SHARED float low_sums[LOW_ROWS * MATVEC_WARPS];
+	SHARED uint4 b[LOW_UNITS * 32];
 	const uint32_t launch = load_acquire(barrier + 2) + 1;
 	copy_adapted(&adapted[0], all_adapted, 0);
 #endif
@@ -143,7 +144,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 			const Lowering *adapters = 0;
 #ifdef ADAPTED
 			if (at + 1 < a.product_count) copy_adapted(&adapted[(at + 1) & 1], all_adapted, at + 1);
-			const Lowering own = {&adapted[at & 1], launch, (float *)low, low_sums};
+			const Lowering own = {&adapted[at & 1], launch, (float *)low, low_sums, (char *)b};
 			adapters = &own;
 #endif
 			Activations x = activations(memory, p.cols);

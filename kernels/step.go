@@ -113,7 +113,14 @@ func (f *fusion) build() (*step, error) {
 	for _, p := range f.products {
 		region = max(region, activationBytes(int(p.cols)))
 	}
-	l := d.layOut(region, sharedOfStep)
+	static := sharedOfStep
+	if f.adapting() {
+		static += lowBytes
+	}
+	l := d.layOut(region, static)
+	if l.room < 2 {
+		return nil, nil
+	}
 	a.region, a.sums, a.room, s.smem = l.ring, l.sums, l.room, l.bytes
 	s.kernel += l.ending
 
