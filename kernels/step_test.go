@@ -117,10 +117,15 @@ func (n *net) record() {
 	lowest, sum := n.new(f32, max(n.rank, 1)), n.new(f32, max(q, n.ffn, n.dim, n.vocab))
 	type adapter struct{ a, b, bias *tensor.Tensor }
 	adapters := map[*tensor.Tensor]adapter{}
+	var before *tensor.Tensor // A
 	adapt := func(name string, w *tensor.Tensor) {
-		if strings.Contains(n.adapted, name) {
-			adapters[w] = adapter{n.weight(tensor.F16, n.rank, w.Cols()), n.weight(tensor.F16, w.Rows(), n.rank), n.weight(f32, w.Rows())}
+		if !strings.Contains(n.adapted, name) {
+			return
 		}
+		if !n.joined || !strings.Contains("kvu", name) {
+			before = n.weight(tensor.F16, n.rank, w.Cols())
+		}
+		adapters[w] = adapter{before, n.weight(tensor.F16, w.Rows(), n.rank), n.weight(f32, w.Rows())}
 	}
 	for _, l := range w.layers {
 		for i, w := range []*tensor.Tensor{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
@@ -341,18 +346,19 @@ func (n *net) compare(t *testing.T, want *net, tokens int) {
 }
 
 // adaptedToys have adapters: of all products that share an input and of some, of
-// ranks that need more than one turn of two lanes, of a head; biases; and more rows
-// of A than blocks.
+// ranks that need more than one turn of two lanes, of a head; biases; an A of more
+// than one product; and more rows of A than blocks.
 var adaptedToys = []struct {
 	base, adapted, kernel string
 	rank                  int
-	biased                bool
+	biased, joined        bool
 }{
-	{"llama", "qkvogud", "step_lora_k_64", 16, false},
-	{"llama", "qvd", "step_lora_k_64", 24, true},
-	{"gemma3", "qkvogud", "step_lora_256", 8, false},
-	{"odd", "kuoh", "step_lora_all_64", 48, false},
-	{"nf4", "qkvogud", "step_lora_nf4_64", 16, true},
+	{"llama", "qkvogud", "step_lora_k_64", 16, false, false},
+	{"llama", "qkvogud", "step_lora_k_64", 40, false, true},
+	{"llama", "qvd", "step_lora_k_64", 24, true, false},
+	{"gemma3", "qkvogud", "step_lora_256", 8, false, false},
+	{"odd", "kuoh", "step_lora_all_64", 48, false, false},
+	{"nf4", "qkvogud", "step_lora_nf4_64", 16, true, false},
 }
 
 // TestStepAdapted: products with adapters are fused, too. 24 blocks have 48 rows
@@ -365,7 +371,7 @@ func TestStepAdapted(t *testing.T) {
 		for _, c := range adaptedToys {
 			t.Run(fmt.Sprintf("%s,%s,rank=%d,capability=%s", c.base, c.adapted, c.rank, capability), func(t *testing.T) {
 				toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == c.base })]
-				toy.rank, toy.adapted, toy.biased = c.rank, c.adapted, c.biased
+				toy.rank, toy.adapted, toy.biased, toy.joined = c.rank, c.adapted, c.biased, c.joined
 				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
 				for _, n := range []*net{want, got} {
 					if n.record(); n.err != nil {
