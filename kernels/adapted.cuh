@@ -9,15 +9,19 @@
 // words are there; B's rows, which were copied to shared memory meanwhile, are
 // added to the units that the block finishes.
 //
-// Every instruction here runs cold, once in a stage: a form of 1,200 more than a
-// step without adapters, which looked for its rows by itself in each barrier and
-// could have four of them, cost 18 % of 1B (one H200, 2026-11-28: 1,284 of 1,574
-// tok/s), 11 of them with all work left out. So the host says where a block's rows
-// are. Rows of B that were brought to L2 in the barrier, and from there behind the
-// product, were 2 % slower than in registers.
+// It costs the bytes of A and B and, in each stage, the way of a word through L2
+// and instructions that run cold. Only modules that define ADAPTED have code for
+// it: it would slow others.
 //
-// So it costs the bytes of A and B and, in each stage, the way of a word through
-// L2. Only modules that define ADAPTED have code for it: it would slow others.
+// measured: rank 16 in all products of the layers, one H200, 2026-11-28, tok/s of
+// Llama 3.2 1B, Llama 3.1 8B and Gemma 3 1B: 1,430, 417, 832; without adapters
+// 1,583, 445, 869. Tried, and slower there:
+//   blocks that look for their rows of A in each barrier, four a block: 1,284, 380;
+//     with all work of adapters left out, still 1,394, 405
+//   the host finds rows, B in eight registers over a product's loop: 1,400, 399, 752
+//   B to L2 in the barrier, from there behind the loop: 2 % less than in registers
+//   B to shared memory, but asked for in the barrier: 1,406, 416, 807
+//   norms' weights to L2 in the barrier: 1,429, 419, 837; not worth it
 #pragma once
 #include "flow.cuh"
 
