@@ -33,7 +33,7 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 		o.Batch = min(o.Batch, o.Context)
 		for i := range m.parts {
 			u := o.use(m.net, &m.parts[i], m.cacheType)
-			if r := rooms(o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.free {
+			if r := rooms(m.net, o.Batch, o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.free {
 				return u, r.free, false
 			}
 		}

@@ -28,10 +28,10 @@ type DeviceUse struct {
 // Bytes is the sum.
 func (u DeviceUse) Bytes() int64 { return u.Weights + u.Cache + u.Scratch }
 
-// A sizer is a device that says what it takes beside tensors, and for a weight,
-// in bytes.
+// A sizer is a device that says what it takes beside tensors, where products
+// have inputs of so many rows and columns, and for a weight, in bytes.
 type sizer interface {
-	Overhead() int64
+	Overhead(rows, cols int) int64
 	Placed(d tensor.DType, shape []int) int64
 }
 
@@ -41,24 +41,24 @@ type room struct {
 	free int64
 }
 
-func rooms(texts int, devices ...tensor.Device) []room {
+func rooms(n *network, batch, texts int, devices ...tensor.Device) []room {
 	var all []room
 	for _, d := range devices {
 		free, _ := d.Memory()
-		all = append(all, room{d, free - overhead(d, texts)})
+		all = append(all, room{d, free - n.overhead(d, batch, texts)})
 	}
 	return all
 }
 
-// overhead is what a device takes beside tensors where so many texts go
-// together.
-func overhead(d tensor.Device, texts int) int64 {
+// overhead is what a device takes beside tensors, for batches of so many tokens and
+// where so many texts go together.
+func (n *network) overhead(d tensor.Device, batch, texts int) int64 {
 	s, ok := d.(sizer)
 	if !ok {
 		return 0
 	}
 	// A card splits each text's attention over its processors: 4 KB a part.
-	return s.Overhead() + int64(texts)<<20
+	return s.Overhead(batch, max(n.dim, n.qDim(), n.ffn)) + int64(texts)<<20
 }
 
 // costs are what runs of layers take of a device.
@@ -189,7 +189,7 @@ func (c *costs) split(host room, cards []room, layers int) []part {
 func (c *costs) part(where int, dev tensor.Device, lo, hi int) part {
 	p := part{dev, lo, hi, c.of(where, lo, hi)}
 	p.use.Device = dev.Name()
-	p.use.Scratch += overhead(dev, c.texts)
+	p.use.Scratch += c.n.overhead(dev, c.batch, c.texts)
 	return p
 }
 

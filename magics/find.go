@@ -34,12 +34,13 @@ func Room(o engine.Options) catalog.Room {
 	if o.GPULayers == 0 || len(o.GPUs) == 0 {
 		return catalog.Room{Device: o.Device.Name(), Free: host}
 	}
+	const rows, cols = 512, 16384 // of an input, as of large models
 	var r catalog.Room
 	var names []string
 	for _, d := range o.GPUs {
 		free, _ := d.Memory()
-		if s, ok := d.(interface{ Overhead() int64 }); ok {
-			free -= s.Overhead()
+		if s, ok := d.(interface{ Overhead(rows, cols int) int64 }); ok {
+			free -= s.Overhead(rows, cols)
 		}
 		r.Free += max(0, free)
 		names = append(names, d.Name())

@@ -100,7 +100,7 @@ func TestCards(t *testing.T) {
 // TestCardTooSmall: what does not fit is refused with what would, and goes to
 // the CPU where nobody insists.
 func TestCardTooSmall(t *testing.T) {
-	run := onCards(t, program(t), "52428800")
+	run := onCards(t, program(t), "16777216")
 	_, err := run("infer", "demo", "Once", "--max-tokens", "2", "--gpu-layers", "4")
 	if err == nil || !strings.Contains(err.Error(), "with 4 layers on GPUs needs") || !strings.Contains(err.Error(), "; take ") {
 		t.Errorf("all layers: %v", err)
