@@ -91,7 +91,7 @@ func (m *Model) NewBatcher(o BatcherOptions) (*Batcher, error) {
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	err := b.allocate(&o)
 	if err == nil {
-		err = b.reserve()
+		err = b.reserve(o.Texts)
 	}
 	if err != nil {
 		b.free()

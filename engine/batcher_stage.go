@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -97,15 +98,20 @@ func (b *Batcher) allocate(o *BatcherOptions) error {
 }
 
 // reserve has devices take the memory that operations need for the largest piece of
-// prompts: where that grew later, all steps would be captured anew.
-func (b *Batcher) reserve() error {
+// prompts and the largest step: where that grew later, all steps would be captured
+// anew.
+func (b *Batcher) reserve(texts int) error {
+	record := func(st *batcherStage, s *tensor.Stream, rows int) error {
+		p, err := s.Record(func() { b.net.forward(b.m.arch, s, st.b.first(rows), st.lo, st.hi, s.Err) })
+		if err == nil {
+			p.Free()
+		}
+		return err
+	}
 	for _, st := range b.stages {
-		v := st.b.first(b.rows)
-		p, err := st.many.Record(func() { b.net.forward(b.m.arch, st.many, v, st.lo, st.hi, st.many.Err) })
-		if err != nil {
+		if err := errors.Join(record(st, st.many, b.rows), record(st, st.few, stepRows(texts))); err != nil {
 			return err
 		}
-		p.Free()
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 // arrange decides which layers go where, before anything is placed. A model
 // that does not fit is refused with what would.
 func (m *Model) arrange(o *Options, weights []weight) error {
-	n, host, cards := m.net, rooms(m.net, o.Batch, o.Texts, o.Device)[0], rooms(m.net, o.Batch, o.Texts, o.GPUs...)
+	n, batch := m.net, min(o.Batch, m.net.context)
+	host, cards := rooms(n, batch, o.Texts, o.Device)[0], rooms(n, batch, o.Texts, o.GPUs...)
 	at := func(context, texts int) *costs {
 		return newCosts(n, weights, cards, context, o.Batch, texts, m.cacheType)
 	}

@@ -10,8 +10,9 @@
 //
 // A unit is 64 rows of W; the four warps of a crew have 16 each. On Hopper a crew
 // is a warpgroup, which multiplies by wgmma: W is in registers, x is read from
-// shared memory by the tensor cores, and half a tile is decoded while the half
-// before is multiplied. Elsewhere it is ldmatrix and mma.
+// shared memory by the tensor cores; a crew waits for the product of a tile before
+// it decodes the next one, and others decode meanwhile. Elsewhere it is ldmatrix
+// and mma.
 //
 // A block has a part of the columns, as many as have room in shared memory, for
 // all rows; the next kernel adds the parts, or matmul_sum. 1<<share crews share the

@@ -55,6 +55,9 @@ func (g *graph) gather() error {
 			}
 		}
 	}
+	if f.alike == tensor.Apart || g.step != nil {
+		return nil
+	}
 	var all []bunch
 	fused := false
 	for ops := g.ops; len(ops) > 0 && fusing(); {
@@ -286,7 +289,7 @@ func (f *gathering) norm(b *bunch, ops []tensor.Op) (n int) {
 	if n == 0 || !f.rows(4, x, y, norm.Dst) || y != nil && y.Cols() != x.Cols() || !f.takes(b, y) || crosses(x, y) || crosses(norm.Dst, x) || crosses(norm.Dst, y) {
 		return 0
 	}
-	if (changed || len(b.products) > 0) && !unread(ops[before:], y) {
+	if (changed || len(b.products) > 0) && (overlap(x, y) || !unread(ops[before:], y)) {
 		return 0
 	}
 	if norm.Dst != nil {
@@ -313,7 +316,7 @@ func (f *gathering) norm(b *bunch, ops []tensor.Op) (n int) {
 
 // takes says whether b's products, if there are any, are those of these results.
 func (f *gathering) takes(b *bunch, results ...*tensor.Tensor) bool {
-	return len(b.products) == 0 || slices.EqualFunc(b.products, results, func(op *tensor.Op, t *tensor.Tensor) bool { return same(op.Dst, t) })
+	return len(b.products) == 0 || slices.EqualFunc(b.products, results, func(op *tensor.Op, t *tensor.Tensor) bool { return t != nil && same(op.Dst, t) })
 }
 
 // leave says where the rows of t are to be written for ops, 0 if nobody reads

@@ -17,8 +17,14 @@ func (d *Device) Compile(ops []tensor.Op) (tensor.Program, error) {
 	}
 	defer d.leave()
 	for i := range ops {
-		if a := d.find(ptr(ops[i].Dst)); a != nil {
-			d.varies(a)
+		written := []*tensor.Tensor{ops[i].Dst}
+		if ops[i].Kind == tensor.OpTopK {
+			written = append(written, ops[i].B)
+		}
+		for _, t := range written {
+			if a := d.find(ptr(t)); a != nil {
+				d.varies(a)
+			}
 		}
 	}
 	g := &graph{dev: d, ops: ops}
@@ -49,15 +55,14 @@ type graph struct {
 	step       *step       // the fused ones, or nil
 	after      []tensor.Op
 	exec       cuda.GraphExec
-	generation int // of scratch memory, when it was captured
+	generation int // of scratch memory and constants, when it was captured
 	launches   int // of kernels
 	freed      bool
 }
 
 // capture records the launches, of several texts in bunches of what is constant
-// now. Before that it issues them dry, which loads
-// their modules and sizes their scratch memory: neither can be done while the
-// stream records.
+// now. Before that it issues them dry, which loads their modules and sizes their
+// scratch memory: neither can be done while the stream records.
 func (g *graph) capture() error {
 	d := g.dev
 	if err := g.drop(); err != nil {

@@ -14,7 +14,7 @@ type parts struct {
 	splits int32
 }
 
-// add adds the parts of op's product. There is nothing to do for one part,
+// add adds the parts of a product. There is nothing to do for one part,
 // which is in its place.
 func (d *Device) add(p *parts, dst *tensor.Tensor) error {
 	if p.splits == 1 {
