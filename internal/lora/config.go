@@ -100,7 +100,10 @@ func readConfig(b []byte) (*config, error) {
 	if err := keepsBase(initial); err != nil {
 		return nil, err
 	}
-	return c, rest(fields)
+	if err := rest(fields); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 const maxRank = 1 << 16
