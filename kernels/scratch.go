@@ -14,12 +14,8 @@ type scratchRole int
 
 // Roles, by the files that use them.
 const (
-	// matvec.go, fuse.go
-	vectorScratch scratchRole = iota
-	stepScratch
-
 	// matmul.go
-	matmulInputScratch
+	matmulInputScratch scratchRole = iota
 	matmulWeightScratch
 	matmulPartScratch
 	cublasScratch
