@@ -110,7 +110,11 @@ func (f *fetch) find(ctx context.Context) (*catalog.Found, error) {
 	}
 	bar := progressBar{d: f.display, what: "fetching " + found.Name, off: f.silent || !f.display.Interactive(), rate: true}
 	bar.begin()
-	err = f.places.Fetch(ctx, found, bar.update)
+	var waits func()
+	if !f.silent {
+		waits = func() { bar.waits(WaitsText(found.Name)) }
+	}
+	err = f.places.Fetch(ctx, found, bar.update, waits)
 	switch kept := f.places.Kept(found); {
 	case err != nil && ctx.Err() != nil:
 		bar.failed()

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +113,60 @@ func TestLoadInterrupted(t *testing.T) {
 	}
 	if f.Count("cdn GET /unsloth/gemma-3-270m-it-GGUF/gemma-3-270m-it-Q4_K_M.gguf bytes=0-") != 0 || f.Count("cdn GET") != 1 {
 		t.Errorf("did not go on: %v", f.Asked)
+	}
+}
+
+// TestPullWaits: who waits for another process is told so, and interrupts it or
+// has what that one fetched.
+func TestPullWaits(t *testing.T) {
+	f, _ := newTestHub(t)
+	asked, release := make(chan bool), make(chan bool)
+	f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		if cdn {
+			asked <- true
+			<-release
+		}
+		return false
+	}
+	other, line := newTestInterpreter(t), "%pull gemma-3-270m:q4_k_m"
+	done := make(chan string)
+	go func() { done <- run(other, line) }()
+	<-asked
+	let := sync.OnceFunc(func() { close(release) })
+	defer time.AfterFunc(20*time.Second, let).Stop() // rather than wait for ever
+	const waits = "display_data: another process is fetching gemma-3-270m-it-Q4_K_M; waiting for it"
+	for _, c := range []struct {
+		name string
+		live bool
+		then func(cancel func())
+		want string
+	}{
+		{"interrupted", true, func(cancel func()) { cancel() }, "error: KeyboardInterrupt: interrupted: 0 bytes of 4.3 MB are kept"},
+		{"interrupted, nobody watches", false, func(cancel func()) { cancel() }, "error: KeyboardInterrupt: interrupted: 0 bytes of 4.3 MB are kept"},
+		{"until it is here", true, func(func()) { let() }, "update_display_data: fetched gemma-3-270m-it-Q4_K_M from unsloth/gemma-3-270m-it-GGUF"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := &recorder{live: c.live}
+		go func() {
+			for ctx.Err() == nil {
+				r.mu.Lock()
+				told := len(r.messages) > 0
+				r.mu.Unlock()
+				if told {
+					c.then(cancel)
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+		got := runWith(ctx, newTestInterpreter(t), r, line)
+		cancel()
+		if !strings.HasPrefix(got, waits+"\n") || strings.Count(got, "another process") != 1 || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+	if got := <-done; !strings.Contains(got, "fetched gemma-3-270m-it-Q4_K_M") {
+		t.Error(got)
 	}
 }
 

@@ -24,6 +24,7 @@ type progressBar struct {
 
 	start time.Time
 	last  time.Time
+	told  bool // that it waits
 	speed catalog.Speed
 }
 
@@ -67,6 +68,21 @@ func (p *progressBar) update(done, total int64) {
 			Numbers     string
 		}{p.what, done, total, numbers}),
 	})
+}
+
+// waits stands in the bar's place until there are new numbers; where nobody
+// watches it is said once.
+func (p *progressBar) waits(text string) {
+	if p.off && p.told {
+		return
+	}
+	p.told = true
+	p.live.show(p.d, jupyter.Bundle{"text/plain": text, "text/html": renderHTML(noteHTML, text)})
+}
+
+// WaitsText says that a model is being fetched by another process.
+func WaitsText(name string) string {
+	return fmt.Sprintf("another process is fetching %s; waiting for it", name)
 }
 
 // done replaces the bar by what came of it.

@@ -143,13 +143,16 @@ func (c *Catalog) FindLocal(q Query) (*Found, error) {
 }
 
 // Fetch brings a model into Hugging Face's cache and sets its path. While bytes
-// come, progress (which may be nil) is told how many of all are here. When ctx
-// ends, what came stays, and the next call goes on from there.
-func (c *Catalog) Fetch(ctx context.Context, f *Found, progress func(done, total int64)) error {
+// come, progress is told how many of all are here; waits is called before each
+// wait for another process that is fetching the same file. Both may be nil. When
+// ctx ends, what came stays, and the next call goes on from there.
+func (c *Catalog) Fetch(ctx context.Context, f *Found, progress func(done, total int64), waits func()) error {
 	if f.Here() {
 		return nil
 	}
-	paths, err := c.Hub.Fetch(ctx, f.repo, f.revision, f.files, progress)
+	client := *c.Hub
+	client.Waits = waits
+	paths, err := client.Fetch(ctx, f.repo, f.revision, f.files, progress)
 	if err != nil {
 		return err
 	}

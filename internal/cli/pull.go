@@ -83,7 +83,7 @@ func pull(cmd *cobra.Command, q catalog.Query, find finder) (*catalog.Found, err
 		return found, nil
 	}
 	p := &progress{w: cmd.ErrOrStderr(), what: found.Name, live: isTerminal(cmd.ErrOrStderr())}
-	err = c.Fetch(cmd.Context(), found, p.update)
+	err = c.Fetch(cmd.Context(), found, p.update, p.waits)
 	p.end()
 	kept := c.Kept(found)
 	switch {
@@ -104,6 +104,8 @@ type progress struct {
 	last  time.Time
 	width int // of the line that stands
 	speed catalog.Speed
+
+	waited bool
 }
 
 func (p *progress) update(done, total int64) {
@@ -124,6 +126,17 @@ func (p *progress) update(done, total int64) {
 	}
 	fmt.Fprintf(p.w, "\r%-*s", p.width, line)
 	p.width = len(line)
+}
+
+// waits says, once, that another process is fetching the model.
+func (p *progress) waits() {
+	if p.waited {
+		return
+	}
+	p.waited = true
+	p.end()
+	p.width = 0
+	fmt.Fprintln(p.w, magics.WaitsText(p.what))
 }
 
 func (p *progress) end() {

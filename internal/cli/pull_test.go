@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
@@ -139,6 +141,65 @@ func TestPullTogether(t *testing.T) {
 	}
 	if n := f.Count("cdn GET"); n != 1 {
 		t.Errorf("%d ranges for two, want 1", n)
+	}
+	checkBlobs(t)
+}
+
+// TestPullWaits: a process that waits for another one says so, once. Then it
+// has what that one fetched, or is interrupted.
+func TestPullWaits(t *testing.T) {
+	f, _ := newTestHub(t)
+	asked, release := make(chan bool), make(chan bool)
+	f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		if cdn {
+			asked <- true
+			<-release
+		}
+		return false
+	}
+	first, firstText := process(t, "pull", "smollm2-135m:q4_k_m")
+	<-asked
+	let := sync.OnceFunc(func() { close(release) })
+	defer time.AfterFunc(20*time.Second, let).Stop() // rather than wait for ever
+	for _, c := range []struct {
+		name string
+		then func(cmd *exec.Cmd) error
+		code int
+		want string
+	}{
+		{"interrupted", func(cmd *exec.Cmd) error { return cmd.Process.Signal(os.Interrupt) }, 1, "llcuda: interrupted: 0 bytes of 4.3 MB are kept"},
+		{"until it is here", func(*exec.Cmd) error { let(); return nil }, 0, testModel + ": 100 %, 4.3 MB of 4.3 MB"},
+	} {
+		cmd := llcuda("pull", "smollm2-135m:q4_k_m")
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stderr)
+		lines.Scan()
+		if want := "another process is fetching " + testModel + "; waiting for it"; lines.Text() != want {
+			t.Errorf("%s: got %q, want %q", c.name, lines.Text(), want)
+		}
+		if err := c.then(cmd); err != nil {
+			t.Error(err)
+		}
+		said := ""
+		for lines.Scan() {
+			said += lines.Text() + "\n"
+		}
+		cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != c.code || !strings.HasPrefix(said, c.want) || strings.Contains(said, "another process") {
+			t.Errorf("%s: exit code %d, want %d; got %q, want %q", c.name, got, c.code, said, c.want)
+		}
+	}
+	if err := first.Wait(); err != nil {
+		t.Errorf("%v: %s", err, firstText)
+	}
+	if n := f.Count("cdn GET"); n != 1 {
+		t.Errorf("%d ranges for all, want 1", n)
 	}
 	checkBlobs(t)
 }

@@ -83,7 +83,7 @@ func (c *Client) place(ctx context.Context, repo, file, path string, m meta, pro
 	if err := os.MkdirAll(filepath.Dir(blob), 0o777); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, filepath.Join(c.Cache, ".locks", folderName(repo), m.etag+".lock"))
+	unlock, err := lock(ctx, filepath.Join(c.Cache, ".locks", folderName(repo), m.etag+".lock"), c.Waits)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type Client struct {
 	Cache   string // the cache's folder
 	Token   string // sent to the endpoint's host alone; "": none
 	Offline bool   // ask no server: only what the cache has
+	Waits   func() // called before a wait for another process that has a file's lock; may be nil
 
 	endpoint    *url.URL
 	http        *http.Client

@@ -370,6 +370,28 @@ func TestTogether(t *testing.T) {
 	checkCache(t, c)
 }
 
+// TestWaits: who waits for a lock is told so before, once; others are not.
+func TestWaits(t *testing.T) {
+	f, c := newFake(t)
+	unlock, err := lock(t.Context(), filepath.Join(c.Cache, ".locks", folderName(hubtest.Repo), hubtest.Name(f.Files[large])+".lock"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	c.Waits = func() {
+		told++
+		time.AfterFunc(200*time.Millisecond, unlock)
+	}
+	for _, name := range []string{large, "empty", large} {
+		if _, err := c.Download(t.Context(), hubtest.Repo, name, "", nil); err != nil {
+			t.Error(err)
+		}
+		if told != 1 {
+			t.Errorf("%s: told %d times, want 1", name, told)
+		}
+	}
+}
+
 func TestNoSpace(t *testing.T) {
 	f, c := newFake(t)
 	c.free = func(string) (int64, error) { return 299_999, nil }

@@ -67,7 +67,7 @@ func (c *Client) removeOne(ctx context.Context, repo, root, path string) (done R
 	if !ok {
 		return done, cause(os.Remove(path)) // what it leads to is not the cache's
 	}
-	unlock, err := lock(ctx, filepath.Join(c.Cache, ".locks", folderName(repo), filepath.Base(blob)+".lock"))
+	unlock, err := lock(ctx, filepath.Join(c.Cache, ".locks", folderName(repo), filepath.Base(blob)+".lock"), c.Waits)
 	if err != nil {
 		return done, err
 	}
