@@ -8,8 +8,8 @@ import (
 )
 
 // lock takes the lock file at path, waiting while another process, Python's
-// too, holds it; waits (which may be nil) is called once before. The file stays behind after unlock: to remove it would let two
-// hold locks of the same name.
+// too, holds it; waits (which may be nil) is called once before. The file stays
+// behind after unlock: to remove it would let two hold locks of the same name.
 func lock(ctx context.Context, path string, waits func()) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
