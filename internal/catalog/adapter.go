@@ -72,9 +72,20 @@ func (c *Catalog) FindAdapter(ctx context.Context, q Query) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	found.repo, found.files.Name = list, repo
-	if files[0] == adapterConfigName { // the template of its training, if it is there
-		files = slices.Insert(files, 1, "chat_template.jinja", "tokenizer_config.json")
+	found.repo = list
+	if found.files, err = adapterFiles(list, files); err != nil {
+		return nil, err
+	}
+	found.Size = found.files.Size
+	return found, nil
+}
+
+// adapterFiles are the files of a repository that make an adapter: a .gguf file,
+// or those of PEFT with the template of its training, if that is there.
+func adapterFiles(list *hub.Repo, files []string) (hub.Model, error) {
+	m := hub.Model{Name: list.ID}
+	if files[0] == adapterConfigName {
+		files = slices.Insert(slices.Clone(files), 1, "chat_template.jinja", "tokenizer_config.json")
 	}
 	for i, name := range files {
 		beside := i > 0 && i < len(files)-1
@@ -83,13 +94,12 @@ func (c *Catalog) FindAdapter(ctx context.Context, q Query) (*Found, error) {
 			continue
 		}
 		if at < 0 {
-			return nil, fmt.Errorf("%s has no %s: it is no adapter that PEFT saved as safetensors; %%load takes models", repo, name)
+			return hub.Model{}, fmt.Errorf("%s has no %s: it is no adapter that PEFT saved as safetensors; %%load takes models", list.ID, name)
 		}
-		found.files.Files = append(found.files.Files, list.Files[at])
-		found.Size += list.Files[at].Size
+		m.Files = append(m.Files, list.Files[at])
+		m.Size += list.Files[at].Size
 	}
-	found.files.Size = found.Size
-	return found, nil
+	return m, nil
 }
 
 func (c *Catalog) cachedFile(repo, file, revision string) (string, bool) {
