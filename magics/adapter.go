@@ -51,7 +51,7 @@ The weights stay as they are, 4-bit ones too; an adapter is refused that was mad
 			case len(c.Words) == 0:
 				return append([]string{"add", "list", "off", "rm"}, attached()...)
 			case c.Words[0] == "add":
-				return c.files(".gguf")
+				return append(c.files(".gguf"), fetchedAdapters(catalog.FromEnv())...)
 			}
 			return attached()
 		}})

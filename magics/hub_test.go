@@ -350,6 +350,18 @@ func TestAdapterFromHub(t *testing.T) {
 			t.Errorf("%s: %s, want %s", code, got, want)
 		}
 	}
+	row := regexp.MustCompile(`(?m)^poets/tiny-lora +adapter +[0-9.]+ kB +for tiny/llama-unsloth-bnb-4bit; Hugging Face cache$`)
+	if got := run(in, "%models"); !row.MatchString(got) {
+		t.Error(got)
+	}
+	if got := run(in, "%models --json"); !strings.Contains(got, `"adapter": true`) || !strings.Contains(got, `"base": "tiny/llama-unsloth-bnb-4bit"`) {
+		t.Error(got)
+	}
+	for _, line := range []string{"%models rm po", "%adapter add po"} {
+		if got := in.Complete(t.Context(), line, len(line)).Matches; !slices.Equal(got, []string{"poets/tiny-lora"}) {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
 	// The folder in the cache is an adapter like any other. Its base was
 	// quantised by others; a GGUF of the same model is here.
 	cached, err := filepath.Glob(filepath.Join(os.Getenv("HF_HOME"), "hub", "models--poets--tiny-lora", "snapshots", "*"))
@@ -360,6 +372,10 @@ func TestAdapterFromHub(t *testing.T) {
 		t.Fatal(got)
 	}
 	if got := run(in, "%load "+cached[0]+" --as both"); !strings.Contains(got, "the base tiny/llama-unsloth-bnb-4bit is here as llama-F32") || !strings.Contains(got, "attached") {
+		t.Error(got)
+	}
+	run(in, "%unload --all")
+	if got := run(in, "%models rm poets/tiny-lora"); !strings.Contains(got, "removed poets/tiny-lora: ") || row.MatchString(run(in, "%models")) {
 		t.Error(got)
 	}
 }

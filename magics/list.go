@@ -14,10 +14,10 @@ import (
 )
 
 func init() {
-	register(Magic{Name: "models", Args: "[search TEXT | rm NAME]", Doc: "lists the models loaded and on this machine; searches the short names; removes a fetched one", Line: true,
+	register(Magic{Name: "models", Args: "[search TEXT | rm NAME]", Doc: "lists the models loaded, and models and adapters on this machine; searches the short names; removes a fetched one", Line: true,
 		Help: `%models                     what is loaded, and what %load finds on this machine
 %models search qwen coder   the short names that can be fetched
-%models rm NAME             removes a fetched model; the name has to be exact, as %models shows it
+%models rm NAME             removes a fetched model or adapter; the name has to be exact, as %models shows it
 Looked at are the folders of LLCUDA_MODELS, the current folder, its models and .models, the user's cache
 (~/.cache/llcuda/models), Hugging Face's cache (HF_HOME, HF_HUB_CACHE), Ollama's store (OLLAMA_MODELS) and
 llama.cpp's cache (LLAMA_CACHE). Only what lies in Hugging Face's cache is ever removed.`,
@@ -37,9 +37,19 @@ llama.cpp's cache (LLAMA_CACHE). Only what lies in Hugging Face's cache is ever 
 }
 
 func removable() (names []string) {
-	for _, m := range catalog.FromEnv().Local() {
+	places := catalog.FromEnv()
+	for _, m := range places.Local() {
 		if m.Source == catalog.HuggingFace {
 			names = append(names, m.Name)
+		}
+	}
+	return append(names, fetchedAdapters(places)...)
+}
+
+func fetchedAdapters(places *catalog.Catalog) (names []string) {
+	for _, a := range places.Adapters() {
+		if a.Source == catalog.HuggingFace {
+			names = append(names, a.Name)
 		}
 	}
 	return names
@@ -86,14 +96,16 @@ func listModels(c *Call, asJSON bool) error {
 		t.Rows = append(t.Rows, []string{"demo", "", "", "", "", "", "", "embedded"})
 	}
 	places := catalog.FromEnv()
-	local := places.Local()
 	if asJSON {
-		return showJSON(c, ModelsJSON(local))
+		return showJSON(c, ModelsJSON(places))
 	}
-	for _, m := range local {
+	for _, m := range places.Local() {
 		if !loadedPaths[m.Path] {
 			t.Rows = append(t.Rows, []string{m.Name, "", "", m.Quant, bytesText(m.Size), "", "", WhereText(m)})
 		}
+	}
+	for _, a := range places.Adapters() {
+		t.Rows = append(t.Rows, []string{a.Name, "", "", "adapter", bytesText(a.Size), "", "", AdapterText(a)})
 	}
 	for _, m := range places.Unfinished() {
 		t.Rows = append(t.Rows, []string{m.Name, "", "", "", bytesText(m.Size), "", "", "unfinished: %load or %pull goes on"})
@@ -114,11 +126,29 @@ func WhereText(m catalog.Model) string {
 	return string(m.Source)
 }
 
-// ModelsJSON is models as --json shows them.
-func ModelsJSON(all []catalog.Model) []map[string]any {
+// AdapterText says which model an adapter is for, and where it lies if its name
+// does not.
+func AdapterText(a catalog.Adapter) string {
+	text := "for " + a.Base
+	if a.Base == "" {
+		text = "names no base model"
+	}
+	if a.Source != catalog.Folder {
+		text += "; " + string(a.Source)
+	}
+	return text
+}
+
+// ModelsJSON is the models and adapters on this machine as --json shows them.
+func ModelsJSON(places *catalog.Catalog) []map[string]any {
 	out := []map[string]any{}
-	for _, m := range all {
+	for _, m := range places.Local() {
 		out = append(out, ModelJSON(m))
+	}
+	for _, a := range places.Adapters() {
+		m := ModelJSON(a.Model)
+		m["adapter"], m["base"] = true, a.Base
+		out = append(out, m)
 	}
 	return out
 }

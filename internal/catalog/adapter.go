@@ -55,7 +55,7 @@ func (c *Catalog) FindAdapter(ctx context.Context, q Query) (*Found, error) {
 		return nil, err
 	}
 	repo := r.repos[0]
-	files := []string{adapterConfigName, "adapter_model.safetensors"}
+	files := []string{adapterConfigName, adapterWeightsName}
 	if strings.HasSuffix(r.want, ".gguf") {
 		files = []string{r.want}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -251,6 +252,26 @@ func TestPullInterrupted(t *testing.T) {
 		t.Errorf("did not go on: %v", f.Asked)
 	}
 	checkBlobs(t)
+}
+
+// TestModelsAdapter: an adapter is listed as one, with its base.
+func TestModelsAdapter(t *testing.T) {
+	f, _ := newTestHub(t)
+	f.Others["poets/lora"] = map[string][]byte{"adapter_config.json": []byte(`{"peft_type": "LORA", "base_model_name_or_path": "some/base"}`),
+		"adapter_model.safetensors": make([]byte, 2000)}
+	path := strings.TrimSpace(output(t, "", "pull", "poets/lora"))
+	if got, want := output(t, "", "models"), regexp.MustCompile(`(?m)^poets/lora +adapter +2\.1 kB +for some/base; Hugging Face cache$`); !want.MatchString(got) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	type model struct {
+		Name, Path, Source, Repository, Base string
+		Bytes                                int64
+		Adapter                              bool
+	}
+	want := model{"poets/lora", path, "Hugging Face cache", "poets/lora", "some/base", 2061, true}
+	if got := outputJSON[[]model](t, "models", "--json"); len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 }
 
 func TestPullDemo(t *testing.T) {
