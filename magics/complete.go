@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/llcuda/llcuda/internal/catalog"
+	"github.com/llcuda/llcuda/internal/quantize"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics/expr"
 	"github.com/llcuda/llcuda/tensor"
@@ -153,6 +154,10 @@ func (in *Interpreter) completeFlag(m *Magic, c Completing) (matches []string, o
 		return in.models.names(), true
 	case "var", "as":
 		return in.vars.Names(), true
+	case "type", "quantize":
+		return quantize.Names(), true
+	case "cache-type":
+		return []string{"f16", "bf16", "q8_0", "f32"}, true
 	case "tools":
 		return c.files(".json"), true
 	}

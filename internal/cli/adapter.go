@@ -32,6 +32,7 @@ func (af *adapterFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&af.merge, "merge", false, "put the adapters into the weights instead of beside them")
 	f.StringVar(&af.quantize, "quantize", "", "load the weights in a smaller `type`, such as q4_k_m; llcuda quantize lists them")
+	completeNames(cmd, "quantize", quantize.Names())
 }
 
 func (af *adapterFlags) addAdapters(cmd *cobra.Command) {

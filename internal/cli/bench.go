@@ -120,6 +120,7 @@ instead of the model's.`,
 	f.BoolVar(&b.ops, "ops", false, "measure each operation of the model alone")
 	f.StringSliceVar(&b.only, "op", nil, "with --ops only these `operations`: matmul,attention")
 	f.StringSliceVar(&b.types, "type", nil, "with --ops products of these `types`: q8_0,q5_0")
+	completeNames(cmd, "type", dtypeNames())
 	f.BoolVar(&b.load, "load", false, "measure loading, to the first token")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON")
 	return cmd

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/llcuda/llcuda/internal/quantize"
 	"github.com/llcuda/llcuda/jupyter"
 	"github.com/llcuda/llcuda/magics"
 )
@@ -51,6 +52,8 @@ Ctrl-C stops an answer and keeps what came.`,
 	}
 	cmd.Flags().AddFlagSet(load)
 	cmd.Flags().AddFlagSet(talk)
+	completeNames(cmd, "quantize", quantize.Names())
+	completeNames(cmd, "cache-type", cacheTypes())
 	return cmd
 }
 

@@ -40,6 +40,7 @@ func (mf *modelFlags) add(cmd *cobra.Command) {
 	f.IntVar(&mf.gpuLayers, "gpu-layers", -1, "the last `layers` go to the GPU; 0 is none, -1 as many as fit")
 	mf.device.add(cmd)
 	f.StringVar(&mf.cacheType, "cache-type", "f16", "type of the KV cache: f16, bf16, q8_0 or f32")
+	completeNames(cmd, "cache-type", cacheTypes())
 	mf.adapterFlags.add(cmd)
 }
 

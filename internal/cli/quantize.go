@@ -50,6 +50,7 @@ OUT gets its name when it is complete, and is checked.`,
 		},
 	}
 	cmd.Flags().StringVar(&ef.Type, "type", "", "the `type` of most tensors, and the rule for the others")
+	completeNames(cmd, "type", quantize.Names())
 	ef.add(cmd)
 	return cmd
 }
@@ -95,6 +96,7 @@ export, infer and %load take.`,
 		},
 	}
 	cmd.Flags().StringVar(&ef.Type, "type", "", "the `type` of most tensors, and the rule for the others (default: as they are)")
+	completeNames(cmd, "type", quantize.Names())
 	ef.add(cmd)
 	af.addAdapters(cmd)
 	cmd.Flags().BoolVar(&python, "python", false, "print llcuda_export.py, for the Python side")
