@@ -225,8 +225,8 @@ func fill(tensors []gguf.Tensor, shared bool) {
 }
 
 // Blocks are n bytes of numbers of a type: ones of f32; random blocks, with
-// scales that keep them small, of what Q4_K_M consists of; of other types
-// random numbers between 0 and 1, as far as the type can be written.
+// scales that keep them small, of what Q4_K_M consists of and of types that
+// cannot be encoded; of other types random numbers between 0 and 1.
 func Blocks(d tensor.DType, n int) []byte {
 	const most = 16 << 20 // random bytes; the rest repeats them
 	size := d.BlockBytes()
@@ -256,8 +256,17 @@ func Blocks(d tensor.DType, n int) []byte {
 		half([]int{0, 2}, 2e-4)
 	case tensor.Q6_K:
 		half([]int{208}, 2e-4)
-	case tensor.Q5_0, tensor.Q8_0:
+	case tensor.Q5_0, tensor.Q8_0, tensor.IQ1_S, tensor.IQ2_XXS, tensor.IQ2_XS, tensor.IQ2_S, tensor.IQ3_XXS, tensor.IQ3_S:
 		half([]int{0}, 2e-3)
+	case tensor.IQ1_M: // the scale is in the top nibbles of four words, see tensor
+		rng.Read(first)
+		h := tensor.FloatToHalf(2e-3)
+		for at := 0; at < len(first); at += size {
+			for i := range 4 {
+				top := &first[at+49+2*i]
+				*top = *top&15 | byte(h>>(4*i)&15)<<4
+			}
+		}
 	case tensor.NF4:
 		float(0.02)
 	default:

@@ -86,9 +86,6 @@ func TestNoShape(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	for _, d := range tensor.DTypes() {
-		if !d.CanEncode() {
-			continue
-		}
 		n := d.BlockBytes() * 3
 		x := make([]float32, 3*d.BlockLen())
 		d.Decode(x, Blocks(d, n))
