@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// A Check is one finding of Doctor. Hint says what to do when it is not OK.
+// A Check is one finding of Doctor. Hint says what to do when it is not OK, or
+// what would be better; "" is nothing.
 type Check struct {
 	Name         string
 	OK           bool
@@ -61,12 +62,12 @@ func checkKernelspec(ctx context.Context) Check {
 	c.Detail = strings.Join(names, ", ")
 	seen, err := askJupyter(ctx)
 	if err != nil { // no Jupyter here: its rules alone
-		c.OK = true
+		c.OK, c.Hint = true, ""
 		return c
 	}
 	for _, k := range list {
 		if dir, ok := seen[k.Name]; ok && sameDir(dir, k.Dir) {
-			c.OK = true
+			c.OK, c.Hint = true, ""
 			c.Detail = k.Name + " in " + k.Dir + ", found by jupyter"
 			return c
 		}

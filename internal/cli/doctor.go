@@ -50,7 +50,7 @@ func printChecks(w io.Writer, checks []install.Check, asJSON bool) error {
 			mark = "FAIL"
 		}
 		fmt.Fprintf(w, "%s  %-12s %s\n", mark, c.Name, c.Detail)
-		if !c.OK && c.Hint != "" {
+		if c.Hint != "" {
 			fmt.Fprintf(w, "%18s → %s\n", "", c.Hint)
 		}
 	}

@@ -158,7 +158,7 @@ func join(c *nvml.Card, i cuda.DeviceInfo) {
 func gpuCheck() install.Check {
 	all, err := gpuCards()
 	if err != nil {
-		return install.Check{Name: "gpu", OK: true, Detail: fmt.Sprintf("none: %v; the CPU is used", err)}
+		return install.Check{Name: "gpu", OK: true, Detail: fmt.Sprintf("none: %v; the CPU is used", err), Hint: nvml.Advice(err)}
 	}
 	c := install.Check{Name: "gpu"}
 	var lines []string
@@ -168,8 +168,10 @@ func gpuCheck() install.Check {
 			lines = append(lines, fmt.Sprintf("%s: %s, compute capability %s, %.0f GiB, kernels: %s", g.Device, g.Name, g.Capability, float64(g.Total)/(1<<30), g.Kernels))
 		} else {
 			lines = append(lines, fmt.Sprintf("%s is not used: %s", g.Name, g.Problem))
-			c.Hint = "llcuda works on the CPU meanwhile"
 		}
+	}
+	if !c.OK {
+		c.Hint = "llcuda works on the CPU meanwhile"
 	}
 	c.Detail = strings.Join(lines, "; ")
 	if all[0].Driver != "" {

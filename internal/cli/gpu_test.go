@@ -52,3 +52,14 @@ func TestJoin(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// TestDoctorNoGPU: no card is not a failure, but doctor says how to get one.
+func TestDoctorNoGPU(t *testing.T) {
+	t.Setenv("CUDA_VISIBLE_DEVICES", "")
+	out, _, _ := command(t, "", "doctor") // other checks may fail here
+	want := "ok    gpu          none: CUDA_VISIBLE_DEVICES hides all GPUs: it is set to \"\"; the CPU is used\n" +
+		"                   → Unset it, or set it to the numbers of the cards to use"
+	if !strings.Contains(out, want) {
+		t.Errorf("got %s\nwant %s", out, want)
+	}
+}
