@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 
@@ -144,7 +145,9 @@ func unknownMagic(s step) error {
 		known = append(known, id)
 	}
 	hint := "%lsmagic lists them all"
-	if best := expr.Closest(s.name, known); best != "" {
+	if _, err := exec.LookPath(s.name); err == nil && !s.cell { // IPython has %pip, %ls, %cat
+		hint = "did you mean !" + s.name + "?"
+	} else if best := expr.Closest(s.name, known); best != "" {
 		hint = "did you mean %" + best + "?"
 	}
 	sign := "%"

@@ -119,6 +119,7 @@ func TestCells(t *testing.T) {
 			"B + 1\n^\nTensorError: line 3, column 1: no variable B; %tensor list shows what there is"},
 		{"first failure stops", "!echo a\n%nope\n!echo b", "stdout: a\n\nerror: UnknownMagic: no magic %nope; %lsmagic lists them all"},
 		{"unknown", "%zzzzzz", "error: UnknownMagic: no magic %zzzzzz; %lsmagic lists them all"},
+		{"a program's name", "%uname -a", "error: UnknownMagic: no magic %uname; did you mean !uname?"},
 		{"close", "%lod demo", "error: UnknownMagic: no magic %lod; did you mean %load?"},
 		{"unknown cell magic", "%%infre\nx", "error: UnknownMagic: no magic %%infre; did you mean %infer?"},
 		{"go", "x := 1", "error: GoError: line 1: x := 1: Go in cells comes with a later version; %tensor computes, !go run file.go runs Go programs, %help lists the commands"},
