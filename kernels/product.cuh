@@ -8,6 +8,7 @@
 // else into registers.
 #pragma once
 #include "adapted.cuh"
+#include "quantise.cuh"
 
 // What code runs once in a stage is kept short, and loops there are not
 // unrolled: it is cold, and a block waits for its instructions.
@@ -30,40 +31,6 @@ DEVICE float block_sum(float v, float *memory) {
 
 DEVICE float4 ones_or(uint64_t weights, int i) {
 	return weights ? __ldg((const float4 *)((const float *)weights + i)) : make_float4(1, 1, 1, 1);
-}
-
-// quantise writes four columns from i on; eight threads hold a chunk.
-DEVICE void quantise(const Activations &x, int i, float4 v, bool inside) {
-	float most = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
-	for (int k = 1; k < 8; k *= 2) most = fmaxf(most, __shfl_xor_sync(full_warp, most, k));
-	const float limit = 16255; // 127·128 - 1: the high byte ends at 127
-	float inverse = most > 1e-30f ? __fdividef(limit, most) : 0;
-	int q[4] = {__float2int_rn(v.x * inverse), __float2int_rn(v.y * inverse), __float2int_rn(v.z * inverse), __float2int_rn(v.w * inverse)};
-	uint32_t hi = 0, lo = 0;
-	int sum = 0;
-#pragma unroll
-	for (int k = 0; k < 4; k++) {
-		int h = (q[k] + 64) >> 7;
-		hi |= (uint32_t)(h & 255) << 8 * k;
-		lo |= (uint32_t)((q[k] - h * 128) & 255) << 8 * k;
-		sum += q[k];
-	}
-	sum += __shfl_xor_sync(full_warp, sum, 1);
-	sum += __shfl_xor_sync(full_warp, sum, 2);
-	if (!inside) return;
-	int c = i / 32, word = i / 4 & 3, second = i / 16 & 1;
-	((uint32_t *)((second ? x.hi1 : x.hi0) + c))[word] = hi;
-	((uint32_t *)((second ? x.lo1 : x.lo0) + c))[word] = lo;
-	if (word == 0) ((int *)(x.meta + c))[1 + second] = sum;
-	if ((i & 31) == 0) ((float *)(x.meta + c))[0] = most * (1 / limit);
-}
-
-// put_zeros writes the zeros of an input: the chunks that its last group lacks.
-DEVICE void put_zeros(int cols, int groups, const Activations &x) {
-	const uint4 zero = make_uint4(0, 0, 0, 0);
-	int chunk = cols / 32 + threadIdx.x;
-	if (threadIdx.x < 4) x.zeros[threadIdx.x] = zero;
-	if (chunk < 4 * groups) x.hi0[chunk] = x.hi1[chunk] = x.lo0[chunk] = x.lo1[chunk] = zero, x.meta[chunk] = make_int4(0, 0, 0, 0);
 }
 
 // prepare brings the input of p into shared memory and returns the factor that
