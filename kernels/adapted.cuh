@@ -35,7 +35,7 @@ const int LOW_MOST = 512; // ranks of all parts
 const int LOW_ROWS = 2;   // rows of A of a block
 
 // An Adapted is what adapters add to a product, as one block sees it.
-struct Adapted {
+struct alignas(16) Adapted {
 	uint64_t row[LOW_ROWS]; // the block's rows of A, f16 (cols), or 0
 	uint64_t to[LOW_ROWS];  // where they go in low
 	uint64_t b[3];          // f16 (rows, rank)
@@ -57,12 +57,6 @@ struct Lowering {
 
 // So many units have room for rows of B.
 const int LOW_UNITS = 16;
-
-// copy_adapted copies one for all threads; no barrier.
-DEVICE void copy_adapted(Adapted *dst, uint64_t all, int at) {
-	const uint32_t *from = (const uint32_t *)((const Adapted *)all + at * gridDim.x + blockIdx.x);
-	if (threadIdx.x < sizeof(Adapted) / 4) ((uint32_t *)dst)[threadIdx.x] = from[threadIdx.x];
-}
 
 // fetch_low brings the first row of A to L2 while the block waits for others.
 DEVICE void fetch_low(const Adapted &d, int cols) {
@@ -87,14 +81,14 @@ DEVICE uint2 columns_of(const char *row, int i, int cols) { return i < cols ? lo
 DEVICE Lower start_low(const Lowering &l, int cols) {
 	Lower t = {};
 	t.row = (const char *)l.of->row[0], t.more = (const char *)l.of->row[1];
-	if (t.row) t.next = columns_of(t.row, 4 * threadIdx.x, cols);
+	if (t.row) t.next = columns_of(t.row, 8 * (threadIdx.x & ~3) + 4 * (threadIdx.x & 3), cols);
 	return t;
 }
 
-// add_low adds columns i to i+3, which are x; the block goes on to those behind by.
-DEVICE void add_low(Lower &t, int i, int by, int cols, float4 x) {
+// add_low adds columns i to i+3, which are x; those from `next` on come then.
+DEVICE void add_low(Lower &t, int i, int next, int cols, float4 x) {
 	uint2 a = t.next;
-	t.next = columns_of(t.row, i + by, cols);
+	t.next = columns_of(t.row, next, cols);
 	if (t.more) t.sum[1] += four_of(columns_of(t.more, i, cols), x);
 	t.sum[0] += four_of(a, x);
 }

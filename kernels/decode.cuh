@@ -19,6 +19,7 @@
 #pragma once
 #include "attention.cuh"
 #include "rope.cuh"
+#include "tagged.cuh"
 
 #ifndef DECODE_THREADS
 #define DECODE_THREADS 512
@@ -51,7 +52,7 @@ struct Decode {
 	int32_t rows, window; // window: keys that a query sees at most
 	int32_t rope, neox;   // numbers of a head that are turned; pairs (i, i+rope/2) or (2i, 2i+1)
 	float scale, softcap, eps, mscale;
-	int32_t unused;
+	uint8_t q_tag, k_tag, v_tag, dst_tag; // codes, where numbers are tagged
 };
 
 // A Crowd is the attention of n queries, each of its own sequence or not, that
@@ -104,7 +105,8 @@ template <int DIM> DEVICE void read_head(unsigned thread, Head<DIM> &h, const De
 		h.x[i][0] = h.x[i][1] = 0, h.w[i][0] = h.w[i][1] = 1, h.turn[i] = make_float2(0, 0);
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
-		h.x[i][0] = load_fresh(x + at.x), h.x[i][1] = load_fresh(x + at.y);
+		if (tagging) h.x[i][0] = __uint_as_float(look(x + at.x)), h.x[i][1] = __uint_as_float(look(x + at.y));
+		else h.x[i][0] = load_fresh(x + at.x), h.x[i][1] = load_fresh(x + at.y);
 		if (norm) h.w[i][0] = __uint_as_float(load4(norm + at.x)), h.w[i][1] = __uint_as_float(load4(norm + at.y));
 		if (pair < a.rope / 2) {
 			uint2 turn = load8(a.turns + pair);
@@ -113,8 +115,32 @@ template <int DIM> DEVICE void read_head(unsigned thread, Head<DIM> &h, const De
 	}
 }
 
-// norm_and_turn: RMSNorm, where there is one, and RoPE of a head at pos.
-template <int DIM> DEVICE void norm_and_turn(unsigned thread, Head<DIM> &h, const Decode &a, bool norm, int pos) {
+// await_head waits for the numbers of a head that read_head came too early for.
+template <int DIM> DEVICE void await_head(unsigned thread, Head<DIM> &h, const Decode &a, const float *x, Tag t) {
+#pragma unroll
+	for (int i = 0; i < (DIM + 63) / 64; i++) {
+		int pair = thread % 32 + 32 * i;
+		if (pair >= DIM / 2) continue;
+		int2 at = pair_at(a, pair);
+#pragma unroll
+		for (int j = 0; j < 2; j++) {
+			uint32_t word = __float_as_uint(h.x[i][j]);
+			while (!has(word, t)) {
+				spin();
+				word = look(x + (j ? at.y : at.x));
+			}
+			h.x[i][j] = number_of(word, t);
+		}
+	}
+}
+
+// turn_to makes the turns of a head's pairs angles (cos, sin) at pos.
+template <int DIM> DEVICE void turn_to(Head<DIM> &h, int pos) {
+	for (auto &turn : h.turn) turn = rope_angle(turn, pos);
+}
+
+// norm_and_turn: RMSNorm, where there is one, and RoPE of a head by its angles.
+template <int DIM> DEVICE void norm_and_turn(unsigned thread, Head<DIM> &h, const Decode &a, bool norm) {
 	if (norm) {
 		float square = 0;
 		for (auto &x : h.x) square += x[0] * x[0] + x[1] * x[1];
@@ -125,7 +151,7 @@ template <int DIM> DEVICE void norm_and_turn(unsigned thread, Head<DIM> &h, cons
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
 		if ((int)thread % 32 + 32 * i >= a.rope / 2) continue;
-		float2 y = turned(h.x[i][0], h.x[i][1], rope_angle(h.turn[i], pos));
+		float2 y = turned(h.x[i][0], h.x[i][1], h.turn[i]);
 		h.x[i][0] = y.x * a.mscale, h.x[i][1] = y.y * a.mscale;
 	}
 }
@@ -388,10 +414,10 @@ struct View {
 	int from, to, lo, hi;
 };
 
-// see is the view of row `row` of a unit whose rows begin with `first`. False
-// says that a position is negative.
-template <bool MANY> DEVICE bool see(unsigned thread, View &v, const Decode &a, int first, int row, int rows) {
-	int least = a.pos[0], latest = least, own = least;
+// see is the view of row `row` of a unit whose rows begin with `first`; `own` is
+// the position of the first query. False says that a position is negative.
+template <bool MANY> DEVICE bool see(unsigned thread, View &v, const Decode &a, int own, int first, int row, int rows) {
+	int least = own, latest = own;
 	if (MANY) {
 		for (int i = thread % 32; i < a.n; i += 32) least = min(least, a.pos[i]), latest = max(latest, a.pos[i]);
 		for (int i = 16; i > 0; i /= 2) {
@@ -423,17 +449,24 @@ DEVICE int splits_of(const Decode &a, int keys, int *each) {
 	return (keys + *each - 1) / *each;
 }
 
+// leave writes number d of a row's result.
+template <bool MANY, int DIM> DEVICE void leave(const Decode &a, int kv, int row, int d, float y, uint32_t launch) {
+	float *to = a.dst + head_of<MANY>(a, kv, row) * DIM + d;
+	if (tagging) hand(to, y, tag_of(a.dst_tag, launch));
+	else *to = y;
+}
+
 // decode_join sums the splits of a set in their order, by the block whose split
 // came last, and writes dst.
-template <int DIM, bool MANY> DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, char *smem) {
+template <int DIM, bool MANY>
+DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, uint32_t launch, char *smem) {
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
 	float2 *weight = (float2 *)smem; // (splits, 8)
 	int warp = thread / 32, lane = thread % 32, size = decode_partial<DIM>();
 	__threadfence();
 	__syncthreads();
 	if (thread == 0) {
-		sums->last = atomicAdd(a.counters + set, 1) == splits - 1;
-		if (sums->last) a.counters[set] = 0;
+		sums->last = atomicInc(a.counters + set, splits - 1) == splits - 1;
 	}
 	__syncthreads();
 	if (!sums->last) return;
@@ -461,13 +494,13 @@ template <int DIM, bool MANY> DEVICE void decode_join(unsigned thread, const Dec
 		float out = 0;
 #pragma unroll 4
 		for (int i = 0; i < splits; i++) out += weight[i * 8 + row].x * load_fresh(partials + i * size + 16 + e);
-		a.dst[head_of<MANY>(a, kv, first + row) * DIM + e % DIM] = out * sums->factor[row];
+		leave<MANY, DIM>(a, kv, first + row, e % DIM, out * sums->factor[row], launch);
 	}
 }
 
 // decode_finish joins the sums of a block's teams, through as many slots as
 // there is room for, and writes dst, or partials where there are more splits.
-template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(unsigned thread, const Decode &a, const float (*sum)[4], int active, char *smem) {
+template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(unsigned thread, const Decode &a, const float (*sum)[4], int active, uint32_t launch, char *smem) {
 	typedef Team<DIM, TYPE> T;
 	const DecodeSums *sums = (const DecodeSums *)(smem + decode_slots);
 	int lane = thread % 32, t = lane % 4, team = thread / 32 / T::warps, mate = thread / 32 % T::warps;
@@ -528,22 +561,24 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(unsigned threa
 		float by = __shfl_sync(full_warp, inverse, row);
 		if (e >= rows * DIM) continue;
 		if (splits > 1) partial[16 + e] = out[j];
-		else a.dst[head_of<MANY>(a, kv, first + row) * DIM + (e - row * DIM)] = out[j] * by;
+		else leave<MANY, DIM>(a, kv, first + row, e - row * DIM, out[j] * by, launch);
 	}
 	if (splits == 1) return;
 	if (thread < 8) partial[thread] = all, partial[8 + thread] = total;
-	decode_join<DIM, MANY>(thread, a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, smem);
+	decode_join<DIM, MANY>(thread, a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, launch, smem);
 }
 
 // read_job and do_job are what warps do before they score, a head each: of the
 // rows, and with k_new of the new key and value.
+template <int DIM, bool MANY> DEVICE const float *head_at(const Decode &a, int job, int first, int rows, int kv) {
+	return job == rows ? a.k_new + kv * DIM : job > rows ? a.v_new + kv * DIM : a.q + head_of<MANY>(a, kv, first + job) * DIM;
+}
 template <int DIM, bool MANY> DEVICE void read_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, int kv) {
-	const float *x = job == rows ? a.k_new + kv * DIM : job > rows ? a.v_new + kv * DIM : a.q + head_of<MANY>(a, kv, first + job) * DIM;
-	read_head(thread, h, a, x, job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
+	read_head(thread, h, a, head_at<DIM, MANY>(a, job, first, rows, kv), job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
 }
 
 template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
-	if (job <= rows) norm_and_turn(thread, h, a, job < rows ? a.q_norm : a.k_norm, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : a.pos[0]);
+	if (job <= rows) norm_and_turn(thread, h, a, job < rows ? a.q_norm : a.k_norm);
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
 	if (job < rows) {
 		put_query(thread, h, a, job, shared, (DecodeSums *)(smem + decode_slots));
@@ -559,7 +594,7 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head
 // up to `latest`. smem is decode_shared bytes, 16-byte aligned; a block calls
 // __syncthreads before the next use of it.
 template <int DIM, int TYPE, bool MANY = false, bool CROWD = false>
-DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0) {
+DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0, int at = -1, uint32_t launch = 0) {
 	unsigned thread = thread_index(); // so that a kernel that calls this in a loop keeps no lane's numbers over the loop
 	typedef Team<DIM, TYPE> T;
 	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
@@ -574,10 +609,12 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
 	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
 	View view;
+	const int own = tagging ? at : a.pos[0]; // position of the first query
 	if constexpr (CROWD) {
-		Sight own = sight_of(a.pos[0], latest, a.rows, a.window);
-		view = {own.from, own.to, own.from, own.to};
-	} else if (!see<MANY>(thread, view, a, first, g, rows)) {
+		Sight sight = sight_of(own, latest, a.rows, a.window);
+		view = {sight.from, sight.to, sight.from, sight.to};
+	} else if (!see<MANY>(thread, view, a, own, first, g, rows)) {
+		for (int e = thread; tagging && split == 0 && e < rows * DIM; e += DECODE_THREADS) leave<MANY, DIM>(a, kv, first + e / DIM, e % DIM, 0, launch); // others wait
 		return;
 	}
 	int splits = splits_of(a, view.hi - view.lo, &each);
@@ -601,6 +638,8 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 		}
 		for (; job < jobs; job += decode_warps) {
 			if (job >= decode_warps) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);
+			if (job <= rows) turn_to(head, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : own);
+			if (tagging) await_head(thread, head, a, head_at<DIM, MANY>(a, job, first, rows, kv), tag_of(job < rows ? a.q_tag : job == rows ? a.k_tag : a.v_tag, launch));
 			do_job<DIM, TYPE, MANY>(thread, head, a, job, first, rows, span, fresh, smem);
 		}
 		if (position < end && !early) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
@@ -675,7 +714,7 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 	total += __shfl_xor_sync(full_warp, total, 2);
 	if (t == 0 && mate == 0) sums->team[team][g] = make_float2(top, total);
 	__syncthreads();
-	decode_finish<DIM, TYPE, MANY>(thread, a, sum, min(T::count, tiles), smem);
+	decode_finish<DIM, TYPE, MANY>(thread, a, sum, min(T::count, tiles), launch, smem);
 }
 
 // decode_crowd computes unit `block` of n·units. What a query gets depends on

@@ -15,8 +15,11 @@ type decodeArgs struct {
 	setsInverse                                  uint32
 	splits, splitShift, rows, window, rope, neox int32
 	scale, softcap, eps, mscale                  float32
-	_                                            int32
+	tags                                         decodeTags
 }
+
+// decodeTags are codes, where numbers are tagged.
+type decodeTags struct{ q, k, v, dst uint8 }
 
 // crowdArgs mirrors CrowdStep in decode.cu.
 type crowdArgs struct {

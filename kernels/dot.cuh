@@ -34,7 +34,6 @@ DEVICE constexpr bool of_superblocks(int t, int plane) {
 
 // A tile's pieces follow each other in a slot of the ring. piece_at is where
 // that of a plane begins.
-const int SLOT_BYTES = 2048 + 128;
 DEVICE constexpr int piece_at(int t, int plane) { return plane == 0 ? 0 : piece_at(t, plane - 1) + piece(t, plane - 1); }
 template <int t> DEVICE constexpr int tile_bytes() { return piece_at(t, 3) + piece(t, 3); }
 

@@ -438,13 +438,17 @@ DEVICE void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 DEVICE void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 DEVICE void __threadfence_system() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-// Both let the other threads of the block and other blocks run.
-DEVICE uint32_t load_acquire(const uint32_t *p) {
-	emu_pause();
-	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+DEVICE uint32_t look(const void *p) { return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED); }
+DEVICE uint4 look4(const void *p) {
+	const uint32_t *w = (const uint32_t *)p;
+	if ((size_t)p % 16) emu_fault(EMU_MISALIGNED, "load of 16 bytes at %p: not aligned", p);
+	return make_uint4(look(w), look(w + 1), look(w + 2), look(w + 3));
 }
-DEVICE void release_add(uint32_t *p, uint32_t n) { __atomic_fetch_add(p, n, __ATOMIC_RELEASE); }
+DEVICE void put_word(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, v, __ATOMIC_RELAXED); }
+
+// Both let the other threads of the block and other blocks run.
 DEVICE void pause() { emu_pause(); }
+DEVICE void spin() { emu_pause(); }
 DEVICE void __nanosleep(unsigned) { emu_pause(); }
 DEVICE long long clock64() { return emu_clock(); }
 DEVICE int clock() { return (int)emu_clock(); }
@@ -491,6 +495,7 @@ DEVICE void emu_copy(void *shared, const void *global, unsigned bytes) {
 	else __builtin_memcpy(shared, global, bytes);
 }
 DEVICE void cp_async16(void *shared, const void *global) { emu_copy(shared, global, 16); }
+DEVICE void cp_async16_wide(void *shared, const void *global) { emu_copy(shared, global, 16); }
 DEVICE void cp_async8(void *shared, const void *global) { emu_copy(shared, global, 8); }
 DEVICE void cp_async4(void *shared, const void *global) { emu_copy(shared, global, 4); }
 DEVICE void cp_async_commit() { if (emu_asynchronous()) emu_async_commit(); }
@@ -599,7 +604,6 @@ DEVICE void emu_ldmatrix(unsigned mask, const void *const in[32], void *const ou
 DEVICE void ldmatrix4(uint32_t r[4], const void *row) { emu_collective("ldmatrix", emu_ldmatrix, 0xffffffff, row, r, 4); }
 DEVICE void ldmatrix4t(uint32_t r[4], const void *row) { emu_collective("ldmatrix", emu_ldmatrix, 0xffffffff, row, r, 4 | 8); }
 DEVICE void ldmatrix2(uint32_t r[2], const void *row) { emu_collective("ldmatrix", emu_ldmatrix, 0xffffffff, row, r, 2); }
-DEVICE void ldmatrix2t(uint32_t r[2], const void *row) { emu_collective("ldmatrix", emu_ldmatrix, 0xffffffff, row, r, 2 | 8); }
 
 template <class C> struct emu_fragments { C *c; const uint32_t *a, *b; };
 

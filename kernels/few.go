@@ -75,11 +75,11 @@ func (d *Device) fewParts(ops []*tensor.Op, most int) ([]parts, bool, error) {
 func (d *Device) fewWeights(ops []*tensor.Op) ([]fewPart, bool) {
 	weights := make([]fewPart, len(ops))
 	for i, op := range ops {
-		var p part
-		if op.Dst.DType != tensor.F32 || !d.setPart(&p, op.A, op.Dst) {
+		w, first, ok := d.tiled(op.A)
+		if op.Dst.DType != tensor.F32 || !ok {
 			return nil, false
 		}
-		weights[i] = fewPart{w: p.w, dst: p.dst, dtype: p.dtype, first: p.first, m: p.rows}
+		weights[i] = fewPart{w: w, dst: ptr(op.Dst), dtype: int32(op.A.DType), first: int32(first), m: int32(op.A.Rows())}
 		weights[i].planes(op.A.DType)
 	}
 	return weights, true

@@ -1,6 +1,7 @@
 // The flow of weights: what a warp of a product fetches before it needs it, also
 // of the next product while the blocks wait for each other.
 #pragma once
+#include "tagged.cuh"
 #include "tiles.cuh"
 
 // How the results of a product leave it.
@@ -11,22 +12,27 @@ const int PRODUCT_GLU = 2;      // dst[row] = fn(y of part 0)·(y of part 1)
 // Functions of GLU, tensor.Fn's numbers.
 const int FN_SIGMOID = 9, FN_RELU = 10, FN_SILU = 11, FN_GELU = 12, FN_GELU_ERF = 13;
 
-// A Part is one matrix of a product. Its units, 16 rows each, go round the
-// blocks from block `skew` on: `whole` rounds, and `rest` blocks more.
+// A Part is one matrix of a product.
+//
+// A tile's piece of its first plane is 512, 1024 or 2048 bytes. A lane copies
+// 16 of those of the others, which `lanes` says: plane << 6 | number of the 16
+// bytes, or 0. (Plane 1 of q6_k is not among them.)
 struct Part {
-	Planes w;       // rows × cols
-	uint64_t dst;   // f32 (rows)
-	uint64_t bias;  // f32 (rows), or 0
-	int32_t type;   // GGUF type number
+	Planes w;           // rows × cols
+	uint64_t dst;       // f32 (rows)
+	uint64_t bias;      // f32 (rows), or 0
+	int32_t type;       // GGUF type number
 	int32_t rows;
-	int32_t first;  // first row: they may be some of a larger matrix, from a tile on
-	int32_t skew, whole, rest;
+	int32_t tag;        // of dst; tagged.cuh's code
+	int32_t _;
+	uint32_t pieces[4]; // of each plane: bytes << 1, or of two tiles that share a piece, bytes << 1 | 1
+	uint8_t lanes[32];
 };
 
 // A Product is up to three matrices on one input, with what comes before and
 // after. With post the input is first x + rms_norm(post)·post_norm, and block
 // 0 writes that to sum. With norm the input is rms_norm(x)·norm_weight.
-struct Product {
+struct alignas(16) Product {
 	Part part[3];
 	uint64_t x;           // f32 (cols)
 	uint64_t norm_weight; // f32 (cols), or 0 for ones
@@ -45,164 +51,156 @@ struct Product {
 	int32_t groups;       // of 128 columns
 	int32_t share;        // 1<<share warps share a unit, at most as many as groups; 1 or more where super-blocks are
 	int32_t zero;         // see Tables (levels.cuh)
+	uint8_t x_tag, post_tag, sum_tag, residual_tag; // codes
+	int32_t attend;       // number of the attention that follows, or -1
+	int32_t _[2];
 };
 
-// The units of a block are numbered through all parts; those of the two parts
-// of a GLU take turns. 1<<share warps share a unit, each a group of columns in
-// turn; so many units are at work at once.
+// A Lot is what one block has of a product: units of 16 rows, which go round the
+// blocks. They are numbered through all parts; those of the two parts of a GLU
+// take turns.
+struct alignas(16) Lot {
+	int32_t units;
+	int32_t before[3]; // units of the parts before, more than there are where there is no part
+	int32_t tile[3];   // of the block's first unit of a part
+	int32_t row[3];
+	int32_t apart;     // units from one of the block's to the next
+	int32_t _;
+};
+
+// So many warps share a unit, each a group of columns in turn; so many units are
+// at work at once.
 DEVICE int sharing(const Product &p) { return 1 << p.share; }
 DEVICE int at_once(const Product &p) { return MATVEC_WARPS >> p.share; }
 DEVICE int first_of(const Product &p) { return threadIdx.x >> 5 + p.share; } // unit of this warp
 DEVICE int rank_of(const Product &p) { return threadIdx.x >> 5 & sharing(p) - 1; }
+DEVICE int items(const Product &p) { return p.groups - rank_of(p) + sharing(p) - 1 >> p.share; } // tiles of a unit that are this warp's
 
-DEVICE int first_unit(const Part &part) {
-	int unit = blockIdx.x - part.skew;
-	return unit < 0 ? unit + gridDim.x : unit;
-}
-DEVICE int units_of(const Part &part) { return part.whole + (first_unit(part) < part.rest); }
-
-// units_of is how many units are this block's.
-DEVICE int units_of(const Product &p) {
-	int n = units_of(p.part[0]);
-	if (p.parts > 1) n += units_of(p.part[1]);
-	if (p.parts > 2) n += units_of(p.part[2]);
-	return n;
-}
-
-// A Unit says which rows of which part the unit of a block is.
+// A Unit says where the unit of a block is.
 struct Unit {
-	int part, row;
+	int part, round; // the block's number `round` of its part
 };
-DEVICE Unit unit_at(const Product &p, int unit) {
-	int part = 0, n;
-	if (p.mode == PRODUCT_GLU) part = unit & 1, unit >>= 1;
-	else if (p.parts > 1 && unit >= (n = units_of(p.part[0]))) {
-		part = 1, unit -= n;
-		if (p.parts > 2 && unit >= (n = units_of(p.part[1]))) part = 2, unit -= n;
-	}
-	return {part, (first_unit(p.part[part]) + unit * (int)gridDim.x) * 16};
+DEVICE Unit unit_at(const Product &p, const Lot &lot, int unit) {
+	if (p.mode == PRODUCT_GLU) return {unit & 1, unit >> 1};
+	int part = (unit >= lot.before[1]) + (unit >= lot.before[2]);
+	return {part, unit - lot.before[part]};
 }
+DEVICE int row_of(const Lot &lot, Unit u) { return lot.row[u.part] + u.round * lot.apart * 16; }
+DEVICE int tile_of(const Product &p, const Lot &lot, Unit u) { return lot.tile[u.part] + u.round * lot.apart * p.groups; }
 
-DEVICE int items(const Product &p) { return p.groups - rank_of(p) + sharing(p) - 1 >> p.share; } // of a unit
-
-// A Flow brings a warp's weights, item after item: `depth` items are on their
-// way while one is in use.
+// A Flow brings a warp's weights, tile after tile, two ahead of the one in use.
+// It goes round a ring of three slots in shared memory, or where there is none one
+// ahead into registers.
 //
-// Three slots: what the ring leaves of an SM's memory is L1 cache, which the code's
-// registers need. Llama 3.1 8B, one H200: 431 tok/s with 4 slots, 442 with 3; and
-// with 6, and no cache left, 408.
+// Three slots, as small as the types allow: what the ring leaves of an SM's memory
+// is L1 cache. Llama 3.2 1B and 3.1 8B, one H200: 1,937 and 525 tok/s; with slots
+// of 2176 bytes 1,920 and 523, with 5 slots 1,809 and 502, with 6 1,778 and 491.
 const int RING_SLOTS = 3;
-template <bool RING> constexpr int depth = RING ? RING_SLOTS - 1 : 1;
+const int SLOT_BYTES = TYPES == 2 ? 1792 : 2176; // q6_k's tile is the larger of two; q8_0's of all
 
 struct Flow {
-	int p;              // product that is fetched, of all
-	int unit, units;    // of the block; units -1: not known yet
-	int left;           // items of the unit
-	int fetched, taken; // items; those between are on their way
+	int unit, left;             // that is fetched, of the block, and tiles of it to come
+	int ring, to, from;         // where the warp's slots begin in dynamic_shared; the next to be filled, to be used
+	const char *q, *rest, *more; // the lane's bytes of the next tile: of the first plane, of the others, of plane 1 of q6_k
+	int q_by, rest_by, more_by; // from tile to tile; more_by 0: there is none
+	int size, lanes;            // bytes of the first plane's piece; 0: the lane has none of others
 
-	int ring;           // where this warp's slots begin in dynamic_shared
-	int type;           // of the unit
-	int tile, by;       // the next, and what is added to it
-	int part;           // of the unit
+	int type, part, tile; // without a ring
+	bool ready;           // a tile is in registers
 };
 
-// aim points a flow at the unit that it has come to.
-DEVICE void aim(Flow &f, const Product &p) {
-	Unit u = unit_at(p, f.unit);
-	const Part &part = p.part[u.part];
-	f.left = items(p), f.by = sharing(p), f.type = part.type, f.part = u.part;
-	f.tile = (part.first + u.row >> 4) * p.groups + rank_of(p);
-}
-
-// next_unit finds what is fetched next of the product.
-DEVICE void next_unit(Flow &f, const Product *all) {
-	const Product &p = all[f.p];
-	if (f.units < 0) f.units = units_of(p), f.unit = first_of(p) - at_once(p);
-	if (f.unit < f.units && (f.unit += at_once(p)) < f.units) aim(f, p);
-}
-
-// go_on makes the flow that of product p, when all of the one before is fetched.
-DEVICE void go_on(Flow &f, int p) { f.p = p, f.units = -1; }
-
-// slot_of is the slot of an item.
-DEVICE char *slot_of(const Flow &f, int item) { return dynamic_shared() + f.ring + item % RING_SLOTS * SLOT_BYTES; }
-
-// fetch starts the copies of an item.
-template <int type, bool RING> DEVICE void fetch(Flow &f, Loaded *pending, const Product *all) {
-	const Planes w = all[f.p].part[f.part].w;
-	if (RING) fetch_async<type>(slot_of(f, f.fetched), w, f.tile);
-	else fetch_direct<type>(pending, w, f.tile);
-	f.tile += f.by, f.left--, f.fetched++;
-}
-template <int type> DEVICE void fetch_ring(Flow &f, const Product *all) { fetch<type, true>(f, 0, all); }
-template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *pending, const Product *all) { fetch<type, false>(f, pending, all); }
-
-// advance fetches what could be on its way and is not, as long as it is of this
-// type.
-template <int type, bool RING> DEVICE void advance(Flow &f, Loaded *pending, const Product *all) {
-	if (f.left == 0) next_unit(f, all);
-#pragma unroll 1
-	while (f.left > 0 && f.type == type && f.fetched - f.taken < depth<RING>) fetch<type, RING>(f, pending, all);
-}
-
-// A Filled is what fill_up returns.
-struct Filled {
-	Flow f;
-	Loaded v[2];
-};
-
-// fill fetches what could be on its way and is not. It is no part of the loops.
-template <bool RING> DEVICE_CALL Filled fill_up(Flow f, const Product *all) {
-	Filled r;
-#pragma unroll 1
-	while (f.fetched - f.taken < depth<RING>) {
-		if (f.left == 0) next_unit(f, all);
-		if (f.left == 0) break;
-		if constexpr (RING) FOR_TYPE(f.type, fetch_ring, f, all)
-		else FOR_TYPE(f.type, fetch_loaded, f, r.v, all)
-	}
-	r.f = f;
-	return r;
-}
-template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product *all) {
-	if (f.fetched - f.taken == depth<RING>) return;
-	Filled r = fill_up<RING>(f, all);
-	if (!RING && r.f.fetched > f.fetched) pending[0] = r.v[0], pending[1] = r.v[1];
-	f = r.f;
-}
-
-// await waits for the item that was fetched first, and returns its slot.
-template <bool RING> DEVICE const char *await(Flow &f) {
-	int item = f.taken++, more = f.fetched - f.taken;
-	if (RING) {
-		if (more >= 1) cp_async_wait<1>();
-		else cp_async_wait<0>();
-		__syncwarp(); // the copies of other lanes, too; and all have read the slot before
-	}
-	return slot_of(f, item);
-}
-
-// start_flow begins before product p. The ring begins `ring` bytes behind
-// dynamic_shared.
-const int RING_BYTES = MATVEC_WARPS * RING_SLOTS * SLOT_BYTES;
-DEVICE Flow start_flow(int ring, int p) {
+// start_flow is a flow whose ring begins `rings` bytes behind dynamic_shared.
+DEVICE Flow start_flow(int rings) {
 	Flow f = {};
-	f.ring = ring + (threadIdx.x >> 5) * (RING_BYTES / MATVEC_WARPS);
-	f.p = p, f.units = -1;
+	f.ring = f.to = rings + (threadIdx.x >> 5) * RING_SLOTS * SLOT_BYTES;
 	return f;
 }
 
-// A flow is parked in shared memory, so that what runs meanwhile has the
-// registers. What was in registers is fetched again: the first item of its
-// product.
-DEVICE void park(const Flow &f, Flow *memory) {
-	__syncwarp();
-	if ((threadIdx.x & 31) == 0) *memory = f;
-	__syncwarp();
+DEVICE int following(const Flow &f, int slot) {
+	slot += SLOT_BYTES;
+	return slot == f.ring + RING_SLOTS * SLOT_BYTES ? f.ring : slot;
 }
 
-template <bool RING> DEVICE Flow resume(const Flow *memory) {
-	Flow f = *memory;
-	if (!RING && f.fetched > f.taken) f.fetched--, f.left = 0, f.units = -1;
-	return f;
+// piece_in is where a tile's piece of a plane begins, by from there to that of
+// the tile 1<<share behind it.
+DEVICE const char *piece_in(const Part &part, int plane, uint32_t tile, int share, int &by) {
+	uint32_t piece = part.pieces[plane], shared = piece & 1, bytes = piece >> 1;
+	by = bytes << share >> shared;
+	return part.w.p[plane] + (uint64_t)(tile >> shared) * bytes;
+}
+
+// aim points a flow at its unit.
+template <bool RING> DEVICE void aim(Flow &f, const Product &p, const Lot &lot) {
+	Unit u = unit_at(p, lot, f.unit);
+	const Part &part = p.part[u.part];
+	int tile = tile_of(p, lot, u) + rank_of(p), lane = threadIdx.x & 31;
+	f.left = items(p);
+	if (!RING) {
+		f.type = part.type, f.part = u.part, f.tile = tile;
+		return;
+	}
+	const int code = part.lanes[lane], plane = code >> 6;
+	f.q = piece_in(part, 0, tile, p.share, f.q_by) + lane * 16;
+	f.rest = piece_in(part, plane, tile, p.share, f.rest_by) + (code & 63) * 16;
+	f.more_by = 0;
+	if (part.type == Q6_K) f.more = piece_in(part, 1, tile, p.share, f.more_by) + lane * 16;
+	f.size = part.pieces[0] >> 1, f.lanes = plane;
+}
+
+// fetch starts to bring the next tile, if there is one; there is a group of
+// copies for it in any case, so that as many are on their way as ever.
+DEVICE void fetch(Flow &f, const Product &p, const Lot &lot) {
+	if (f.left == 0 && (f.unit += at_once(p)) < lot.units) aim<true>(f, p, lot);
+	if (f.left > 0) {
+		char *to = dynamic_shared() + f.to + (threadIdx.x & 31) * 16;
+		cp_async16(to, f.q);
+		if (TYPES == 2 || f.size > 512) cp_async16(to + 512, f.q + 512);
+		if (TYPES > 2 && f.size > 1024) cp_async16(to + 1024, f.q + 1024), cp_async16(to + 1536, f.q + 1536);
+		to += f.size;
+		if (f.more_by) cp_async16(to, f.more), to += 512, f.more += f.more_by;
+		if (f.lanes) cp_async16(to, f.rest);
+		f.q += f.q_by, f.rest += f.rest_by, f.left--;
+		f.to = following(f, f.to);
+	}
+	cp_async_commit();
+}
+
+// fetch_loaded is fetch into registers.
+template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *v, const Product &p) {
+	fetch_direct<type>(v, p.part[f.part].w, f.tile);
+	f.tile += sharing(p), f.left--, f.ready = true;
+}
+DEVICE void fetch_any(Flow &f, Loaded *v, const Product &p, const Lot &lot) {
+	if (f.left == 0 && (f.unit += at_once(p)) < lot.units) aim<false>(f, p, lot);
+	if (f.left > 0) FOR_TYPE(f.type, fetch_loaded, f, v, p)
+}
+
+// fill begins with a product: what is on its way is of it.
+template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product &p, const Lot &lot) {
+	f.unit = first_of(p) - at_once(p), f.left = 0, f.from = f.to;
+	if (RING) {
+#pragma unroll 1
+		for (int i = 0; i < RING_SLOTS - 1; i++) fetch(f, p, lot);
+	} else {
+		f.ready = false;
+		fetch_any(f, pending, p, lot);
+	}
+}
+
+// next takes the tile that was fetched first, and fetches another.
+template <int type, bool RING> DEVICE void next(Flow &f, Loaded *v, Loaded *pending, const Product &p, const Lot &lot) {
+	if (RING) {
+		cp_async_wait<RING_SLOTS - 2>();
+		__syncwarp(); // the copies of other lanes, too; and all have read the slot before
+		const char *slot = dynamic_shared() + f.from;
+		f.from = following(f, f.from);
+		fetch(f, p, lot);
+		take<type>(v, slot);
+	} else {
+		if (!f.ready) fetch_any(f, pending, p, lot);
+		v[0] = pending[0], v[1] = pending[1];
+		f.ready = false;
+		if (f.left == 0 && (f.unit += at_once(p)) < lot.units) aim<false>(f, p, lot);
+		if (f.left > 0 && f.type == type) fetch_loaded<type>(f, pending, p); // others when they are needed
+	}
 }

@@ -40,29 +40,37 @@ type fusion struct {
 	attends     []attend
 	stages      []stage
 	pick        pickArgs
-	before      int                       // operations that stay before the stages
-	after       []tensor.Op               // operations that stay after them
-	moved       map[uint64]*tensor.Tensor // where a residual stream is instead
-	spare       map[uint64]*tensor.Tensor // its second buffer
-	unmade      []*tensor.Tensor          // tensors that no stage writes
-	owned       []uint64                  // device memory of the program
+	before      int              // operations that stay before the stages
+	after       []tensor.Op      // operations that stay after them
+	inputs      []inputs         // one for each product
+	values      []*value         // of tensors, in the order in which they are written
+	unmade      []*tensor.Tensor // tensors that no stage writes
+	owned       []uint64         // device memory of the program
 	err         error
+}
+
+// inputs are the values of a product: what it reads, or nil, and what it writes.
+type inputs struct {
+	x, post, residual *value
+	sum               *value
+	dst               [3]*value
+	lots              []lot // of the blocks
 }
 
 // An attend is what an attention stage is made of.
 type attend struct {
 	op           *tensor.Op     // the Attention
-	kNew, vNew   *tensor.Tensor // rows for the caches, as they come from the product
 	qNorm, kNorm *tensor.Tensor // norms of heads, or nil
 	eps          float32
 	rope         *tensor.Rope
 	factors      *tensor.Tensor
+	q, k, v      *value // as they come from the product
+	dst          *value
 }
 
 // match takes as many of the operations as stages can be. It reports whether
 // that is worth it.
 func (f *fusion) match() bool {
-	f.moved, f.spare = map[uint64]*tensor.Tensor{}, map[uint64]*tensor.Tensor{}
 	rest := f.ops
 	for ; len(rest) > 0; f.before++ {
 		if n := f.product(rest); n > 0 {
@@ -82,12 +90,16 @@ func (f *fusion) match() bool {
 		rest = rest[n:]
 	}
 	rest = f.last(rest)
-	return f.err == nil && len(f.stages) > 2 && f.rest(rest)
+	return len(f.stages) > 2 && f.rest(rest) && f.place()
 }
 
 // product matches a product stage and returns how many operations it is.
 func (f *fusion) product(ops []tensor.Op) (n int) {
-	var p product
+	p := product{attend: -1}
+	var io inputs
+	var written [3]*tensor.Tensor // by the parts
+	var firsts [3]int             // rows of the parts in their planes
+	var x, post, residual *tensor.Tensor
 	var more adaptation
 	var unmade []*tensor.Tensor
 	var stream *tensor.Tensor // of the residual, when it is summed first
@@ -96,14 +108,14 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		if sum.Kind == tensor.OpBinary && sum.Fn == tensor.Add && same(sum.Dst, sum.A) && same(sum.B, op.Dst) &&
 			norm.Kind == tensor.OpRMSNorm && same(norm.A, sum.Dst) && norm.Eps == op.Eps {
 			stream = sum.Dst
-			p.post, p.postNorm = f.ptr(op.A), ptr(op.B)
+			post, p.postNorm = op.A, ptr(op.B)
 			unmade = append(unmade, op.Dst)
 			n = 2
 		}
 	}
 	var in *tensor.Tensor
 	if op := at(ops, n); op.Kind == tensor.OpRMSNorm && op.Dst.Rows() == 1 && !same(op.Dst, op.A) {
-		p.normalise, p.eps, p.norm, p.x = 1, op.Eps, ptr(op.B), f.ptr(op.A)
+		p.normalise, p.eps, p.norm, x = 1, op.Eps, ptr(op.B), op.A
 		in = op.Dst
 		unmade = append(unmade, in)
 		n++
@@ -112,16 +124,20 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	for len(muls) < len(p.part) {
 		op := at(ops, n)
 		if op.Kind != tensor.OpMatMul || op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 ||
-			in != nil && !same(op.B, in) || !f.d.setPart(&p.part[len(muls)], op.A, op.Dst) {
+			in != nil && !same(op.B, in) {
 			break
 		}
+		w, first, ok := f.d.tiled(op.A)
+		if !ok {
+			break
+		}
+		p.part[len(muls)].setPart(op.A, w)
+		firsts[len(muls)] = first
 		if in == nil {
-			if f.lacks(op.B) {
-				return 0
-			}
-			in, p.x = op.B, f.ptr(op.B)
+			in, x = op.B, op.B
 		}
 		p.cols = int32(op.A.Cols())
+		written[len(muls)] = op.Dst
 		muls = append(muls, op)
 		n++
 		if scratch := more.match(ops[n:], len(muls)-1, op); scratch != nil {
@@ -134,7 +150,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		}
 	}
 	p.parts = int32(len(muls))
-	if p.parts == 0 || !f.d.finishProduct(&p) {
+	if p.parts == 0 || !p.finish(f.d) {
 		return 0
 	}
 	for bias := at(ops, n); ; bias = at(ops, n) {
@@ -147,28 +163,53 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	}
 	switch op := at(ops, n); {
 	case p.parts == 2 && op.Kind == tensor.OpGLU && same(op.A, muls[0].Dst) && same(op.B, muls[1].Dst):
-		if !f.d.pair(&p) {
+		if p.mode = productGLU; p.part[0].rows != p.part[1].rows {
 			return 0
 		}
-		p.fn, p.part[0].dst = int32(op.Fn), ptr(op.Dst)
+		p.fn, written = int32(op.Fn), [3]*tensor.Tensor{op.Dst}
 		unmade = append(unmade, other(op.Dst, muls[0].Dst, muls[1].Dst)...)
 		n++
 	case p.parts == 1 && op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, op.A) && same(op.B, muls[0].Dst):
-		p.mode, p.residual, p.part[0].dst = productAdd, f.ptr(op.A), f.ptr(op.Dst)
+		p.mode, residual = productAdd, op.A
+		written[0] = op.Dst
 		unmade = append(unmade, muls[0].Dst)
 		n++
 	case p.parts == 1 && op.Kind == tensor.OpUnary && op.Fn == tensor.Tanhcap && same(op.Dst, op.A) && same(op.A, muls[0].Dst):
 		p.cap = op.Scale
 		n++
 	}
-	if f.overwrites(&p) || !more.room(f.d) {
+	if !more.room(f.d) {
 		return 0
 	}
+	for _, in := range []struct {
+		t *tensor.Tensor
+		v **value
+	}{{x, &io.x}, {post, &io.post}, {residual, &io.residual}} {
+		if in.t == nil {
+			continue
+		}
+		if *in.v = f.value(in.t); *in.v == nil {
+			return 0
+		}
+	}
+	io.lots = p.lots(firsts, f.d.sms())
+	now := len(f.stages)
+	for _, v := range []*value{io.x, io.post, io.residual} {
+		if v != nil {
+			v.readers = append(v.readers, now)
+		}
+	}
 	if stream != nil {
-		p.sum = f.move(stream)
+		io.sum = f.write(stream, now)
+	}
+	for i, t := range written {
+		if t != nil {
+			io.dst[i] = f.write(t, now)
+		}
 	}
 	f.stages = append(f.stages, stage{stageProduct, int32(len(f.products))})
 	f.products = append(f.products, p)
+	f.inputs = append(f.inputs, io)
 	f.adaptations = append(f.adaptations, more)
 	for _, m := range muls {
 		f.made(m.Dst)
@@ -192,35 +233,6 @@ func isBias(op, mul *tensor.Op) bool {
 	return op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, mul.Dst) && same(op.A, mul.Dst) && op.B.Len() == mul.Dst.Len()
 }
 
-// overwrites says whether a block could write what another still reads: the
-// input of the stage.
-func (f *fusion) overwrites(p *product) bool {
-	for _, part := range p.part[:p.parts] {
-		from, to := part.dst, part.dst+4*uint64(part.rows)
-		for _, in := range []uint64{p.x, p.post} {
-			if in != 0 && from < in+4*uint64(p.cols) && in < to {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// move makes the residual stream x be in its other buffer from now on.
-func (f *fusion) move(x *tensor.Tensor) uint64 {
-	a := ptr(x)
-	if f.moved[a] != nil {
-		delete(f.moved, a)
-		return a
-	}
-	if f.spare[a] == nil {
-		f.spare[a] = &tensor.Tensor{DType: x.DType, Shape: x.Shape, Device: x.Device}
-		f.spare[a].Addr = uintptr(f.own(x.Bytes()))
-	}
-	f.moved[a] = f.spare[a]
-	return ptr(f.spare[a])
-}
-
 // own takes device memory that the program keeps, zeroed. The first error
 // stays in f.err.
 func (f *fusion) own(bytes int) (addr uint64) {
@@ -230,14 +242,6 @@ func (f *fusion) own(bytes int) (addr uint64) {
 		}
 	}
 	return addr
-}
-
-// ptr is where t is now.
-func (f *fusion) ptr(t *tensor.Tensor) uint64 {
-	if m := f.moved[ptr(t)]; m != nil {
-		return ptr(m)
-	}
-	return ptr(t)
 }
 
 // attend matches an attention stage and returns how many operations it is.
@@ -275,7 +279,6 @@ func (f *fusion) attend(ops []tensor.Op) (n int) {
 	if !same(k.Dst, a.op.B) || !same(v.Dst, a.op.C) || !same(k.Pos, a.op.Pos) || !same(v.Pos, a.op.Pos) {
 		return 0
 	}
-	a.kNew, a.vNew = k.A, v.A
 	for i, r := range ropes {
 		if !same(r.Dst, r.A) || !same(r.A, []*tensor.Tensor{q, k.A}[i]) || !same(r.Pos, a.op.Pos) ||
 			*r.Rope != *ropes[0].Rope || ptr(r.B) != ptr(ropes[0].B) || r.B != nil && !f.d.constant(r.B) || r.A.Cols() != dim {
@@ -292,13 +295,25 @@ func (f *fusion) attend(ops []tensor.Op) (n int) {
 	}
 	if len(f.attends) > 0 { // the kernel is made for one kind of heads
 		b := f.attends[0].op
-		if b.B.DType != k.Dst.DType || b.A.Cols()/b.Heads != dim || b.Heads != a.op.Heads || b.KVHeads != a.op.KVHeads {
+		if !same(b.Pos, a.op.Pos) || b.B.DType != k.Dst.DType || b.A.Cols()/b.Heads != dim || b.Heads != a.op.Heads || b.KVHeads != a.op.KVHeads {
 			return 0
 		}
 	}
 	if stepKernel(dim, k.Dst.DType) == "" {
 		return 0
 	}
+	now := len(f.stages)
+	a.q, a.k, a.v = f.value(q), f.value(k.A), f.value(v.A)
+	for _, v := range []*value{a.q, a.k, a.v} {
+		if v == nil || v.writer != now-1 {
+			return 0
+		}
+	}
+	for _, v := range []*value{a.q, a.k, a.v} {
+		v.readers = append(v.readers, now)
+	}
+	a.dst = f.write(a.op.Dst, now)
+	f.products[len(f.products)-1].attend = int32(len(f.attends))
 	f.stages = append(f.stages, stage{stageAttend, int32(len(f.attends))})
 	f.attends = append(f.attends, a)
 	f.made(a.op.Dst)
@@ -313,7 +328,7 @@ func (f *fusion) last(ops []tensor.Op) []tensor.Op {
 		return ops
 	}
 	p := &f.products[len(f.products)-1]
-	if f.stages[len(f.stages)-1].kind != stageProduct || p.parts != 1 || p.mode != productStore || ptr(op.A) != p.part[0].dst {
+	if f.stages[len(f.stages)-1].kind != stageProduct || p.parts != 1 || p.mode != productStore || !same(op.A, f.inputs[len(f.products)-1].dst[0].t) {
 		return ops
 	}
 	f.pick = pickArgs{token: ptr(op.Dst)}
@@ -336,21 +351,16 @@ func (f *fusion) rest(ops []tensor.Op) bool {
 	f.after = slices.Clone(ops)
 	for i := range f.after {
 		op := &f.after[i]
-		for _, t := range []**tensor.Tensor{&op.A, &op.B, &op.C, &op.Pos} {
-			if *t == nil {
+		for _, t := range []*tensor.Tensor{op.A, op.B, op.C, op.Pos} {
+			if t == nil {
 				continue
 			}
-			if f.lacks(*t) {
+			if v := f.value(t); v == nil || v.writer >= 0 && len(v.readers) > 0 {
 				return false
 			}
-			if m := f.moved[ptr(*t)]; m != nil {
-				view := *m
-				view.Shape = (*t).Shape
-				*t = &view
-			}
 		}
-		delete(f.moved, ptr(op.Dst))
 		f.made(op.Dst)
+		f.write(op.Dst, -1)
 	}
 	return true
 }

@@ -6,45 +6,12 @@ import (
 	"github.com/llcuda/llcuda/tensor"
 )
 
-// Shape of product.cuh's blocks, and bytes of its ring.
+// Shape of product.cuh's blocks.
 const (
 	matvecThreads = 512
 	matvecWarps   = matvecThreads / 32
-	ringBytes     = matvecWarps * 3 * 2176     // RING_BYTES
 	unitBytes     = matvecWarps * tileRows * 4 // sums of a unit
 )
-
-// How the results of a product leave it (product.cuh).
-const (
-	productStore int32 = iota
-	productAdd
-	productGLU
-)
-
-// A part is flow.cuh's Part.
-type part struct {
-	w                 planes
-	dst, bias         uint64
-	dtype             int32
-	rows              int32
-	first             int32
-	skew, whole, rest int32
-}
-
-// A product is flow.cuh's Product.
-type product struct {
-	part           [3]part
-	x, norm        uint64
-	post, postNorm uint64
-	sum            uint64
-	residual, best uint64
-	cols, parts    int32
-	mode, fn       int32
-	normalise      int32
-	eps, cap       float32
-	groups, share  int32
-	_              int32
-}
 
 // matvecArgs is matvec.cu's MatVec.
 type matvecArgs struct {
@@ -73,12 +40,12 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
 		return false, nil
 	}
-	var p part
 	w := op.A
-	if w.Cols()%32 != 0 || !d.setPart(&p, w, op.Dst) {
+	p, first, ok := d.tiled(w)
+	if w.Cols()%32 != 0 || !ok {
 		return false, nil
 	}
-	a := matvecArgs{w: p.w, x: ptr(op.B), dst: p.dst, first: p.first, cols: int32(w.Cols()), m: p.rows, groups: int32(ceil(w.Cols(), tileColumns))}
+	a := matvecArgs{w: p, x: ptr(op.B), dst: ptr(op.Dst), first: int32(first), cols: int32(w.Cols()), m: int32(w.Rows()), groups: int32(ceil(w.Cols(), tileColumns))}
 	units := ceil(ceil(w.Rows(), tileRows), d.sms()) // of a block
 	a.share = shareOf(units, int(a.groups), leastShare(w.DType))
 	name, smem := d.layOutMatvec(&a, w.DType, units)
@@ -128,33 +95,15 @@ func tileBytes(dt tensor.DType) (bytes int) {
 	return bytes
 }
 
-// setPart says where a weight is and where its results go. It reports whether
-// the weight is packed and its rows begin with a tile.
-func (d *Device) setPart(p *part, w, dst *tensor.Tensor) bool {
-	w0, first, ok := d.packed(w)
+// tiled is where a weight's planes are and its first row in them. It reports
+// whether the weight is packed and that row begins a tile.
+func (d *Device) tiled(w *tensor.Tensor) (p planes, first int, ok bool) {
+	p, at, ok := d.packed(w)
 	if !ok || w.Cols() == 0 {
-		return false
+		return p, 0, false
 	}
-	row := first / int64(w.Cols()/32)
-	*p = part{w: w0, dst: ptr(dst), dtype: int32(w.DType), rows: int32(w.Rows()), first: int32(row)}
-	return row%tileRows == 0 && row+int64(w.Rows()) < 1<<31
-}
-
-// finishProduct deals the units of all parts out to the blocks, one after the
-// other. It reports whether the product can be.
-func (d *Device) finishProduct(p *product) bool {
-	p.groups = int32(ceil(int(p.cols), tileColumns))
-	if p.cols%32 != 0 || activationBytes(int(p.cols))+2*unitBytes > d.info.SharedPerBlock-sharedOfStep {
-		return false
-	}
-	before, least := 0, 0
-	for i := range p.parts {
-		least = max(least, leastShare(tensor.DType(p.part[i].dtype)))
-		p.part[i].deal(before, d.sms())
-		before += ceil(int(p.part[i].rows), tileRows)
-	}
-	p.share = shareOf(ceil(before, d.sms()), int(p.groups), least)
-	return before > 0
+	row := at / int64(w.Cols()/32)
+	return p, int(row), row%tileRows == 0 && row+int64(w.Rows()) < 1<<31
 }
 
 // leastShare: two tiles share a superblock, so warps take every other one.
@@ -180,44 +129,5 @@ func shareOf(units, groups, least int) int32 {
 	return int32(best)
 }
 
-// deal has the part's units go round the blocks after so many before it.
-func (p *part) deal(before, blocks int) {
-	units := ceil(int(p.rows), tileRows)
-	p.skew, p.whole, p.rest = int32(before%blocks), int32(units/blocks), int32(units%blocks)
-}
-
-// pair makes p a GLU of its two parts, whose units go round alike. It reports
-// whether that can be.
-func (d *Device) pair(p *product) bool {
-	p.mode = productGLU
-	p.part[1].deal(0, d.sms())
-	return p.part[0].rows == p.part[1].rows
-}
-
-// Static shared memory of the persistent kernel, rounded up.
-const sharedOfStep = 5 << 10
-
 // activationBytes is what a product's input takes of shared memory.
 func activationBytes(cols int) int { return ceil(cols, tileColumns)*4*80 + 12*16 }
-
-// A layout is the dynamic shared memory of a kernel with products: its region,
-// a ring where there is one, and the sums of some units.
-type layout struct {
-	ending           string // of the kernels with a ring
-	ring, sums, room int32
-	bytes            int
-}
-
-// layOut finds room beside a region of so many bytes. A ring is for cards that
-// have cp.async and the shared memory; where it is not, memory is slower, and
-// what fits into registers keeps it busy.
-func (d *Device) layOut(region, static int) layout {
-	region = (region + 15) &^ 15
-	l, left := layout{ring: int32(region), bytes: region}, d.info.SharedPerBlock-static-region
-	if d.async && left >= ringBytes+8*unitBytes {
-		l.ending, l.bytes, left = "_ring", region+ringBytes, left-ringBytes
-	}
-	l.sums, l.room = int32(l.bytes), int32(min(left/unitBytes, 8)&^1) // what is over is L1 cache
-	l.bytes += int(l.room) * unitBytes
-	return l
-}

@@ -1,39 +1,32 @@
 // One token through a model, or as much of it as fuse.go understands, in
 // one cooperative launch.
 //
-// Stages follow each other with a barrier over the grid between two. A product
-// stage brings its own input (sums, norms, 15-bit integers) and takes its
-// results on (bias, residual, GLU, the largest of them); an attention stage
-// turns, stores and attends; the last picks the token. Weights flow through the
-// barriers: those of the next product are on their way before it begins.
+// Every block walks the same list of products, some of which an attention
+// follows, and the choice of the token in the end. There is no barrier between
+// them: a block waits for the numbers that it reads (tagged.cuh). A product brings
+// its own input (sums, norms, 15-bit integers) and takes its results on (bias,
+// residual, GLU, the largest of them); an attention turns, stores and attends.
+// A product's first weights are on their way before its input is there.
 //
-// The stages know operations, not models. Launch: one block of 512 threads an
-// SM, cooperative. Bound by reading the weights once; what a stage costs beside
-// that is its barrier, the way of its input through L2 and its last rows.
+// The kernel knows operations, not models. Launch: one block of 512 threads an
+// SM, cooperative. Bound by reading the weights once; what a product costs beside
+// that is the way of its input through L2, and latency: every warp's own few
+// hundred instructions before its first tile and after its last.
 //
-// measured: Llama 3.1 8B Q4_K_M, 444 tok/s, 2,052 GB/s of 4,540 (H200, 2026-11-28).
-// Of a layer's 138 thousand clocks there: gate and up 33 %, down 24 %, q, k and v
-// 16 %, the output 15 %, attention 8 %. In a stage of little weight nothing counts
-// but latency (1B: 10 thousand clocks): 2.5 the input, 2.7 a warp's only item, 3.6
-// the barrier.
+// measured (H200, 2026-11-28, 4,520 GB/s): Llama 3.1 8B Q4_K_M 525 tok/s, 3.2 3B
+// 891, 3.2 1B 1,937; with a barrier between two stages 444, 737, 1,580. Of a layer
+// of the 8B, 97 thousand clocks: gate and up 37 (28 of them in the loop over
+// tiles, at the card's rate), down 28 (16), q, k and v 16 (8), attention 9, the
+// output 10 (4). Beside the loop a product of the 1B takes 2 to wait for its input,
+// 2 to make integers of it, 1 to 2 to finish its rows, 1 to fetch the next weights.
 //
-// The next product's weights are fetched behind `arrive`: so the last rows wait
-// for no new work (Gemma 3 1B: 805 to 861 tok/s). Code that runs once in a stage
-// costs 5 to 50 clocks an instruction: it comes from L2. That is why there are
-// modules of a few types each, and others for models with adapters, and why input
-// that is brought all at once, by more code, was 2 to 10 % slower.
+// Tried, and no faster: bringing the next product's weights to L2 meanwhile
+// (cp.async.bulk.prefetch, 16 to 128 KB a block: the loops took as long, 8B 522 to
+// 502); blocks that do attention alone (1B 1,852 to 1,624).
 #pragma once
+#define TAGGED
 #include "product.cuh"
 #include "decode.cuh"
-
-const int STAGE_PRODUCT = 0;
-const int STAGE_ATTEND = 1;
-const int STAGE_PICK = 2;
-
-struct Stage {
-	int32_t kind;
-	int32_t index; // of products or attends
-};
 
 // Pick takes the best of what the blocks found, and prepares the next token.
 struct Pick {
@@ -45,53 +38,36 @@ struct Pick {
 };
 
 struct Step {
-	uint64_t stages;
 	uint64_t products;
+	uint64_t lots; // (products, blocks)
 	uint64_t attends;
-	uint64_t barrier; // two u32 words, zero between launches
-	uint64_t profile; // i64: the clock of block 0 before each stage and at the end; or 0
+	uint64_t launches; // u32: how many there were, and blocks that have left
 	Pick pick;
-	int32_t count;         // stages
-	int32_t product_count;
+	int32_t count;         // products
 	int32_t units;         // of an attention: kv heads · most splits
 	int32_t region;        // bytes before the ring: activations, or attention
 	int32_t sums;          // bytes before the sums of products
 	int32_t room;          // units that have sums at a time
 };
 
-// An AdaptedStep has adapters, too: Adapted (products, blocks). Its barrier has
-// a third word, which counts launches.
+// An AdaptedStep has adapters, too: Adapted (products, blocks).
 struct AdaptedStep {
 	Step step;
 	uint64_t adapted;
 };
 
-// A barrier over the grid in two halves: what any block wrote before arrive is
-// seen by all behind wait.
-DEVICE void arrive(uint32_t *counter) {
-	__syncthreads();
-	if (threadIdx.x == 0) release_add(counter, 1); // also of what the block wrote before __syncthreads
-}
-DEVICE void wait(const uint32_t *counter, uint32_t target) {
-	if (threadIdx.x == 0)
-		while ((int32_t)(load_acquire(counter) - target) < 0) {}
-	__syncthreads();
+// leave_grid counts the launch when the last block leaves.
+DEVICE void leave_grid(uint32_t *launches) {
+	if (threadIdx.x == 0 && atomicInc(launches + 1, gridDim.x - 1) == gridDim.x - 1) launches[0]++;
 }
 
-// leave_grid zeroes the words of the barrier when the last block leaves.
-DEVICE void leave_grid(uint32_t *counter) {
-	if (threadIdx.x == 0 && atomicAdd(counter + 1, 1u) == gridDim.x - 1) {
-		counter[0] = counter[1] = 0;
-		if (adapting) counter[2]++;
-	}
-}
-
-DEVICE void pick(const Pick &k, Best *memory) {
+DEVICE void pick(const Pick &k, uint32_t launch, Best *memory) {
 	Best b = {0, -1};
-	const int2 *all = (const int2 *)k.best;
+	const volatile uint64_t *all = (const uint64_t *)k.best;
 	for (int i = threadIdx.x; i < gridDim.x; i += blockDim.x) {
-		int2 v = __ldcg(all + i);
-		b = better(b, {__int_as_float(v.x), v.y});
+		uint64_t word;
+		while (((uint32_t)((word = all[i]) >> 32) ^ launch) & 1) pause();
+		b = better(b, {__uint_as_float((uint32_t)word), (int32_t)(word >> 32) >> 1});
 	}
 	for (int i = 16; i > 0; i /= 2) b = better(b, {__shfl_xor_sync(full_warp, b.value, i), __shfl_xor_sync(full_warp, b.row, i)});
 	if ((threadIdx.x & 31) == 0) memory[threadIdx.x >> 5] = b;
@@ -107,71 +83,74 @@ DEVICE void pick(const Pick &k, Best *memory) {
 // attend_unit is a call, so that attention, which takes all registers, does not
 // have what surrounds it kept in local memory: that is slow where the ring has
 // left no cache (8B, H100: 326 tok/s inlined, 351 called).
-template <int DIM, int CACHE> DEVICE_CALL void attend_unit(const Decode &a, int unit, char *memory) { decode_attention<DIM, CACHE>(a, unit, memory); }
+template <int DIM, int CACHE> DEVICE_CALL void attend_unit(const Decode &a, int position, uint32_t launch, int unit, char *memory) {
+	decode_attention<DIM, CACHE>(a, unit, memory, 0, 0, position, launch);
+}
 
 template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_t all_adapted) {
 	SHARED Product products[2]; // the current one, and the next
-	SHARED Decode attend;
+	SHARED Lot lots[2];
+	alignas(16) SHARED Decode attend;
 	SHARED float sums[2 * MATVEC_WARPS];
 	SHARED Best bests[MATVEC_WARPS];
-	SHARED Flow parked[MATVEC_WARPS];
 	char *memory = dynamic_shared();
-	const Stage *stages = (const Stage *)a.stages;
 	const Product *all = (const Product *)a.products;
-	uint32_t *barrier = (uint32_t *)a.barrier, target = 0;
-	int at = 0; // product
+	const Lot *lot = (const Lot *)a.lots + blockIdx.x;
+	const Decode *attends = (const Decode *)a.attends;
+	uint32_t *launches = (uint32_t *)a.launches;
+	const uint32_t launch = look(launches) + 1;
+	const int position = attends->pos[0]; // of all
 
 #ifdef ADAPTED
 	SHARED Adapted adapted[2]; // as products
 	SHARED float4 low[LOW_MOST / 4];
 	SHARED float low_sums[LOW_ROWS * MATVEC_WARPS];
 	SHARED uint4 b[LOW_UNITS * 32];
-	const uint32_t launch = load_acquire(barrier + 2) + 1;
-	copy_adapted(&adapted[0], all_adapted, 0);
+	const Adapted *more = (const Adapted *)all_adapted + blockIdx.x;
+	bring(2, &adapted[0], more);
 #endif
-	copy_words(&products[0], all, sizeof(Product));
-	Flow f = start_flow(a.region, 0);
-	__syncthreads();
+	bring(0, &products[0], all);
+	bring(1, &lots[0], lot);
+	cp_async_commit(), cp_async_wait<0>();
+	Flow f = start_flow(a.region);
 	Loaded pending[2];
-	for (int s = 0; s < a.count; s++) {
-		Stage stage = stages[s];
-		if (a.profile && blockIdx.x == 0 && threadIdx.x == 0) ((int64_t *)a.profile)[s] = clock64();
-		if (stage.kind == STAGE_PRODUCT) {
-			if (at + 1 < a.product_count) copy_words(&products[(at + 1) & 1], all + at + 1, sizeof(Product));
-			if (s + 1 < a.count && stages[s + 1].kind == STAGE_ATTEND)
-				copy_words(&attend, (const Decode *)a.attends + stages[s + 1].index, sizeof(Decode));
-			const Product &p = products[at & 1];
-			const Lowering *adapters = 0;
+	__syncthreads();
+	fill<RING>(f, pending, products[0], lots[0]);
+	for (int i = 0; i < a.count; i++) {
+		const Product &p = products[i & 1];
+		const Lowering *adapters = 0;
 #ifdef ADAPTED
-			if (at + 1 < a.product_count) copy_adapted(&adapted[(at + 1) & 1], all_adapted, at + 1);
-			const Lowering own = {&adapted[at & 1], launch, (float *)low, low_sums, (char *)b};
-			adapters = &own;
+		const Lowering own = {&adapted[i & 1], launch, (float *)low, low_sums, (char *)b};
+		adapters = &own;
 #endif
-			Activations x = activations(memory, p.cols);
-			float factor = prepare(p, x, sums, adapters); // has a barrier: the copies are there
-			product<RING>(products, at & 1, f, pending, x, factor, (float *)(memory + a.sums), a.room, bests, adapters);
-			if (++at < a.product_count) go_on(f, at & 1);
-		} else if (stage.kind == STAGE_ATTEND) {
-			park(f, &parked[threadIdx.x >> 5]);
-			for (int unit = blockIdx.x; unit < a.units; unit += gridDim.x) {
-				attend_unit<DIM, CACHE>(attend, unit, memory);
+		Activations x = activations(memory, p.cols);
+		float factor = prepare(p, lots[i & 1], x, sums, launch, adapters); // behind its barrier nobody uses the product before
+		if (i + 1 < a.count) {
+			bring(0, &products[i + 1 & 1], all + i + 1);
+			bring(1, &lots[i + 1 & 1], lot += gridDim.x);
+#ifdef ADAPTED
+			bring(2, &adapted[i + 1 & 1], more += gridDim.x);
+#endif
+		}
+		if (p.attend >= 0) bring(3, &attend, attends + p.attend);
+		product<RING>(p, lots[i & 1], f, pending, x, factor, (float *)(memory + a.sums), a.room, launch, bests, adapters);
+		if (p.attend >= 0) { // weights come later: attention has all registers
+			for (int unit = gridDim.x - 1 - blockIdx.x; unit < a.units; unit += gridDim.x) {
+				attend_unit<DIM, CACHE>(attend, position, launch, unit, memory);
 				__syncthreads();
 			}
-			f = resume<RING>(&parked[threadIdx.x >> 5]);
-			for (Loaded &v : pending) v = Loaded(); // fetched again: no need to keep it
-		} else if (blockIdx.x == 0) {
-			pick(a.pick, bests);
 		}
-		if (s + 1 == a.count) break;
-		arrive(barrier);
-		fill<RING>(f, pending, products); // the blocks take their time
+		if (i + 1 == a.count) break;
+		fill<RING>(f, pending, products[i + 1 & 1], lots[i + 1 & 1]); // the blocks take their time
 #ifdef ADAPTED
-		if (at < a.product_count) fetch_low(adapted[at & 1], products[at & 1].cols);
+		fetch_low(adapted[i + 1 & 1], products[i + 1 & 1].cols);
 #endif
-		wait(barrier, target += gridDim.x);
 	}
-	if (a.profile && blockIdx.x == 0 && threadIdx.x == 0) ((int64_t *)a.profile)[a.count] = clock64();
-	leave_grid(barrier);
+	if (a.pick.token && blockIdx.x == 0) {
+		__syncthreads(); // bests
+		pick(a.pick, launch, bests);
+	}
+	leave_grid(launches);
 }
 
 #ifdef ADAPTED

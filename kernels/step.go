@@ -13,12 +13,12 @@ import (
 
 // stepArgs is step.cuh's Step.
 type stepArgs struct {
-	stages, products, attends uint64
-	barrier, profile          uint64
-	pick                      pickArgs
-	count, productCount       int32
-	units, region             int32
-	sums, room                int32
+	products, lots, attends uint64
+	launches                uint64
+	pick                    pickArgs
+	count, units            int32
+	region, sums            int32
+	room, _                 int32
 }
 
 // adaptedStepArgs is step.cuh's AdaptedStep.
@@ -103,12 +103,12 @@ func (f *fusion) build() (*step, error) {
 	op := f.attends[0].op
 	dim := op.A.Cols() / op.Heads
 	module := f.module(dim, op.B.DType)
-	if module == "" {
+	if module == nil {
 		return nil, nil
 	}
-	s := &step{dev: d, kernel: module + strings.TrimPrefix(stepKernel(dim, op.B.DType), "step")}
+	s := &step{dev: d, kernel: module.name + strings.TrimPrefix(stepKernel(dim, op.B.DType), "step")}
 	a := &s.args
-	a.count, a.productCount = int32(len(f.stages)), int32(len(f.products))
+	a.count = int32(len(f.products))
 	region := decodeShared
 	for _, p := range f.products {
 		region = max(region, activationBytes(int(p.cols)))
@@ -117,7 +117,7 @@ func (f *fusion) build() (*step, error) {
 	if f.adapting() {
 		static += lowBytes
 	}
-	l := d.layOut(region, static)
+	l := d.layOut(region, static, module.slot())
 	if l.room < 2 {
 		return nil, nil
 	}
@@ -128,14 +128,19 @@ func (f *fusion) build() (*step, error) {
 		f.pick.best = f.own(8 * d.sms())
 		f.products[len(f.products)-1].best = f.pick.best
 	}
-	a.pick, a.barrier = f.pick, f.own(12)
+	a.pick, a.launches = f.pick, f.own(8)
 	decodes, units, err := f.decodes()
 	if err != nil {
 		return nil, err
 	}
 	a.units = int32(units)
-	a.stages = upload(f, f.stages)
+	f.bind()
 	a.products = upload(f, f.products)
+	var lots []lot
+	for _, io := range f.inputs {
+		lots = append(lots, io.lots...)
+	}
+	a.lots = upload(f, lots)
 	a.attends = upload(f, decodes)
 	if f.adapting() {
 		a.adapted = upload(f, f.adapted())
@@ -171,14 +176,22 @@ func (m *stepModule) has(dim int, cache tensor.DType) bool {
 	return m.heads == nil || slices.Contains(m.heads, dim) && cache == tensor.F16
 }
 
-// module is the first that has kernels for all weights, "" if there is none.
-func (f *fusion) module(dim int, cache tensor.DType) string {
-	for _, m := range stepModules {
-		if m.adapted == f.adapting() && m.has(dim, cache) && f.only(m.types) {
-			return m.name
+// slot is flow.cuh's SLOT_BYTES: room for a tile of any of the types.
+func (m *stepModule) slot() int {
+	if len(m.types) == 2 {
+		return 1792
+	}
+	return 2176
+}
+
+// module is the first that has kernels for all weights, nil if there is none.
+func (f *fusion) module(dim int, cache tensor.DType) *stepModule {
+	for i := range stepModules {
+		if m := &stepModules[i]; m.adapted == f.adapting() && m.has(dim, cache) && f.only(m.types) {
+			return m
 		}
 	}
-	return ""
+	return nil
 }
 
 // only says whether all weights are of these types; nil are all.
@@ -191,6 +204,27 @@ func (f *fusion) only(types []tensor.DType) bool {
 		}
 	}
 	return true
+}
+
+// bind tells the products where their vectors are.
+func (f *fusion) bind() {
+	to := func(v *value, addr *uint64, tag *uint8) {
+		if v != nil {
+			*addr, *tag = v.addr, v.tag
+		}
+	}
+	for i, io := range f.inputs {
+		p := &f.products[i]
+		to(io.x, &p.x, &p.tags.x)
+		to(io.post, &p.post, &p.tags.post)
+		to(io.sum, &p.sum, &p.tags.sum)
+		to(io.residual, &p.residual, &p.tags.residual)
+		for i, v := range io.dst {
+			var tag uint8
+			to(v, &p.part[i].dst, &tag)
+			p.part[i].tag = int32(tag)
+		}
+	}
 }
 
 // decodes are the attention stages as the kernel sees them, and how many units
@@ -208,7 +242,9 @@ func (f *fusion) decodes() (all []decodeArgs, units int, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		a.kNew, a.vNew, a.qNorm, a.kNorm = ptr(at.kNew), ptr(at.vNew), ptr(at.qNorm), ptr(at.kNorm)
+		a.q, a.kNew, a.vNew, a.dst = at.q.addr, at.k.addr, at.v.addr, at.dst.addr
+		a.tags = decodeTags{at.q.tag, at.k.tag, at.v.tag, at.dst.tag}
+		a.qNorm, a.kNorm = ptr(at.qNorm), ptr(at.kNorm)
 		a.turns, a.rope, a.mscale, a.eps = turns, int32(at.rope.Dims), ropeMul(at.rope), at.eps
 		if at.rope.NeoX {
 			a.neox = 1

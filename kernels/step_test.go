@@ -275,13 +275,15 @@ func (n *net) int(t *tensor.Tensor) int32 {
 
 // TestStep compares fused steps of several tokens with the CPU's: the logits,
 // the token that was chosen, and that it was fed back.
-// Emulated cards of capability 7.5 have no ring.
+// Emulated cards of capability 7.5 have no ring. Of 24 blocks most have no units of
+// most products.
 func TestStep(t *testing.T) {
-	for _, v := range []struct{ capability, fuse string }{{"8.0", "1"}, {"8.0", "0"}, {"7.5", "1"}} {
+	for _, v := range []struct{ capability, fuse, blocks string }{{"8.0", "1", "4"}, {"8.0", "1", "24"}, {"8.0", "0", "4"}, {"7.5", "1", "4"}} {
 		t.Setenv("EMU_CC", v.capability)
+		t.Setenv("EMU_SMS", v.blocks)
 		dev := emulated(t)
 		for _, toy := range toys {
-			t.Run(fmt.Sprintf("%s,capability=%s,fuse=%s", toy.name, v.capability, v.fuse), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s,capability=%s,fuse=%s,blocks=%s", toy.name, v.capability, v.fuse, v.blocks), func(t *testing.T) {
 				t.Setenv("LLCUDA_FUSE", v.fuse)
 				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
 				for _, n := range []*net{want, got} {
@@ -301,6 +303,22 @@ func TestStep(t *testing.T) {
 				got.compare(t, want, 8)
 			})
 		}
+	}
+}
+
+// TestStepPosition: a position that cannot be is an error, for which no block waits.
+func TestStepPosition(t *testing.T) {
+	t.Setenv("EMU_CC", "8.0")
+	n := &net{toy: toys[0], dev: emulated(t)}
+	if n.record(); n.err != nil {
+		t.Fatal(n.err)
+	}
+	defer n.p.Free()
+	if err := n.dev.Write(n.pos, []byte{255, 255, 255, 255}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.next(); err == nil || !strings.Contains(err.Error(), "position") {
+		t.Fatalf("position -1: error %v", err)
 	}
 }
 
