@@ -2,19 +2,24 @@
 //
 // A block takes units of 16 rows, and 1<<share of its warps share the columns
 // of a unit, a tile each in turn (dot.cuh). The next tiles are on their way
-// meanwhile: on sm_80 and newer into a ring in shared memory, else one into
+// meanwhile: on sm_80 and newer in a ring in shared memory, else one in
 // registers. In a recorded step the first are fetched while the kernel before is
 // at work: x is read after it.
+//
+// Of x a warp brings what its own tiles need. Where all warps share a unit that is
+// a sixteenth for each, and none waits for another before the sums; else those
+// with the same columns share the work.
 //
 // Launch: one block of 512 threads an SM. Shared memory: activations, ring, sums.
 // Bound by reading W once.
 //
-// measured in a recorded step, with the launch: q8_0 262144 × 1152 4,414 GB/s, q6_k
-// 128256 × 4096 4,120, q4_k 14336 × 4096 3,075, 4096 × 4096 2,096, of 4,540 that the
-// card streams (H200, 2026-11-28). The large ones are bound by memory. The others
-// wait: 2.3 µs is what one launch after another takes that reads what the one
-// before wrote, and 4096 × 4096 needs 2.1 µs of reading.
-#include "product.cuh"
+// measured in a recorded step, with the launch: q8_0 128256 × 4096 3,940 GB/s, 14336
+// × 4096 4,000, q6_k 128256 × 4096 4,120, q4_k 14336 × 4096 3,380, 4096 × 4096 2,190,
+// of 4,540 that the card streams (H200, 2026-11-28). The large ones are bound by
+// memory. The others wait: 2.3 µs is what one launch after another takes that reads
+// what the one before wrote, and 4096 × 4096 needs 2.1 µs of reading.
+#include "tiles.cuh"
+#include "quantise.cuh"
 
 struct MatVec {
 	Planes w;
@@ -22,88 +27,118 @@ struct MatVec {
 	int32_t first;   // row of w's planes, of a tile
 	int32_t cols, m;
 	int32_t groups;  // of 128 columns
-	int32_t share;
-	int32_t slots;   // of a warp's ring: 3, 4 or 8
+	int32_t share;   // 1<<share is at most groups; where super-blocks are, share is at least 1
+	int32_t whole;   // units of every block
+	int32_t rest;    // blocks that have one more
+	int32_t slots;   // of a warp's ring: 3, 4 or 6
 	int32_t ring;    // bytes before the ring: activations
 	int32_t sums;    // bytes before the sums
-	int32_t pass;    // units that have sums at a time
+	int32_t pass;    // rounds that have sums at a time; in a round each warp works on one unit
 	int32_t zero;    // see Tables (levels.cuh)
 };
 
-// read_input makes x the integers of dot.cuh.
-DEVICE void read_input(const MatVec &a, const Activations &x) {
-	const int step = 4 * MATVEC_THREADS, many = 4; // columns of the block at a time; of those loaded together
-	put_zeros(a.cols, a.groups, x);
+// read_input makes the columns that this warp and those beside it use the
+// integers of dot.cuh. Half of a warp brings a group at a time. (Loads of up to
+// 8192 columns are under way together. A lane that has no chunk loads none: the
+// same chunk for all blocks' lanes would come from one slice of L2, one by one.)
+DEVICE void read_input(const MatVec &a, const Activations &x, int rank, int helper) {
+	const int lane = threadIdx.x & 31, step = 8 * MATVEC_WARPS, many = 2; // chunks of the block at a time; of those loaded together
+	const int chunks = a.cols / 32;
+	int base = 4 * (rank + (2 * helper << a.share)), chunk = base + (lane & 16 ? 4 << a.share : 0) + (lane >> 2 & 3);
+	const float *from = (const float *)a.x + (lane & 3) * 4;
 #pragma unroll 1
-	for (int base = 4 * (int)(threadIdx.x & ~31); base < a.cols; base += many * step) { // the same for a warp
-		float4 v[many];
-		int i = base + 4 * (threadIdx.x & 31);
+	while (base < chunks) { // the same for a warp
+		float4 first[many], second[many];
 #pragma unroll
-		for (int k = 0; k < many; k++) v[k] = i + k * step < a.cols ? load_fresh4((const float *)a.x + i + k * step) : make_float4(0, 0, 0, 0);
+		for (int k = 0; k < many; k++) {
+			const float *at = from + (chunk + k * step) * 32;
+			first[k] = second[k] = make_float4(0, 0, 0, 0);
+			if (chunk + k * step < chunks) first[k] = load_fresh4(at), second[k] = load_fresh4(at + 16);
+		}
 #pragma unroll 1
-		for (int from = base, k = 0; k < many && from < a.cols; k++, from += step, i += step) { // not unrolled: cold code is slow
-			quantise(x, i, v[0], i < a.cols);
+		for (int k = 0; k < many && base < chunks; k++, base += step, chunk += step) { // not unrolled: cold code is slow
+			quantise_pair(x, chunk, first[0], second[0], chunk < chunks);
 #pragma unroll
-			for (int n = 1; n < many; n++) v[n - 1] = v[n];
+			for (int n = 1; n < many; n++) first[n - 1] = first[n], second[n - 1] = second[n];
 		}
 	}
 }
 
-template <int type, bool RING> DEVICE void matvec(const MatVec &a) {
-	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, rank = warp & (1 << share) - 1, at_once = MATVEC_WARPS >> share;
-	const int units = ((a.m + 15) / 16 - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x; // of this block
+template <int type, int SLOTS> DEVICE void matvec(const MatVec &a) {
+	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+	const int rank = warp & (1 << share) - 1, helper = warp >> share, at_once = MATVEC_WARPS >> share; // units at once, and this warp's of them
+	const int units = a.whole + ((int)blockIdx.x < a.rest);
 	const int items = a.groups - rank + (1 << share) - 1 >> share; // tiles of a unit that are this warp's
+	if (units == 0) return;
 	char *memory = dynamic_shared();
-	float *sums = (float *)(memory + a.sums);
-	Tiles<type, RING> tiles;
-	tiles.w = a.w, tiles.slots = a.slots;
-	tiles.unit = warp >> share, tiles.units = units, tiles.by = at_once;
-	tiles.base = (a.first / 16 + (int)blockIdx.x) * a.groups + rank, tiles.stride = (int)gridDim.x * a.groups;
-	tiles.items = items, tiles.step = 1 << share;
-	begin(tiles, memory + a.ring);
-	await_before();
-	Activations x = activations(memory, a.cols);
-	read_input(a, x);
-	__syncthreads();
-
+	const Activations x = activations(memory, a.cols);
+	Tiles<type, SLOTS> tiles;
+	const int stride = (int)gridDim.x * a.groups; // tiles from a block's unit to the next
+	begin(tiles, a.w, (a.first / 16 + (int)blockIdx.x) * a.groups + rank + helper * stride, 1 << share, items, at_once * stride, units - helper + at_once - 1 >> 4 - share, a.ring);
+	put_zeros(a.cols, a.groups, x);
 	const Input in = input_of(x);
 	const int j = 4 * rank + (lane & 3) & 7; // chunk of its superblock, of all items: where those are, share is at least 1
-	int unit = warp >> share;
-	for (int from = 0; from < units; from += a.pass) {
-		const int to = min(from + a.pass, units);
-		for (; unit < to; unit += at_once) {
-			int b0 = in.b0 + rank * in.by, b1 = in.b1 + rank * in.by, meta = in.meta + rank * 64;
+	const int by = in.by << share, meta_by = 64 << share;
+	int b0 = in.b0 + rank * in.by, b1 = in.b1 + rank * in.by, meta = in.meta + rank * 64;
+	__syncthreads();
+	await_before();
+	read_input(a, x, rank, helper);
+	if (at_once > 1) __syncthreads();
+	else __syncwarp();
+
+	// What is not needed in the innermost loop is computed where it is: none of it may
+	// wait in memory, behind the weights.
+	for (int from = 0; from < units; from += a.pass * at_once) {
+		const int index = thread_index();
+		int round = min(units - from - (index >> 5 >> share) + at_once - 1 >> 4 - share, a.pass);
+		int sum = a.sums + ((index >> 5) * 16 + (index & 1) * 8 + (index >> 2 & 7)) * 4;
+#pragma unroll 1
+		for (; round > 0; round--) {
 			const Tables table = tables<type>(a.zero);
 			float y0 = 0, y1 = 0;
 #pragma unroll 1
-			for (int n = 0; n < items; n++) {
+			for (int n = items; n > 0; n--) {
 				Loaded v[2];
-				next(tiles, v);
+				await(tiles, v);
+				fetch(tiles, a.w);
+				if (SLOTS > 0) onward(tiles);
 				dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta), table);
-				b0 += in.by << share, b1 += in.by << share, meta += 64 << share;
+				b0 += by, b1 += by, meta += meta_by;
 			}
+			b0 -= items * by, b1 -= items * by, meta -= items * meta_by;
 			float mine = lane & 1 ? y1 : y0, other = lane & 1 ? y0 : y1;
 			mine += __shfl_xor_sync(full_warp, other, 1);
 			mine += __shfl_xor_sync(full_warp, mine, 2);
 			mine *= sum_unit<type>();
-			if ((lane & 2) == 0) sums[((unit - from << share) + rank) * 16 + (lane & 1) * 8 + (lane >> 2)] = mine;
+			if ((lane & 2) == 0) *(float *)(memory + sum) = mine;
+			sum += MATVEC_WARPS * 64;
 		}
 		__syncthreads();
-		for (int i = threadIdx.x; i < (to - from) * 16; i += MATVEC_THREADS) {
-			int row = ((int)blockIdx.x + (int)gridDim.x * (from + i / 16)) * 16 + (i & 15);
+		const int to = min(from + a.pass * at_once, units);
+		// A warp adds up a unit: lanes i and i + 16 every other sum of row i.
+		const int thread = thread_index(), half = thread >> 4 & 1;
+#pragma unroll 1
+		for (int unit = from + (thread >> 5); unit < to; unit += MATVEC_WARPS) {
+			const int row = ((int)blockIdx.x + (int)gridDim.x * unit) * 16 + (thread & 15);
+			const float *part = (const float *)(memory + a.sums) + (unit - from << share) * 16 + (thread & 31);
 			float y = 0;
-#pragma unroll 4
-			for (int k = 0; k < 1 << share; k++) y += sums[((i / 16 << share) + k) * 16 + (i & 15)];
-			if (row < a.m) ((float *)a.dst)[row] = y;
+#pragma unroll
+			for (int k = 0; k < MATVEC_WARPS; k += 2)
+				if (k + half < 1 << share) y += part[k * 16];
+			y += __shfl_xor_sync(full_warp, y, 16);
+			if (half == 0 && row < a.m) ((float *)a.dst)[row] = y;
 		}
 		if (to < units) __syncthreads(); // the sums have been read
 	}
 }
 
 #define MATVEC(type, number) \
-	EARLY_KERNEL(matvec_##type, MatVec, MATVEC_THREADS, 1) { matvec<number, false>(a); } \
+	EARLY_KERNEL(matvec_##type, MatVec, MATVEC_THREADS, 1) { matvec<number, 0>(a); } \
 	EARLY_KERNEL(matvec_##type##_ring, MatVec, MATVEC_THREADS, MATVEC_RESIDENT) { \
-		if (async_copies) matvec<number, true>(a); \
+		if (!async_copies) return; \
+		if (a.slots == 3) matvec<number, 3>(a); \
+		else if (a.slots == 4) matvec<number, 4>(a); \
+		else matvec<number, 6>(a); \
 	}
 MATVEC(q4_0, Q4_0)
 MATVEC(q4_1, Q4_1)

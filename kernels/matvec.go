@@ -20,6 +20,7 @@ type matvecArgs struct {
 	first         int32
 	cols, m       int32
 	groups, share int32
+	whole, rest   int32
 	slots         int32
 	ring, sums    int32
 	pass, _       int32
@@ -46,43 +47,77 @@ func (d *Device) matVec(op *tensor.Op) (bool, error) {
 		return false, nil
 	}
 	a := matvecArgs{w: p, x: ptr(op.B), dst: ptr(op.Dst), first: int32(first), cols: int32(w.Cols()), m: int32(w.Rows()), groups: int32(ceil(w.Cols(), tileColumns))}
-	units := ceil(ceil(w.Rows(), tileRows), d.sms()) // of a block
-	a.share = shareOf(units, int(a.groups), leastShare(w.DType))
-	name, smem := d.layOutMatvec(&a, w.DType, units)
+	name, smem := d.layOutMatvec(&a, w.DType)
 	if smem == 0 {
 		return false, nil
 	}
 	return true, d.launch(name, d.sms(), matvecThreads, smem, unsafe.Pointer(&a))
 }
 
-// layOutMatvec finds room in shared memory for the activations, the sums of as
-// many units as are useful, and a ring, the largest there is room for. It
-// returns the kernel and its dynamic shared memory, 0 where that is too little.
-func (d *Device) layOutMatvec(a *matvecArgs, dt tensor.DType, units int) (kernel string, smem int) {
-	kernel, a.ring = "matvec_"+dt.String(), int32(activationBytes(int(a.cols)))
-	least := matvecWarps * tileRows * 4 // one sum of each warp
-	left := d.info.SharedPerBlock - int(a.ring)
-	if left < least {
+// layOutMatvec deals the units of a product out to the blocks and their warps,
+// and finds room in shared memory for the activations, the sums of as many
+// rounds as are useful, and a ring. It returns the kernel and its dynamic shared
+// memory, 0 where that is too little.
+func (d *Device) layOutMatvec(a *matvecArgs, dt tensor.DType) (kernel string, smem int) {
+	units, groups := ceil(int(a.m), tileRows), int(a.groups)
+	a.whole, a.rest = int32(units/d.sms()), int32(units%d.sms())
+	units = ceil(units, d.sms())                            // of a block, at most
+	region := ceil(activationBytes(int(a.cols)), 128) * 128 // the ring is aligned as dynamic_shared is
+	room, ring := d.info.SharedPerBlock-region-unitBytes, 0
+	if room < 0 {
 		return "", 0
 	}
-	a.sums, a.slots = a.ring, 1
-	half, whole := d.info.SharedPerSM/2-1024, d.info.SharedPerBlock
-	rings := []struct{ slots, room int }{{4, half}, {3, half}, {8, whole}, {4, whole}}
-	if units >= matvecWarps { // long enough to do without the start of the next one
-		rings = rings[2:]
+	kernel, a.ring, a.slots, a.share = "matvec_"+dt.String(), int32(region), 0, shareOf(units, groups, leastShare(dt))
+	if slot := matvecWarps * tileBytes(dt); d.async && 3*slot <= room {
+		kernel, a.share = kernel+"_ring", ringShare(units, groups, leastShare(dt))
+		tiles := ceil(units, matvecWarps>>a.share) * ceil(groups, 1<<a.share) // of a warp, at most
+		slots := slotsOf(units, tiles, room/slot, (d.info.SharedPerSM/2-1024-region-unitBytes)/slot)
+		a.slots, ring = int32(slots), slots*slot
 	}
-	for _, ring := range rings {
-		bytes := matvecWarps * ring.slots * tileBytes(dt)
-		if d.async && int(a.ring)+bytes+2*least <= ring.room {
-			a.slots, a.sums, left = int32(ring.slots), a.ring+int32(bytes), ring.room-int(a.ring)-bytes
-			kernel += "_ring"
-			break
+	a.sums = a.ring + int32(ring)
+	a.pass = int32(min(1+(room-ring)/unitBytes, 16, ceil(units, matvecWarps>>a.share)))
+	return kernel, int(a.sums) + int(a.pass)*unitBytes
+}
+
+// ringShare is shareOf for matvec with a ring, where a warp has two tiles of a
+// unit at least, if that can be. Going to another unit costs about a quarter of a
+// tile there; and the more warps share a unit, the less of the input each needs
+// and the nearer is what the block reads at a time, which is worth an eighth (one
+// H200, 2026-11-28: q5_0 128256 × 4096, 16 warps 86 % of the streaming read, one
+// 82 %; 14336 × 4096, 76 and 69 %).
+func ringShare(units, groups, least int) int32 {
+	cost := func(share int) int { return ceil(units, matvecWarps>>share) * (4*ceil(groups, 1<<share) + 1) }
+	best, low := least, cost(least)
+	for share := least; share <= 4 && 2<<share <= groups; share++ {
+		low = min(low, cost(share))
+	}
+	for share := least; share <= 4 && 2<<share <= groups; share++ {
+		if 8*cost(share) <= 9*low {
+			best = share
 		}
 	}
-	atOnce := matvecWarps >> a.share
-	passes := min(left/least, 16) // of atOnce units each
-	a.pass = int32(min(passes*atOnce, ceil(units, atOnce)*atOnce))
-	return kernel, int(a.sums) + int(a.pass)<<a.share*tileRows*4
+	return int32(best)
+}
+
+// slotsOf chooses the slots of a ring, of 3, 4 and 6, of which at most `most`
+// fit, and `half` beside another block: for a block of so many units, whose warps
+// have so many tiles. Long products want many. Where a warp has four tiles or
+// fewer, those of the next product compete with the input of this one: a block
+// that waits beside this one is bad, unless the second of two units can be on its
+// way (one H200, 2026-11-28, of the best: q5_0 2048 × 8192, 6 slots 97 %, 4 or 3 75
+// to 88 %; q5_0 4096 × 4096, 3 slots 100 %, 6 80 %; q8_0 1024 × 4096, 4 slots
+// 100 %, 6 82 %).
+func slotsOf(units, tiles, most, half int) int {
+	slots := 6
+	if tiles <= 4 && half < 4 {
+		slots = 4
+	} else if tiles <= 4 && units > 1 {
+		slots = 3
+	}
+	for slots > max(most, 3) {
+		slots -= slots / 3
+	}
+	return slots
 }
 
 // tileBytes is dot.cuh's tile_bytes: a tile with what it shares with another.
