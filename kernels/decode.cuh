@@ -465,9 +465,7 @@ DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials,
 	int warp = thread / 32, lane = thread % 32, size = decode_partial<DIM>();
 	__threadfence();
 	__syncthreads();
-	if (thread == 0) {
-		sums->last = atomicInc(a.counters + set, splits - 1) == splits - 1;
-	}
+	if (thread == 0) sums->last = atomicInc(a.counters + set, splits - 1) == splits - 1;
 	__syncthreads();
 	if (!sums->last) return;
 	__threadfence();
@@ -577,7 +575,7 @@ template <int DIM, bool MANY> DEVICE void read_job(unsigned thread, Head<DIM> &h
 	read_head(thread, h, a, head_at<DIM, MANY>(a, job, first, rows, kv), job < rows ? a.q_norm : job == rows ? a.k_norm : nullptr);
 }
 
-template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
+template <int DIM, int TYPE> DEVICE void do_job(unsigned thread, Head<DIM> &h, const Decode &a, int job, int first, int rows, const Span &s, int fresh, char *smem) {
 	if (job <= rows) norm_and_turn(thread, h, a, job < rows ? a.q_norm : a.k_norm);
 	DecodeShared<DIM, TYPE> *shared = (DecodeShared<DIM, TYPE> *)smem;
 	if (job < rows) {
@@ -591,10 +589,11 @@ template <int DIM, int TYPE, bool MANY> DEVICE void do_job(unsigned thread, Head
 // and units of one Decode may run at the same time and in any order. DIM is 64,
 // 80, 96, 112, 128 or 256, TYPE CACHE_F16 or CACHE_Q8_0 (DIM a multiple of 32);
 // MANY allows n > 1; CROWD is one query of a Crowd, whose sequence has positions
-// up to `latest`. smem is decode_shared bytes, 16-byte aligned; a block calls
-// __syncthreads before the next use of it.
+// up to `latest`. Where numbers are tagged, `known` is the position of the query. smem is
+// decode_shared bytes, 16-byte aligned; a block calls __syncthreads before the next
+// use of it.
 template <int DIM, int TYPE, bool MANY = false, bool CROWD = false>
-DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0, int at = -1, uint32_t launch = 0) {
+DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0, int known = -1, uint32_t launch = 0) {
 	unsigned thread = thread_index(); // so that a kernel that calls this in a loop keeps no lane's numbers over the loop
 	typedef Team<DIM, TYPE> T;
 	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
@@ -609,12 +608,17 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 	if (a.passes > 1) kv = set / a.passes, pass = set - kv * a.passes;
 	int first = pass * 8, rows = min(8, a.n * a.group - first), each;
 	View view;
-	const int own = tagging ? at : a.pos[0]; // position of the first query
+	const int own = tagging ? known : a.pos[0]; // position of the first query
 	if constexpr (CROWD) {
 		Sight sight = sight_of(own, latest, a.rows, a.window);
 		view = {sight.from, sight.to, sight.from, sight.to};
 	} else if (!see<MANY>(thread, view, a, own, first, g, rows)) {
-		for (int e = thread; tagging && split == 0 && e < rows * DIM; e += DECODE_THREADS) leave<MANY, DIM>(a, kv, first + e / DIM, e % DIM, 0, launch); // others wait
+		if (tagging && split == 0) { // others wait for it; and it comes when its input was there, as ever
+			for (int e = thread; e < (rows + 2) * DIM; e += DECODE_THREADS)
+				receive(head_at<DIM, MANY>(a, e / DIM, first, rows, kv) + e % DIM, tag_of(e / DIM < rows ? a.q_tag : e / DIM == rows ? a.k_tag : a.v_tag, launch));
+			__syncthreads();
+			for (int e = thread; e < rows * DIM; e += DECODE_THREADS) leave<MANY, DIM>(a, kv, first + e / DIM, e % DIM, 0, launch);
+		}
 		return;
 	}
 	int splits = splits_of(a, view.hi - view.lo, &each);
@@ -640,7 +644,7 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 			if (job >= decode_warps) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);
 			if (job <= rows) turn_to(head, MANY ? a.pos[(first + min(job, rows - 1)) / a.group] : own);
 			if (tagging) await_head(thread, head, a, head_at<DIM, MANY>(a, job, first, rows, kv), tag_of(job < rows ? a.q_tag : job == rows ? a.k_tag : a.v_tag, launch));
-			do_job<DIM, TYPE, MANY>(thread, head, a, job, first, rows, span, fresh, smem);
+			do_job<DIM, TYPE>(thread, head, a, job, first, rows, span, fresh, smem);
 		}
 		if (position < end && !early) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
 		__syncthreads();

@@ -100,6 +100,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	var written [3]*tensor.Tensor // by the parts
 	var firsts [3]int             // rows of the parts in their planes
 	var x, post, residual *tensor.Tensor
+	var weights []*tensor.Tensor // of norms, and biases
 	var more adaptation
 	var unmade []*tensor.Tensor
 	var stream *tensor.Tensor // of the residual, when it is summed first
@@ -109,6 +110,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 			norm.Kind == tensor.OpRMSNorm && same(norm.A, sum.Dst) && norm.Eps == op.Eps {
 			stream = sum.Dst
 			post, p.postNorm = op.A, ptr(op.B)
+			weights = append(weights, op.B)
 			unmade = append(unmade, op.Dst)
 			n = 2
 		}
@@ -116,6 +118,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 	var in *tensor.Tensor
 	if op := at(ops, n); op.Kind == tensor.OpRMSNorm && op.Dst.Rows() == 1 && !same(op.Dst, op.A) {
 		p.normalise, p.eps, p.norm, x = 1, op.Eps, ptr(op.B), op.A
+		weights = append(weights, op.B)
 		in = op.Dst
 		unmade = append(unmade, in)
 		n++
@@ -145,6 +148,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 			n += 3
 			if bias := at(ops, n); isBias(bias, op) { // an adapter's, too
 				p.part[len(muls)-1].bias = ptr(bias.B)
+				weights = append(weights, bias.B)
 				n++
 			}
 		}
@@ -159,6 +163,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 			break
 		}
 		p.part[i].bias = ptr(bias.B)
+		weights = append(weights, bias.B)
 		n++
 	}
 	switch op := at(ops, n); {
@@ -178,7 +183,7 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		p.cap = op.Scale
 		n++
 	}
-	if !more.room(f.d) {
+	if !more.room(f.d) || !f.given(weights...) {
 		return 0
 	}
 	for _, in := range []struct {
@@ -308,6 +313,14 @@ func (f *fusion) attend(ops []tensor.Op) (n int) {
 		if v == nil || v.writer != now-1 {
 			return 0
 		}
+	}
+	for _, v := range f.inputs[len(f.inputs)-1].dst {
+		if v != nil && v != a.q && v != a.k && v != a.v {
+			return 0
+		}
+	}
+	if !f.given(a.qNorm, a.kNorm) {
+		return 0
 	}
 	for _, v := range []*value{a.q, a.k, a.v} {
 		v.readers = append(v.readers, now)

@@ -13,10 +13,10 @@
 // Launch: one block of 512 threads an SM. Shared memory: activations, ring, sums.
 // Bound by reading W once.
 //
-// measured in a recorded step, with the launch: q8_0 128256 × 4096 3,940 GB/s, 14336
-// × 4096 4,000, q6_k 128256 × 4096 4,120, q4_k 14336 × 4096 3,380, 4096 × 4096 2,190,
+// measured in a recorded step, with the launch: q8_0 128256 × 4096 4,261 GB/s, 14336
+// × 4096 4,107, q6_k 128256 × 4096 4,275, q4_k 14336 × 4096 3,366, 4096 × 4096 2,346,
 // of 4,540 that the card streams (H200, 2026-11-28). The large ones are bound by
-// memory. The others wait: 2.3 µs is what one launch after another takes that reads
+// memory. The others wait: 2 to 3 µs is what one launch after another takes that reads
 // what the one before wrote, and 4096 × 4096 needs 2.1 µs of reading.
 #include "tiles.cuh"
 #include "quantise.cuh"

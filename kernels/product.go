@@ -100,10 +100,11 @@ func (p *product) lots(first [3]int, blocks int) []lot {
 		l, dealt := &all[block], 0
 		l.apart = int32(blocks)
 		for i := range l.before {
-			if l.before[i] = l.units; i >= int(p.parts) {
+			if i >= int(p.parts) {
 				l.before[i] = 1 << 30
 				continue
 			}
+			l.before[i] = l.units
 			units := ceil(int(p.part[i].rows), tileRows)
 			unit := (block + blocks - dealt%blocks) % blocks
 			l.tile[i], l.row[i] = int32((first[i]/tileRows+unit)*int(p.groups)), int32(unit*tileRows)

@@ -13,16 +13,9 @@
 // that is the way of its input through L2, and latency: every warp's own few
 // hundred instructions before its first tile and after its last.
 //
-// measured (H200, 2026-11-28, 4,520 GB/s): Llama 3.1 8B Q4_K_M 525 tok/s, 3.2 3B
-// 891, 3.2 1B 1,937; with a barrier between two stages 444, 737, 1,580. Of a layer
-// of the 8B, 97 thousand clocks: gate and up 37 (28 of them in the loop over
-// tiles, at the card's rate), down 28 (16), q, k and v 16 (8), attention 9, the
-// output 10 (4). Beside the loop a product of the 1B takes 2 to wait for its input,
-// 2 to make integers of it, 1 to 2 to finish its rows, 1 to fetch the next weights.
-//
-// Tried, and no faster: bringing the next product's weights to L2 meanwhile
-// (cp.async.bulk.prefetch, 16 to 128 KB a block: the loops took as long, 8B 522 to
-// 502); blocks that do attention alone (1B 1,852 to 1,624).
+// measured (H200, 2026-11-28, of 4,540 GB/s): Llama 3.1 8B Q4_K_M 536 tok/s (2,474
+// GB/s), 3.2 3B 893, 3.2 1B 1,915; with a barrier between two stages 444, 737, 1,580.
+// README.md says what it took, what a layer's clocks are, and what was no faster.
 #pragma once
 #define TAGGED
 #include "product.cuh"
@@ -124,7 +117,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 		adapters = &own;
 #endif
 		Activations x = activations(memory, p.cols);
-		float factor = prepare(p, lots[i & 1], x, sums, launch, adapters); // behind its barrier nobody uses the product before
+		float factor = prepare(p, lots[i & 1], x, sums, launch, adapters); // behind its __syncthreads nobody uses the product before
 		if (i + 1 < a.count) {
 			bring(0, &products[i + 1 & 1], all + i + 1);
 			bring(1, &lots[i + 1 & 1], lot += gridDim.x);

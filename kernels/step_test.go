@@ -306,19 +306,25 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// TestStepPosition: a position that cannot be is an error, for which no block waits.
+// TestStepPosition: a position that cannot be is an error, for which no block
+// waits, also where most blocks have nothing of most products.
 func TestStepPosition(t *testing.T) {
 	t.Setenv("EMU_CC", "8.0")
-	n := &net{toy: toys[0], dev: emulated(t)}
-	if n.record(); n.err != nil {
-		t.Fatal(n.err)
-	}
-	defer n.p.Free()
-	if err := n.dev.Write(n.pos, []byte{255, 255, 255, 255}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := n.next(); err == nil || !strings.Contains(err.Error(), "position") {
-		t.Fatalf("position -1: error %v", err)
+	t.Setenv("EMU_SMS", "24")
+	for _, toy := range toys {
+		t.Run(toy.name, func(t *testing.T) {
+			n := &net{toy: toy, dev: emulated(t)}
+			if n.record(); n.err != nil {
+				t.Fatal(n.err)
+			}
+			defer n.p.Free()
+			if err := n.dev.Write(n.pos, []byte{255, 255, 255, 255}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := n.next(); err == nil || !strings.Contains(err.Error(), "position") {
+				t.Fatalf("position -1: error %v", err)
+			}
+		})
 	}
 }
 

@@ -58,6 +58,22 @@ func (f *fusion) write(t *tensor.Tensor, stage int) *value {
 	return v
 }
 
+// given says whether vectors hold what they did before the first stage: stages
+// read weights where they are. nil is none.
+func (f *fusion) given(weights ...*tensor.Tensor) bool {
+	for _, t := range weights {
+		if t == nil {
+			continue
+		}
+		v := f.value(t)
+		if v == nil || v.writer >= 0 {
+			return false
+		}
+		v.readers = append(v.readers, len(f.stages))
+	}
+	return true
+}
+
 // place says where all values lie, and which tags they have: those that a stage
 // reads and another has written. The others lie where their tensors are.
 //
@@ -66,7 +82,8 @@ func (f *fusion) write(t *tensor.Tensor, stage int) *value {
 // are done. And when nobody can take what was there for what comes: two values of
 // one tag have another between them, which has to be there before a block comes to
 // wait for the second; blocks that have nothing of a stage do not wait for it.
-// place reports whether all that could be seen to.
+// place reports whether all that could be seen to. (It cannot for a single layer
+// with post norms, which reads its input again where its result is to be.)
 func (f *fusion) place() bool {
 	var plain []*value
 	var homes []*home
@@ -98,7 +115,7 @@ func (f *fusion) place() bool {
 		}
 		i := slices.IndexFunc(homes, func(h *home) bool {
 			before := h.values[len(h.values)-1]
-			return h.bytes == v.t.Bytes() && before.last() <= begins[v.writer] && before.writer <= least
+			return h.bytes == v.t.Bytes() && before.last() <= min(begins[v.writer], least)
 		})
 		if i < 0 {
 			i, homes = len(homes), append(homes, &home{addr: f.own(v.t.Bytes()), bytes: v.t.Bytes()})
@@ -133,35 +150,48 @@ func (h *home) tag() {
 }
 
 // begins is, for every stage, the last of those that are done with all before
-// them when a block begins to write.
+// them when a block begins to write. done is the same for who has seen all of a
+// stage's results.
 func (f *fusion) begins() []int {
-	begins, done := make([]int, len(f.stages)), make([]int, len(f.stages)) // done: when all of a stage's results were seen
-	ended := func(v *value) int {
-		if v == nil || v.writer < 0 {
+	begins, done := make([]int, len(f.stages)), make([]int, len(f.stages))
+	ended := func(v *value) int { // when all of v was seen
+		switch {
+		case v == nil || v.writer < 0:
 			return -1
+		case f.alone(v):
+			return done[v.writer]
 		}
-		return done[v.writer]
+		return begins[v.writer] // who writes the stage's other results may still be at it
 	}
 	for i, s := range f.stages {
 		seen := -1
 		switch s.kind {
-		case stageProduct: // a block takes all of x
+		case stageProduct: // a block takes all of x; but sum is written when all of post was seen
 			p := &f.inputs[s.index]
 			seen = max(ended(p.x), ended(p.post))
-			begins[i] = seen
-		case stageAttend: // and here one head
-			a := &f.attends[s.index]
-			seen = max(ended(a.q), ended(a.k), ended(a.v))
-			begins[i] = -1
-			if a.q.writer >= 0 {
-				begins[i] = begins[a.q.writer]
+			if begins[i] = seen; p.sum != nil {
+				begins[i] = ended(p.post)
 			}
+		case stageAttend: // one head; together they are all that the product leaves (attend)
+			a := &f.attends[s.index]
+			seen, begins[i] = done[a.q.writer], begins[a.q.writer]
 		}
 		if done[i] = seen; seen == i-1 {
 			done[i] = i
 		}
 	}
 	return begins
+}
+
+// alone says whether v is all that the rows of its stage become. (Block 0 writes
+// sum before its rows.)
+func (f *fusion) alone(v *value) bool {
+	s := f.stages[v.writer]
+	if s.kind == stageAttend {
+		return true
+	}
+	io := &f.inputs[s.index]
+	return v == io.dst[0] && io.dst[1] == nil && io.dst[2] == nil
 }
 
 // sure is, for every stage, the last of those that are done with all before them
