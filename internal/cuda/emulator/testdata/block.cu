@@ -69,8 +69,10 @@ KERNEL(rounds, Data, 64, 1) {
 			float sum = 0;
 			for (int i = 0; i < blocks; i++) sum += load_fresh(from + i);
 			to[blockIdx.x] = sum / blocks + 1;
-			release_add(arrived, 1);
-			while (load_acquire(arrived) < (uint32_t)(blocks * (r + 1))) pause();
+			__threadfence();
+			atomicAdd(arrived, 1);
+			while (look(arrived) < (uint32_t)(blocks * (r + 1))) pause();
+			__threadfence();
 		}
 		__syncthreads();
 	}
@@ -157,7 +159,7 @@ KERNEL(mistake, Data, 64, 1) {
 	case 12:
 		__trap();
 	case 13: // waits for what does not come
-		while (load_acquire((uint32_t *)in) != 12345) pause();
+		while (look(in) != 12345) pause();
 		break;
 	case 14: // a little past the end
 		if (t == 3) in[a.n] = 1;

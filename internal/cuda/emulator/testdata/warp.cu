@@ -58,10 +58,10 @@ KERNEL(product_ldmatrix, Data, 32, 1) {
 	for (int i = lane; i < 16 * 16; i += 32) sa[i] = ((const uint16_t *)a.in)[i];
 	for (int i = lane; i < 16 * 8; i += 32) sb[i] = ((const uint16_t *)a.other)[i];
 	__syncwarp();
-	uint32_t fa[4], fb[2];
+	uint32_t fa[4], fb[4];
 	// matrices: rows 0–7, rows 8–15, then the same of columns 8–15
 	ldmatrix4(fa, sa + (lane % 16) * 16 + lane / 16 * 8);
-	if (a.which == 0) ldmatrix2t(fb, sb + (lane % 16) * 8);
+	if (a.which == 0) ldmatrix4t(fb, sb + (lane % 16) * 8); // both matrices twice
 	else ldmatrix2(fb, sb + (lane % 8) * 16 + lane / 8 % 2 * 8);
 	float *mc = (float *)a.out, c[4];
 	int group = lane >> 2, member = lane % 4;
