@@ -19,7 +19,7 @@ import (
 // A tensor between two operations of a stage is never written, which the
 // contract of tensor.Program allows.
 
-// Kinds of stages (step.cuh).
+// Kinds of stages.
 const (
 	stageProduct int32 = iota
 	stageAttend

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -120,20 +119,11 @@ func TestLoadInterrupted(t *testing.T) {
 // has what that one fetched.
 func TestPullWaits(t *testing.T) {
 	f, _ := newTestHub(t)
-	asked, release := make(chan bool), make(chan bool)
-	f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
-		if cdn {
-			asked <- true
-			<-release
-		}
-		return false
-	}
+	asked, release := f.Hold(t)
 	other, line := newTestInterpreter(t), "%pull gemma-3-270m:q4_k_m"
 	done := make(chan string)
 	go func() { done <- run(other, line) }()
 	<-asked
-	let := sync.OnceFunc(func() { close(release) })
-	defer time.AfterFunc(20*time.Second, let).Stop() // rather than wait for ever
 	const waits = "display_data: another process is fetching gemma-3-270m-it-Q4_K_M; waiting for it"
 	for _, c := range []struct {
 		name string
@@ -143,7 +133,7 @@ func TestPullWaits(t *testing.T) {
 	}{
 		{"interrupted", true, func(cancel func()) { cancel() }, "error: KeyboardInterrupt: interrupted: 0 bytes of 4.3 MB are kept"},
 		{"interrupted, nobody watches", false, func(cancel func()) { cancel() }, "error: KeyboardInterrupt: interrupted: 0 bytes of 4.3 MB are kept"},
-		{"until it is here", true, func(func()) { let() }, "update_display_data: fetched gemma-3-270m-it-Q4_K_M from unsloth/gemma-3-270m-it-GGUF"},
+		{"until it is here", true, func(func()) { release() }, "update_display_data: fetched gemma-3-270m-it-Q4_K_M from unsloth/gemma-3-270m-it-GGUF"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := &recorder{live: c.live}

@@ -12,9 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/llcuda/llcuda/internal/hub/hubtest"
 )
@@ -114,6 +112,20 @@ func process(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, out
 }
 
+// heard starts llcuda, whose lines for people the test reads as they come.
+func heard(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	cmd := llcuda(args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewScanner(stderr)
+}
+
 // checkBlobs fails where a file's bytes are not what its name says.
 func checkBlobs(t *testing.T) {
 	t.Helper()
@@ -150,18 +162,9 @@ func TestPullTogether(t *testing.T) {
 // has what that one fetched, or is interrupted.
 func TestPullWaits(t *testing.T) {
 	f, _ := newTestHub(t)
-	asked, release := make(chan bool), make(chan bool)
-	f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
-		if cdn {
-			asked <- true
-			<-release
-		}
-		return false
-	}
+	asked, release := f.Hold(t)
 	first, firstText := process(t, "pull", "smollm2-135m:q4_k_m")
 	<-asked
-	let := sync.OnceFunc(func() { close(release) })
-	defer time.AfterFunc(20*time.Second, let).Stop() // rather than wait for ever
 	for _, c := range []struct {
 		name string
 		then func(cmd *exec.Cmd) error
@@ -169,17 +172,9 @@ func TestPullWaits(t *testing.T) {
 		want string
 	}{
 		{"interrupted", func(cmd *exec.Cmd) error { return cmd.Process.Signal(os.Interrupt) }, 1, "llcuda: interrupted: 0 bytes of 4.3 MB are kept"},
-		{"until it is here", func(*exec.Cmd) error { let(); return nil }, 0, testModel + ": 100 %, 4.3 MB of 4.3 MB"},
+		{"until it is here", func(*exec.Cmd) error { release(); return nil }, 0, testModel + ": 100 %, 4.3 MB of 4.3 MB"},
 	} {
-		cmd := llcuda("pull", "smollm2-135m:q4_k_m")
-		stderr, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(stderr)
+		cmd, lines := heard(t, "pull", "smollm2-135m:q4_k_m")
 		lines.Scan()
 		if want := "another process is fetching " + testModel + "; waiting for it"; lines.Text() != want {
 			t.Errorf("%s: got %q, want %q", c.name, lines.Text(), want)
@@ -220,15 +215,7 @@ func TestPullInterrupted(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
-	cmd := llcuda("pull", "smollm2-135m:Q4_K_M")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stderr)
+	cmd, lines := heard(t, "pull", "smollm2-135m:Q4_K_M")
 	for lines.Scan() && !strings.Contains(lines.Text(), " of 4.3 MB") { // something is here
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {

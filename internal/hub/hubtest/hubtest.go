@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const (
@@ -48,6 +49,23 @@ func New(t testing.TB) *Server {
 	t.Cleanup(f.Hub.Close)
 	t.Cleanup(f.CDN.Close)
 	return f
+}
+
+// Hold keeps the other host's answers back until release, or for 20 seconds rather
+// than for ever. Each request to it is told by asked, which has to be read.
+func (f *Server) Hold(t testing.TB) (asked <-chan bool, release func()) {
+	told, held := make(chan bool), make(chan bool)
+	release = sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	time.AfterFunc(20*time.Second, release)
+	f.Fault = func(_ http.ResponseWriter, _ *http.Request, cdn bool) bool {
+		if cdn {
+			told <- true
+			<-held
+		}
+		return false
+	}
+	return told, release
 }
 
 // Bytes are n random bytes, always the same.
