@@ -58,28 +58,6 @@ template <int type> DEVICE const char *piece_of(const Planes &w, int plane, int 
 	return w.p[plane] + (int64_t)(of_superblocks(type, plane) ? tile >> 1 : tile) * piece(type, plane);
 }
 
-// fetch_async starts to copy a tile into a slot, 16 bytes a lane at a time. The
-// planes after the first take what lanes they need of one turn, but h2 of q6_k
-// has a turn of its own. (All addresses come before the copies: what is between
-// two of them costs the compiler's guards.)
-template <int type> DEVICE void fetch_async(char *slot, const Planes &w, int tile) {
-	constexpr int rest = type == Q6_K ? 2 : 1;
-	constexpr int n1 = piece(type, rest) / 16, n2 = rest < 3 ? piece(type, rest + 1) / 16 : 0, n3 = rest < 2 ? piece(type, rest + 2) / 16 : 0;
-	static_assert(n1 + n2 + n3 <= 32, "one turn");
-	int lane = threadIdx.x & 31, i = lane;
-	const char *q = piece_of<type>(w, 0, tile) + lane * 16, *h = 0, *from = piece_of<type>(w, rest, tile);
-	if (rest == 2) h = piece_of<type>(w, 1, tile) + lane * 16;
-	if (n2 > 0 && lane >= n1) i = lane - n1, from = piece_of<type>(w, rest + 1, tile);
-	if (n3 > 0 && lane >= n1 + n2) i = lane - n1 - n2, from = piece_of<type>(w, rest + 2, tile);
-	from += i * 16;
-	char *to = slot + lane * 16;
-#pragma unroll
-	for (int k = 0; k < piece(type, 0); k += 512) cp_async16(to + k, q + k);
-	if (rest == 2) cp_async16(to + piece_at(type, 1), h);
-	if (lane < n1 + n2 + n3) cp_async16(to + piece_at(type, rest), from);
-	cp_async_commit();
-}
-
 // load reads the lane's chunks of a tile, of the rows g and g+8, from where its
 // pieces begin.
 template <int type> DEVICE void load(Loaded v[2], const char *p0, const char *p1, const char *p2, const char *p3) {

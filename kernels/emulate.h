@@ -57,6 +57,7 @@ template <> struct emu_register_here<false> {
 
 #define EARLY_KERNEL KERNEL
 DEVICE void await_before() {}
+DEVICE void begin_next() {}
 
 // What the thread is.
 

@@ -119,20 +119,31 @@ func (g *graph) issue() error {
 		}
 		return nil
 	}
-	for i := range g.ops {
-		if err := g.dev.do(&g.ops[i]); err != nil {
-			return err
-		}
+	if err := g.dev.doAll(g.ops); err != nil {
+		return err
 	}
 	if g.step != nil {
 		if err := g.step.launch(); err != nil {
 			return g.dev.wrap("compile", err)
 		}
 	}
-	for i := range g.after {
-		if err := g.dev.do(&g.after[i]); err != nil {
+	return g.dev.doAll(g.after)
+}
+
+// doAll issues operations one after the other, products of one input together.
+func (d *Device) doAll(ops []tensor.Op) error {
+	for len(ops) > 0 {
+		n, err := 0, error(nil)
+		if fusing() {
+			n, err = d.matVecs(ops)
+		}
+		if n == 0 && err == nil {
+			n, err = 1, d.do(&ops[0])
+		}
+		if err != nil {
 			return err
 		}
+		ops = ops[n:]
 	}
 	return nil
 }

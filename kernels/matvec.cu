@@ -1,4 +1,5 @@
-// matvec: y (m) = W (m, k) · x (k), W packed (see format.cuh), x and y f32.
+// matvec: y (m) = W (m, k) · x (k), W packed (see format.cuh), x and y f32. matvecs
+// are many of those with one x and weights of one type.
 //
 // A block takes units of 16 rows, and 1<<share of its warps share the columns
 // of a unit, a tile each in turn (dot.cuh). The next tiles are on their way
@@ -13,35 +14,118 @@
 // Launch: one block of 512 threads an SM. Shared memory: activations, ring, sums.
 // Bound by reading W once.
 //
-// measured in a recorded step, with the launch: q8_0 128256 × 4096 4,261 GB/s, 14336
-// × 4096 4,107, q6_k 128256 × 4096 4,275, q4_k 14336 × 4096 3,366, 4096 × 4096 2,346,
-// of 4,540 that the card streams (H200, 2026-11-28). The large ones are bound by
-// memory. The others wait: 2 to 3 µs is what one launch after another takes that reads
-// what the one before wrote, and 4096 × 4096 needs 2.1 µs of reading.
+// measured (one H200, 2026-11-28, of 4,620 GB/s that the card streams), many in a
+// launch: q4_k 14336 × 4096 4,110 GB/s, 4096 × 14336 3,970, 4096 × 4096 4,050, 1024 ×
+// 4096 3,900; q6_k 4,080, 3,940, 4,030, 3,890; q8_0 4,170, 4,080, 4,110, 4,070; q5_0
+// 4,240, 4,100, 4,180, 4,080. One launch after another that reads what the one before
+// wrote takes 2 to 3 µs with almost no weights, where 4096 × 4096 needs 2.1 µs of
+// reading: q4_k 14336 × 4096 3,366 GB/s (of 4,540), 4096 × 4096 2,346.
 #include "tiles.cuh"
 #include "quantise.cuh"
 
-struct MatVec {
+// A Matrix is one that a launch multiplies. Its units, of 16 rows, are numbered on
+// from those of the launch's matrices before it.
+struct Matrix {
 	Planes w;
-	uint64_t x, dst; // f32
-	int32_t first;   // row of w's planes, of a tile
-	int32_t cols, m;
-	int32_t groups;  // of 128 columns
-	int32_t share;   // 1<<share is at most groups; where super-blocks are, share is at least 1
-	int32_t whole;   // units of every block
-	int32_t rest;    // blocks that have one more
-	int32_t slots;   // of a warp's ring: 3, 4 or 6
-	int32_t ring;    // bytes before the ring: activations
-	int32_t sums;    // bytes before the sums
-	int32_t pass;    // rounds that have sums at a time; in a round each warp works on one unit
-	int32_t zero;    // see Tables (levels.cuh)
+	uint64_t dst;   // f32
+	int32_t before; // units of the matrices before
+	int32_t ahead;  // units before it in its planes, less `before`
+	int32_t m, _;
 };
+
+// What all matrices of a launch have in common.
+struct Common {
+	uint64_t x;     // f32
+	int32_t cols;
+	int32_t groups; // of 128 columns
+	int32_t share;  // 1<<share is at most groups; where super-blocks are, share is at least 1
+	int32_t whole;  // units of every block
+	int32_t rest;   // blocks that have one more
+	int32_t slots;  // of a warp's ring: 3, 4 or 6
+	int32_t ring;   // bytes before the ring: activations
+	int32_t sums;   // bytes before the sums
+	int32_t pass;   // rounds that have sums at a time; in a round each warp works on one unit
+	int32_t zero;   // see Tables (levels.cuh)
+};
+
+struct MatVec {
+	Common of;
+	Matrix w;
+};
+
+// A Brief is a Matrix in fewer bytes: planes lie one behind the other, each from a
+// multiple of 256 (pack.go's planeSizes).
+struct Brief {
+	const char *base; // of the planes
+	uint64_t dst;
+	int32_t tiles;    // of the planes
+	int32_t before, ahead, m;
+};
+
+const int MATRICES = 125; // of a launch, whose arguments are 4 KB at most
+struct MatVecs {
+	Common of;
+	Brief w[MATRICES + 1]; // the first that is none has more before it than there are
+};
+
+// A Listed is a MatVecs whose matrices are in shared memory: what a block takes
+// from its arguments for the first time is as far away as L2.
+struct Listed {
+	const Common &of;
+	const Matrix *w;
+};
+
+template <int type> DEVICE Listed listed(const MatVecs &a, Matrix *w) {
+	if (threadIdx.x <= MATRICES) {
+		const Brief &from = a.w[threadIdx.x];
+		Matrix &to = w[threadIdx.x];
+		const char *at = from.base;
+#pragma unroll
+		for (int k = 0; k < 4; k++) {
+			to.w.p[k] = at;
+			at += ((int64_t)from.tiles * piece(type, k) / (of_superblocks(type, k) ? 2 : 1) + 255) / 256 * 256;
+		}
+		to.dst = from.dst, to.before = from.before, to.ahead = from.ahead, to.m = from.m;
+	}
+	__syncthreads();
+	return {a.of, w};
+}
+
+DEVICE const Matrix &matrix_of(const MatVec &a, int) { return a.w; }
+DEVICE const Matrix &matrix_of(const Listed &a, int number) { return a.w[number]; }
+
+// number_of is the number of a unit's matrix, which is not before `number`.
+DEVICE int number_of(const MatVec &, int, int) { return 0; }
+DEVICE int number_of(const Listed &a, int unit, int number) {
+	while (unit >= a.w[number + 1].before) number++;
+	return number;
+}
+
+DEVICE int at_once(const Common &a) { return MATVEC_WARPS >> a.share; } // units that a block works on
+DEVICE int rank_of(const Common &a) { return threadIdx.x >> 5 & (1 << a.share) - 1; }
+
+// turn goes on to the warp's next unit, which start begins with.
+template <int type, int SLOTS> DEVICE void turn(Tiles<type, SLOTS> &t, const MatVec &a) { t.tile += t.unit; }
+template <int type, int SLOTS> DEVICE void turn(Tiles<type, SLOTS> &t, const Listed &a) {
+	t.unit += at_once(a.of) * (int)gridDim.x;
+	t.number = number_of(a, t.unit, t.number);
+	aim(t, a.w[t.number].w);
+	t.tile = (t.unit + a.w[t.number].ahead) * a.of.groups + rank_of(a.of);
+}
+template <int type, int SLOTS> DEVICE void start(Tiles<type, SLOTS> &t, const MatVec &a, int unit, int items) {
+	t.tile = (unit + a.w.ahead) * a.of.groups + rank_of(a.of), t.number = 0;
+	t.unit = at_once(a.of) * (int)gridDim.x * a.of.groups - (items << a.of.share); // tiles
+}
+template <int type, int SLOTS> DEVICE void start(Tiles<type, SLOTS> &t, const Listed &a, int unit, int) {
+	t.unit = unit, t.number = number_of(a, unit, 0);
+	t.tile = (unit + a.w[t.number].ahead) * a.of.groups + rank_of(a.of);
+}
 
 // read_input makes the columns that this warp and those beside it use the
 // integers of dot.cuh. Half of a warp brings a group at a time. (Loads of up to
 // 8192 columns are under way together. A lane that has no chunk loads none: the
 // same chunk for all blocks' lanes would come from one slice of L2, one by one.)
-DEVICE void read_input(const MatVec &a, const Activations &x, int rank, int helper) {
+DEVICE void read_input(const Common &a, const Activations &x, int rank, int helper) {
 	const int lane = threadIdx.x & 31, step = 8 * MATVEC_WARPS, many = 2; // chunks of the block at a time; of those loaded together
 	const int chunks = a.cols / 32;
 	int base = 4 * (rank + (2 * helper << a.share)), chunk = base + (lane & 16 ? 4 << a.share : 0) + (lane >> 2 & 3);
@@ -64,17 +148,18 @@ DEVICE void read_input(const MatVec &a, const Activations &x, int rank, int help
 	}
 }
 
-template <int type, int SLOTS> DEVICE void matvec(const MatVec &a) {
+template <int type, int SLOTS, class Args> DEVICE void matvec(const Args &args) {
+	const Common &a = args.of;
 	const int share = a.share, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-	const int rank = warp & (1 << share) - 1, helper = warp >> share, at_once = MATVEC_WARPS >> share; // units at once, and this warp's of them
+	const int rank = rank_of(a), helper = warp >> share, at_once = MATVEC_WARPS >> share; // this warp's of the units at once
 	const int units = a.whole + ((int)blockIdx.x < a.rest);
 	const int items = a.groups - rank + (1 << share) - 1 >> share; // tiles of a unit that are this warp's
 	if (units == 0) return;
 	char *memory = dynamic_shared();
 	const Activations x = activations(memory, a.cols);
 	Tiles<type, SLOTS> tiles;
-	const int stride = (int)gridDim.x * a.groups; // tiles from a block's unit to the next
-	begin(tiles, a.w, (a.first / 16 + (int)blockIdx.x) * a.groups + rank + helper * stride, 1 << share, items, at_once * stride, units - helper + at_once - 1 >> 4 - share, a.ring);
+	start(tiles, args, (int)(blockIdx.x + helper * gridDim.x), items);
+	begin(tiles, args, 1 << share, items, units - helper + at_once - 1 >> 4 - share, a.ring);
 	put_zeros(a.cols, a.groups, x);
 	const Input in = input_of(x);
 	const int j = 4 * rank + (lane & 3) & 7; // chunk of its superblock, of all items: where those are, share is at least 1
@@ -88,6 +173,7 @@ template <int type, int SLOTS> DEVICE void matvec(const MatVec &a) {
 
 	// What is not needed in the innermost loop is computed where it is: none of it may
 	// wait in memory, behind the weights.
+	int number = 0; // of the matrix that is finished
 	for (int from = 0; from < units; from += a.pass * at_once) {
 		const int index = thread_index();
 		int round = min(units - from - (index >> 5 >> share) + at_once - 1 >> 4 - share, a.pass);
@@ -100,7 +186,7 @@ template <int type, int SLOTS> DEVICE void matvec(const MatVec &a) {
 			for (int n = items; n > 0; n--) {
 				Loaded v[2];
 				await(tiles, v);
-				fetch(tiles, a.w);
+				fetch(tiles, args);
 				if (SLOTS > 0) onward(tiles);
 				dot<type>(y0, y1, v, j, *(const uint4 *)(memory + b0), *(const uint4 *)(memory + b1), *(const int4 *)(memory + meta), table);
 				b0 += by, b1 += by, meta += meta_by;
@@ -119,26 +205,39 @@ template <int type, int SLOTS> DEVICE void matvec(const MatVec &a) {
 		const int thread = thread_index(), half = thread >> 4 & 1;
 #pragma unroll 1
 		for (int unit = from + (thread >> 5); unit < to; unit += MATVEC_WARPS) {
-			const int row = ((int)blockIdx.x + (int)gridDim.x * unit) * 16 + (thread & 15);
+			const int of_all = (int)blockIdx.x + (int)gridDim.x * unit;
+			number = number_of(args, of_all, number);
+			const Matrix &w = matrix_of(args, number);
+			const int row = (of_all - w.before) * 16 + (thread & 15);
 			const float *part = (const float *)(memory + a.sums) + (unit - from << share) * 16 + (thread & 31);
 			float y = 0;
 #pragma unroll
 			for (int k = 0; k < MATVEC_WARPS; k += 2)
 				if (k + half < 1 << share) y += part[k * 16];
 			y += __shfl_xor_sync(full_warp, y, 16);
-			if (half == 0 && row < a.m) ((float *)a.dst)[row] = y;
+			if (half == 0 && row < w.m) ((float *)w.dst)[row] = y;
 		}
 		if (to < units) __syncthreads(); // the sums have been read
 	}
 }
 
-#define MATVEC(type, number) \
-	EARLY_KERNEL(matvec_##type, MatVec, MATVEC_THREADS, 1) { matvec<number, 0>(a); } \
-	EARLY_KERNEL(matvec_##type##_ring, MatVec, MATVEC_THREADS, MATVEC_RESIDENT) { \
-		if (!async_copies) return; \
-		if (a.slots == 3) matvec<number, 3>(a); \
-		else if (a.slots == 4) matvec<number, 4>(a); \
-		else matvec<number, 6>(a); \
+template <int type, class Args> DEVICE void matvec_ring(const Args &a) {
+	if (!async_copies) return;
+	if (a.of.slots == 3) matvec<type, 3>(a);
+	else if (a.of.slots == 4) matvec<type, 4>(a);
+	else matvec<type, 6>(a);
+}
+
+#define MATVEC(name, type) \
+	EARLY_KERNEL(matvec_##name, MatVec, MATVEC_THREADS, 1) { matvec<type, 0>(a); } \
+	EARLY_KERNEL(matvec_##name##_ring, MatVec, MATVEC_THREADS, MATVEC_RESIDENT) { matvec_ring<type>(a); } \
+	EARLY_KERNEL(matvecs_##name, MatVecs, MATVEC_THREADS, 1) { \
+		SHARED Matrix w[MATRICES + 1]; \
+		matvec<type, 0>(listed<type>(a, w)); \
+	} \
+	EARLY_KERNEL(matvecs_##name##_ring, MatVecs, MATVEC_THREADS, 1) { \
+		SHARED Matrix w[MATRICES + 1]; \
+		matvec_ring<type>(listed<type>(a, w)); \
 	}
 MATVEC(q4_0, Q4_0)
 MATVEC(q4_1, Q4_1)

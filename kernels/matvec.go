@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -13,24 +15,56 @@ const (
 	unitBytes     = matvecWarps * tileRows * 4 // sums of a unit
 )
 
-// matvecArgs is matvec.cu's MatVec.
-type matvecArgs struct {
+// A matrix is matvec.cu's Matrix.
+type matrix struct {
 	w             planes
-	x, dst        uint64
-	first         int32
-	cols, m       int32
-	groups, share int32
-	whole, rest   int32
-	slots         int32
-	ring, sums    int32
-	pass, _       int32
+	dst           uint64
+	before, ahead int32
+	m, _          int32
 }
 
-var _ = mirror(matvecArgs{}, matvecKernels()...)
+// common is matvec.cu's Common.
+type common struct {
+	x                 uint64
+	cols, groups      int32
+	share             int32
+	whole, rest       int32
+	slots, ring, sums int32
+	pass, _           int32
+}
 
-func matvecKernels() (all []string) {
+// matvecArgs is matvec.cu's MatVec.
+type matvecArgs struct {
+	common
+	w matrix
+}
+
+// A brief is matvec.cu's Brief.
+type brief struct {
+	base, dst     uint64
+	tiles, before int32
+	ahead, m      int32
+}
+
+const (
+	mostMatrices  = 125                                                 // MATRICES
+	matricesBytes = (mostMatrices+1)*int(unsafe.Sizeof(matrix{})) + 128 // of shared memory, rounded up
+)
+
+// matvecsArgs is matvec.cu's MatVecs.
+type matvecsArgs struct {
+	common
+	w [mostMatrices + 1]brief
+}
+
+var (
+	_ = mirror(matvecArgs{}, matvecKernels("matvec_")...)
+	_ = mirror(matvecsArgs{}, matvecKernels("matvecs_")...)
+)
+
+func matvecKernels(prefix string) (all []string) {
 	for t := range planeBytes {
-		all = append(all, "matvec_"+t.String(), "matvec_"+t.String()+"_ring")
+		all = append(all, prefix+t.String(), prefix+t.String()+"_ring")
 	}
 	return all
 }
@@ -38,45 +72,103 @@ func matvecKernels() (all []string) {
 // matVec is a product with one row of x, f32, of a packed weight. It reports
 // whether it is one.
 func (d *Device) matVec(op *tensor.Op) (bool, error) {
-	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 {
+	var a matvecArgs
+	if !a.w.set(d, op) {
 		return false, nil
 	}
-	w := op.A
-	p, first, ok := d.tiled(w)
-	if w.Cols()%32 != 0 || !ok {
-		return false, nil
-	}
-	a := matvecArgs{w: p, x: ptr(op.B), dst: ptr(op.Dst), first: int32(first), cols: int32(w.Cols()), m: int32(w.Rows()), groups: int32(ceil(w.Cols(), tileColumns))}
-	name, smem := d.layOutMatvec(&a, w.DType)
+	smem := d.layOutMatvec(&a.common, op.A, ceil(op.A.Rows(), tileRows), 0)
 	if smem == 0 {
 		return false, nil
 	}
-	return true, d.launch(name, d.sms(), matvecThreads, smem, unsafe.Pointer(&a))
+	a.x = ptr(op.B)
+	return true, d.launch(a.kernel("matvec_", op.A.DType), d.sms(), matvecThreads, smem, unsafe.Pointer(&a))
 }
 
-// layOutMatvec deals the units of a product out to the blocks and their warps,
-// and finds room in shared memory for the activations, the sums of as many
-// rounds as are useful, and a ring. It returns the kernel and its dynamic shared
-// memory, 0 where that is too little.
-func (d *Device) layOutMatvec(a *matvecArgs, dt tensor.DType) (kernel string, smem int) {
-	units, groups := ceil(int(a.m), tileRows), int(a.groups)
-	a.whole, a.rest = int32(units/d.sms()), int32(units%d.sms())
-	units = ceil(units, d.sms())                            // of a block, at most
-	region := ceil(activationBytes(int(a.cols)), 128) * 128 // the ring is aligned as dynamic_shared is
-	room, ring := d.info.SharedPerBlock-region-unitBytes, 0
-	if room < 0 {
-		return "", 0
+// matVecs is matVec of the first n of ops in one launch: products of one input,
+// with weights of one type, none of which writes what another reads or writes. n
+// is 0 where there are not two.
+func (d *Device) matVecs(ops []tensor.Op) (n int, err error) {
+	var a matvecsArgs
+	units := 0
+	for first := &ops[0]; n < min(len(ops), mostMatrices); n++ {
+		op := &ops[n]
+		var w matrix
+		if op.Kind != tensor.OpMatMul || op.Alike != tensor.Apart || !same(op.B, first.B) || op.A.DType != first.A.DType || op.A.Cols() != first.A.Cols() ||
+			overlap(op.Dst, op.B) || slices.ContainsFunc(ops[:n], func(o tensor.Op) bool { return overlap(o.Dst, op.Dst) }) ||
+			d.usable(op) != nil || !w.set(d, op) {
+			break
+		}
+		tiles := ceil(d.find(ptr(op.A)).rows, tileRows) * ceil(op.A.Cols(), tileColumns)
+		a.w[n] = brief{base: w.w[0], dst: w.dst, tiles: int32(tiles), before: int32(units), ahead: w.ahead - int32(units), m: w.m}
+		units += ceil(op.A.Rows(), tileRows)
 	}
-	kernel, a.ring, a.slots, a.share = "matvec_"+dt.String(), int32(region), 0, shareOf(units, groups, leastShare(dt))
+	if n < 2 {
+		return 0, nil
+	}
+	smem := d.layOutMatvec(&a.common, ops[0].A, units, matricesBytes)
+	if smem == 0 {
+		return 0, nil
+	}
+	for i := n; i < len(a.w); i++ {
+		a.w[i].before = math.MaxInt32
+	}
+	a.x = ptr(ops[0].B)
+	if err := d.launch(a.kernel("matvecs_", ops[0].A.DType), d.sms(), matvecThreads, smem, unsafe.Pointer(&a)); err != nil {
+		return 0, d.wrap("matmul", err)
+	}
+	for i := range ops[:n] {
+		d.input.forget(ops[i].Dst)
+	}
+	return n, nil
+}
+
+// set makes m the matrix of a product of one row. It reports whether there is a
+// kernel for it.
+func (m *matrix) set(d *Device, op *tensor.Op) bool {
+	if op.B.Rows() != 1 || op.B.DType != tensor.F32 || op.Dst.DType != tensor.F32 || op.A.Cols()%32 != 0 {
+		return false
+	}
+	w, first, ok := d.tiled(op.A)
+	*m = matrix{w: w, dst: ptr(op.Dst), ahead: int32(first / tileRows), m: int32(op.A.Rows())}
+	return ok
+}
+
+// kernel is the kernel for a type of weights.
+func (a *common) kernel(prefix string, dt tensor.DType) string {
+	if a.slots > 0 {
+		return prefix + dt.String() + "_ring"
+	}
+	return prefix + dt.String()
+}
+
+// layOutMatvec deals units of weights like w out to the blocks and their warps,
+// and finds room in shared memory, beside the static bytes of a list of matrices,
+// for the activations, the sums of as many rounds as are useful, and a ring. It
+// returns the dynamic shared memory, 0 where that is too little.
+func (d *Device) layOutMatvec(a *common, w *tensor.Tensor, units, static int) (smem int) {
+	dt, groups := w.DType, ceil(w.Cols(), tileColumns)
+	a.cols, a.groups = int32(w.Cols()), int32(groups)
+	a.whole, a.rest = int32(units/d.sms()), int32(units%d.sms())
+	units = ceil(units, d.sms())                         // of a block, at most
+	region := ceil(activationBytes(w.Cols()), 128) * 128 // the ring is aligned as dynamic_shared is
+	room, ring := d.info.SharedPerBlock-static-region-unitBytes, 0
+	if room < 0 {
+		return 0
+	}
+	a.ring, a.slots, a.share = int32(region), 0, shareOf(units, groups, leastShare(dt))
 	if slot := matvecWarps * tileBytes(dt); d.async && 3*slot <= room {
-		kernel, a.share = kernel+"_ring", ringShare(units, groups, leastShare(dt))
+		a.share = ringShare(units, groups, leastShare(dt))
 		tiles := ceil(units, matvecWarps>>a.share) * ceil(groups, 1<<a.share) // of a warp, at most
-		slots := slotsOf(units, tiles, room/slot, (d.info.SharedPerSM/2-1024-region-unitBytes)/slot)
+		half := (d.info.SharedPerSM/2 - 1024 - region - unitBytes) / slot
+		slots := slotsOf(units, tiles, room/slot, half)
+		if static > 0 && tiles <= 48 {
+			slots = min(slots, 4) // 1 to 2 % faster; with more tiles, 6 is: nobody waits beside
+		}
 		a.slots, ring = int32(slots), slots*slot
 	}
 	a.sums = a.ring + int32(ring)
 	a.pass = int32(min(1+(room-ring)/unitBytes, 16, ceil(units, matvecWarps>>a.share)))
-	return kernel, int(a.sums) + int(a.pass)*unitBytes
+	return int(a.sums) + int(a.pass)*unitBytes
 }
 
 // ringShare is shareOf for matvec with a ring, where a warp has two tiles of a

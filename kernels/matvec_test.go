@@ -1,7 +1,10 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -37,6 +40,130 @@ func TestMatVec(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMatVecs: recorded products of one input share launches, and give what they
+// give one by one: weights of many heights, slices of weights, more than a launch
+// takes; and not where one needs what another writes.
+func TestMatVecs(t *testing.T) {
+	t.Setenv("EMU_SMS", "5")
+	for _, capability := range []string{"7.5", "9.0"} {
+		t.Setenv("EMU_CC", capability)
+		d := emulated(t)
+		for _, c := range []struct {
+			name     string
+			dt       tensor.DType
+			k        int
+			heights  []int
+			launches int
+		}{
+			{"one warp a unit", tensor.Q8_0, 160, []int{1, 16, 17, 300, 5, 1000}, 1},
+			{"all warps a unit", tensor.Q5_0, 4096, []int{40, 1, 90}, 1},
+			{"superblocks", tensor.Q4_K, 2048, []int{40, 16, 90, 33}, 1},
+			{"two types", tensor.Q6_K, 768, []int{40, 16, -30, -20, 50}, 3},
+			{"more than a launch takes", tensor.NF4, 128, slices.Repeat([]int{20}, 260), 3},
+		} {
+			t.Run("capability="+capability+","+c.name, func(t *testing.T) {
+				r := rand.New(rand.NewPCG(1, 2))
+				x, xn := random(t, d, r, tensor.F32, 1, true, 1, c.k)
+				defer d.Free(x)
+				var weights, results []*tensor.Tensor
+				var want [][]float64
+				for _, m := range c.heights {
+					dt := c.dt
+					if m < 0 { // of another type
+						dt, m = tensor.Q8_0, -m
+					}
+					w, wn := random(t, d, r, dt, 1, false, m, c.k)
+					y, err := d.New(tensor.F32, 1, m)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer d.Free(w)
+					defer d.Free(y)
+					if m > 32 { // from a row within
+						w, y, m, wn = w.Slice(16, m), y.Reshape(m).Slice(16, m).Reshape(1, m-16), m-16, wn[16*c.k:]
+					}
+					sums := make([]float64, m)
+					for i := range wn {
+						sums[i/c.k] += float64(wn[i]) * float64(xn[i%c.k])
+					}
+					weights, results, want = append(weights, w), append(results, y), append(want, sums)
+				}
+				s := tensor.NewStream(d)
+				p, err := s.Record(func() {
+					for i, w := range weights {
+						s.MatMul(results[i], w, x)
+					}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer p.Free()
+				if got := p.(*graph).launches; got != c.launches {
+					t.Errorf("%d launches, want %d", got, c.launches)
+				}
+				s.Run(p)
+				for i, y := range results {
+					raw := make([]byte, y.Bytes())
+					if err := errors.Join(s.Sync(), d.Read(raw, y)); err != nil {
+						t.Fatal(err)
+					}
+					got := make([]float32, y.Len())
+					tensor.F32.Decode(got, raw)
+					diff, square := 0.0, 0.0
+					for j, v := range want[i] {
+						diff += (float64(got[j]) - v) * (float64(got[j]) - v)
+						square += v * v
+					}
+					if e, bound := diff/square, map[bool]float64{true: 3e-6, false: 1e-7}[c.dt == tensor.NF4]; !(e < bound) {
+						t.Errorf("product %d: error %.2g, want less than %.0g", i, e, bound)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestMatVecsApart: products that need each other are not put together.
+func TestMatVecsApart(t *testing.T) {
+	d := emulated(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	w, _ := random(t, d, r, tensor.Q8_0, 1, false, 64, 64)
+	v, _ := random(t, d, r, tensor.Q8_0, 1, false, 32, 64)
+	x, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
+	a, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
+	b, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
+	for _, all := range [][]*tensor.Tensor{{a, b, w, v, x}} {
+		defer func() {
+			for _, t := range all {
+				d.Free(t)
+			}
+		}()
+	}
+	half := b.Reshape(64).Slice(32, 64).Reshape(1, 32)
+	s := tensor.NewStream(d)
+	for _, c := range []struct {
+		name     string
+		record   func()
+		launches int
+	}{
+		{"the second's input is the first's result", func() { s.MatMul(a, w, x); s.MatMul(b, w, a) }, 2},
+		{"the first's input is the second's result", func() { s.MatMul(a, w, x); s.MatMul(x, w, x) }, 2},
+		{"a part of a result is another's", func() { s.MatMul(b, w, x); s.MatMul(half, v, x) }, 2},
+		{"the same result", func() { s.MatMul(b, w, x); s.MatMul(b, w, x) }, 2},
+		{"something between", func() { s.MatMul(a, w, x); s.Scale(x, x, 2); s.MatMul(b, w, x) }, 3},
+		{"nothing of that", func() { s.MatMul(a, w, x); s.MatMul(b, w, x) }, 1},
+	} {
+		p, err := s.Record(c.record)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := p.(*graph).launches; got != c.launches {
+			t.Errorf("%s: %d launches, want %d", c.name, got, c.launches)
+		}
+		p.Free()
 	}
 }
 

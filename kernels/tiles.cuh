@@ -10,8 +10,10 @@ const int MATVEC_WARPS = MATVEC_THREADS / 32;
 
 template <int type, int SLOTS> struct Tiles {
 	const char *q, *h, *rest; // 16 bytes of the lane in tile 0: of plane 0, of q6_k's plane 1, of those after
+	int plane, rest_at;       // of rest, and where in the plane
 	int rest_by;              // bytes to the next tile's
-	int tile, step, jump;     // fetched next; to the one behind it in a unit; and from there to the next unit
+	int tile, step;           // fetched next; to the one behind it in a unit
+	int unit, number;         // where that is: matvec.cu's
 	int items, left, all;     // of a unit; those of this unit, and of all, that are still to be fetched
 	int slot, before;         // the one to take from, and that before it: bytes behind dynamic_shared
 	int ring;                 // where the warp's slots begin
@@ -24,15 +26,21 @@ DEVICE constexpr int rest_of(int type) { return type == Q6_K ? 2 : 1; }
 // in_twos says whether two tiles share a superblock: no warp has a unit to itself.
 DEVICE constexpr bool in_twos(int type) { return of_superblocks(type, 1) || of_superblocks(type, 2) || of_superblocks(type, 3); }
 
+// aim points t at a matrix.
+template <int type, int SLOTS> DEVICE void aim(Tiles<type, SLOTS> &t, const Planes &w) {
+	const int lane = threadIdx.x & 31;
+	if (SLOTS > 0) t.q = w.p[0] + lane * 16, t.h = w.p[1] + lane * 16, t.rest = w.p[t.plane] + t.rest_at;
+}
+
 // fetch starts to bring the next tile, if there is one. (All addresses come
 // before the copies: what is between two of them costs the compiler's guards.)
 // Plane 0 is asked for in whole 256 bytes: 2 to 10 % faster than without (q8_0
 // most), but for q6_k (2 % slower), and where a warp has a unit to itself (8 % for
 // q8_0 262144 × 1152): one H200, 2026-11-28.
-template <int type, int SLOTS> DEVICE void fetch(Tiles<type, SLOTS> &t, const Planes &w) {
+template <int type, int SLOTS, class Args> DEVICE void fetch(Tiles<type, SLOTS> &t, const Args &a) {
 	if (t.all > 0) {
 		if constexpr (SLOTS == 0) {
-			fetch_direct<type>(t.pending, w, t.tile);
+			fetch_direct<type>(t.pending, matrix_of(a, t.number).w, t.tile);
 		} else {
 			const int lane = threadIdx.x & 31;
 			const char *q = t.q + (int64_t)t.tile * piece(type, 0), *rest = t.rest + (int64_t)t.tile * t.rest_by, *h = q;
@@ -49,7 +57,7 @@ template <int type, int SLOTS> DEVICE void fetch(Tiles<type, SLOTS> &t, const Pl
 			if (lane < (tile_bytes<type>() - piece_at(type, rest_of(type))) / 16) cp_async16(to + piece_at(type, rest_of(type)), rest);
 		}
 		t.tile += t.step, t.all--;
-		if (--t.left == 0) t.left = t.items, t.tile += t.jump;
+		if (--t.left == 0) t.left = t.items, turn(t, a);
 	}
 	if (SLOTS > 0) cp_async_commit(); // even if nothing is asked for: as many are on their way as ever
 }
@@ -60,13 +68,13 @@ template <int type, int SLOTS> DEVICE void onward(Tiles<type, SLOTS> &t) {
 	t.slot = t.slot == t.ring + (SLOTS - 1) * tile_bytes<type>() ? t.ring : t.slot + tile_bytes<type>();
 }
 
-// begin brings the first of `units` units of `items` tiles each. A tile is `step`
-// behind the one before, a unit `stride`: both are even where two tiles share a
-// superblock. The warps' rings follow each other, `rings` bytes behind dynamic_shared.
-template <int type, int SLOTS>
-DEVICE void begin(Tiles<type, SLOTS> &t, const Planes &w, int tile, int step, int items, int stride, int units, int rings) {
-	t.tile = tile, t.step = step, t.jump = stride - items * step;
-	t.items = t.left = items, t.all = items * units;
+// begin brings the first tiles: of `units` units with `items` tiles each, of which
+// one is `step` behind the one before. t.tile is the first of all; turn (of the
+// kernel) goes from a unit to the next. All tiles are even where two share a
+// superblock, or all are odd. The warps' rings follow each other, `rings` bytes
+// behind dynamic_shared.
+template <int type, int SLOTS, class Args> DEVICE void begin(Tiles<type, SLOTS> &t, const Args &a, int step, int items, int units, int rings) {
+	t.step = step, t.items = t.left = items, t.all = items * units;
 	if constexpr (SLOTS > 0) {
 		int lane = threadIdx.x & 31, plane = rest_of(type), i = lane, in_two = 0;
 #pragma unroll
@@ -76,18 +84,18 @@ DEVICE void begin(Tiles<type, SLOTS> &t, const Planes &w, int tile, int step, in
 #pragma unroll
 		for (int k = rest_of(type); k < 4; k++) {
 			if (plane != k) continue;
-			t.rest = w.p[k] + i * 16, t.rest_by = piece(type, k);
-			if (of_superblocks(type, k)) in_two = tile & 1, t.rest_by /= 2;
+			t.rest_by = piece(type, k);
+			if (of_superblocks(type, k)) in_two = t.tile & 1, t.rest_by /= 2;
 		}
-		t.rest -= in_two * t.rest_by; // all tiles are even, or all are odd
-		t.q = w.p[0] + lane * 16, t.h = w.p[1] + lane * 16;
+		t.plane = plane, t.rest_at = i * 16 - in_two * t.rest_by;
 		t.ring = rings + (threadIdx.x >> 5) * (SLOTS * tile_bytes<type>());
 		t.before = t.ring, t.slot = t.ring + tile_bytes<type>();
+		aim(t, matrix_of(a, t.number).w);
 #pragma unroll 1
-		for (int i = 1; i < SLOTS; i++) fetch(t, w), onward(t);
+		for (int i = 1; i < SLOTS; i++) fetch(t, a), onward(t);
 		t.slot = t.ring; // and `before` is the last
 	} else {
-		fetch(t, w);
+		fetch(t, a);
 	}
 }
 

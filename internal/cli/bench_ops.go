@@ -139,7 +139,7 @@ func (p *opBench) weight(d tensor.DType, rows, cols int) (all []*tensor.Tensor) 
 // copies is how many tensors of so many bytes are more than caches hold.
 func (p *opBench) copies(bytes int) int {
 	const caches = 256 << 20
-	return min(max(1, (caches+bytes-1)/bytes), 64)
+	return min(max(1, (caches+bytes-1)/bytes), 512)
 }
 
 // free gives back what was made, so that the next operation finds room.
@@ -156,7 +156,7 @@ func (p *opBench) free() {
 // measure times what issue issues, for numbers from 0 on, alone and as a
 // recorded step, and keeps the faster: alone, short operations wait for the
 // host. bytes and flops are what one issue moves and computes; 0 is not shown.
-func (p *opBench) measure(r opResult, bytes, flops float64, issue func(i int)) {
+func (p *opBench) measure(r opResult, bytes, flops float64, around int, issue func(i int)) {
 	const goal = 50 * time.Millisecond
 	defer p.free()
 	if name, _, _ := strings.Cut(r.Op, " "); !p.wanted(name) {
@@ -186,6 +186,7 @@ func (p *opBench) measure(r opResult, bytes, flops float64, issue func(i int)) {
 		return
 	}
 	n := int(min(max(goal/max(once, time.Microsecond), 3), 200))
+	n = (n + around - 1) / around * around
 	best := run(n, many(n))
 	if p.err == nil {
 		program, err := p.s.Record(many(n))
@@ -265,7 +266,11 @@ func (p *opBench) products() {
 			if n > 1 && heads[k] {
 				continue
 			}
-			w, x, dst := p.weight(k.d, k.rows, k.cols), p.random(n, k.cols), p.new(tensor.F32, n, k.rows)
+			w, x := p.weight(k.d, k.rows, k.cols), p.random(n, k.cols)
+			dst := []*tensor.Tensor{p.new(tensor.F32, n, k.rows)}
+			for n == 1 && len(dst) < len(w) { // recorded products of one row share launches
+				dst = append(dst, p.new(tensor.F32, n, k.rows))
+			}
 			r := opResult{Op: "matmul", Type: k.d.String(), Shape: fmt.Sprintf("%d×%d · %d", k.rows, k.cols, n)}
 			bytes, flops := float64(k.d.Bytes(k.rows*k.cols)), 2*float64(n)*float64(k.rows)*float64(k.cols)
 			if n == 1 {
@@ -273,7 +278,7 @@ func (p *opBench) products() {
 			} else {
 				bytes = 0
 			}
-			p.measure(r, bytes, flops, func(i int) { p.s.MatMul(dst, w[i%len(w)], x) })
+			p.measure(r, bytes, flops, len(w), func(i int) { p.s.MatMul(dst[i%len(dst)], w[i%len(w)], x) })
 		}
 	}
 }
@@ -315,7 +320,7 @@ func (p *opBench) attention(d tensor.DType, n, before, heads, kvHeads, dim int) 
 	if n > 1 {
 		bytes, flops = 0, 4*float64(heads*dim)*float64(n)*(float64(before)+float64(n+1)/2)
 	}
-	p.measure(r, bytes, flops, func(i int) { p.s.Attention(dst, q, keys[i%len(keys)], values[i%len(values)], pos, a) })
+	p.measure(r, bytes, flops, len(keys), func(i int) { p.s.Attention(dst, q, keys[i%len(keys)], values[i%len(values)], pos, a) })
 }
 
 // positions are n numbers from first on.
@@ -344,7 +349,7 @@ func (p *opBench) small() {
 	for _, n := range p.rows { // measure frees what was made before it
 		each := func(op, kind string, cols int, issue func(x, y, w *tensor.Tensor)) {
 			x, y, w := p.random(n, cols), p.random(n, cols), p.random(cols)
-			p.measure(opResult{Op: op, Type: kind, Shape: fmt.Sprintf("%d×%d", n, cols)}, 0, 0, func(int) { issue(x, y, w) })
+			p.measure(opResult{Op: op, Type: kind, Shape: fmt.Sprintf("%d×%d", n, cols)}, 0, 0, 1, func(int) { issue(x, y, w) })
 		}
 		each("rms_norm", "f32", dim, func(x, y, w *tensor.Tensor) { p.s.RMSNorm(y, x, w, 1e-5) })
 		each("add", "f32", dim, func(x, y, _ *tensor.Tensor) { p.s.Add(y, y, x) })
@@ -362,9 +367,9 @@ func (p *opBench) small() {
 	}
 	best := p.new(tensor.I32, 1)
 	x := p.random(1, p.vocab())
-	p.measure(opResult{Op: "arg_max", Type: "f32", Shape: fmt.Sprintf("1×%d", p.vocab())}, 0, 0, func(int) { p.s.ArgMax(best, x) })
+	p.measure(opResult{Op: "arg_max", Type: "f32", Shape: fmt.Sprintf("1×%d", p.vocab())}, 0, 0, 1, func(int) { p.s.ArgMax(best, x) })
 	x, vals, ids := p.random(1, p.vocab()), p.new(tensor.F32, 64), p.new(tensor.I32, 64)
-	p.measure(opResult{Op: "top_k", Type: "f32", Shape: fmt.Sprintf("64 of 1×%d", p.vocab())}, 0, 0, func(int) { p.s.TopK(vals, ids, x) })
+	p.measure(opResult{Op: "top_k", Type: "f32", Shape: fmt.Sprintf("64 of 1×%d", p.vocab())}, 0, 0, 1, func(int) { p.s.TopK(vals, ids, x) })
 }
 
 // square measures f16 products of large square matrices, with the device's own
@@ -385,7 +390,7 @@ func (p *opBench) square(c card) {
 		p.s.Convert(x, f)
 		p.s.Convert(w, f)
 		r := opResult{Op: name, Type: "f16", Shape: fmt.Sprintf("%d×%d · %d", n, n, n)}
-		p.measure(r, 0, 2*float64(n)*float64(n)*float64(n), func(int) { p.s.MatMul(dst, w, x) })
+		p.measure(r, 0, 2*float64(n)*float64(n)*float64(n), 1, func(int) { p.s.MatMul(dst, w, x) })
 	}
 	if err := own(false); err == nil {
 		run("matmul")
