@@ -193,8 +193,8 @@ DEVICE void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]) {
 #endif
 }
 
-// look reads a word that others may be writing, look4 four, each by itself.
-// put_word writes one for them. They order nothing else.
+// look reads a word that others may be writing, look4 four, each by itself, and
+// look8 8 bytes at once. put_word and put8 write them. They order nothing else.
 DEVICE uint32_t look(const void *p) {
 	uint32_t v;
 	asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
@@ -205,6 +205,12 @@ DEVICE uint4 look4(const void *p) {
 	asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
 	return v;
 }
+DEVICE uint64_t look8(const void *p) {
+	uint64_t v;
+	asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory");
+	return v;
+}
+DEVICE void put8(void *p, uint64_t v) { asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory"); }
 DEVICE void put_word(void *p, uint32_t v) { asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
 
 // fresh16 and friends read past L1 what this kernel may have written.
@@ -254,6 +260,10 @@ DEVICE uint32_t mul_h2(uint32_t a, uint32_t b) {
 // load_fresh reads past L1 what other blocks wrote in this kernel.
 DEVICE float load_fresh(const float *p) { return __ldcg(p); }
 DEVICE float4 load_fresh4(const float *p) { return __ldcg((const float4 *)p); }
+
+// sync_some is __syncthreads for so many threads, whole warps, that come to
+// barrier `number`, 1 to 15, while all others of the block come to others.
+DEVICE void sync_some(int number, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory"); }
 
 // pause is the body of a spinning loop.
 DEVICE void pause() { __nanosleep(20); }

@@ -14,8 +14,10 @@
 // and calls them the dims that the fragment wants. Large heads take teams of
 // warps: each scores 8 keys, and sums some dims of all keys of the team.
 //
-// Splits leave their largest scores, sums and values in `partials`; the last
-// to arrive joins them in order, so that the result is the same every time.
+// Splits leave their largest scores, sums and values in `partials`, and are joined
+// in order, so that the result is the same every time: by the last to arrive; or,
+// where numbers are tagged, each joins a share of the numbers when all are there.
+// So no block may have two units then.
 #pragma once
 #include "attention.cuh"
 #include "rope.cuh"
@@ -40,8 +42,8 @@ struct Decode {
 	char *k, *v;          // caches (rows, kv_heads·dim)
 	const int32_t *pos;   // (n)
 	float *dst;           // (n, heads, dim)
-	float *partials;      // decode_partial numbers for each unit; unused if splits is 1
-	uint32_t *counters;   // (sets), 0; left 0
+	char *partials;       // decode_partial numbers for each unit (Stamped, where numbers are tagged); unused if splits is 1
+	uint32_t *counters;   // (sets), 0; left 0. Unused where numbers are tagged
 	uint64_t fault;
 	int32_t n, heads, kv_heads, group; // group = heads/kv_heads
 	int32_t passes;       // ceil(n·group / 8)
@@ -53,6 +55,8 @@ struct Decode {
 	int32_t rope, neox;   // numbers of a head that are turned; pairs (i, i+rope/2) or (2i, 2i+1)
 	float scale, softcap, eps, mscale;
 	uint8_t q_tag, k_tag, v_tag, dst_tag; // codes, where numbers are tagged
+	int32_t number, of;   // where numbers are tagged: of so many attentions of a launch it is which
+	int32_t pad;
 };
 
 // A Crowd is the attention of n queries, each of its own sequence or not, that
@@ -459,7 +463,7 @@ template <bool MANY, int DIM> DEVICE void leave(const Decode &a, int kv, int row
 // decode_join sums the splits of a set in their order, by the block whose split
 // came last, and writes dst.
 template <int DIM, bool MANY>
-DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, uint32_t launch, char *smem) {
+DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials, int kv, int set, int splits, int first, int rows, char *smem) {
 	DecodeSums *sums = (DecodeSums *)(smem + decode_slots);
 	float2 *weight = (float2 *)smem; // (splits, 8)
 	int warp = thread / 32, lane = thread % 32, size = decode_partial<DIM>();
@@ -492,7 +496,92 @@ DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials,
 		float out = 0;
 #pragma unroll 4
 		for (int i = 0; i < splits; i++) out += weight[i * 8 + row].x * load_fresh(partials + i * size + 16 + e);
-		leave<MANY, DIM>(a, kv, first + row, e % DIM, out * sums->factor[row], launch);
+		leave<MANY, DIM>(a, kv, first + row, e % DIM, out * sums->factor[row], 0);
+	}
+}
+
+// A Stamped is a number with what says when it was left, read and written at once:
+// of which attention since the beginning it is (modulo 2³²).
+struct Stamped {
+	float number;
+	uint32_t stamp;
+};
+DEVICE Stamped peek(const Stamped *p) {
+	uint64_t word = look8(p);
+	return {__uint_as_float((uint32_t)word), (uint32_t)(word >> 32)};
+}
+// number_of waits for the number that was looked at, perhaps too early.
+DEVICE float number_of(Stamped seen, const Stamped *p, uint32_t stamp) {
+	while (seen.stamp != stamp) spin(), seen = peek(p);
+	return seen.number;
+}
+DEVICE void stamp_to(Stamped *p, float number, uint32_t stamp) { put8(p, (uint64_t)stamp << 32 | __float_as_uint(number)); }
+
+// gather_weights leaves what the numbers of row `row` of each split are to be
+// multiplied by. A warp does it.
+DEVICE void gather_weights(float *weight, const Stamped *partials, int row, int splits, int size, uint32_t stamp) {
+	const int lane = threadIdx.x % 32;
+	float top = lowest, sum = 0;
+#pragma unroll 1
+	for (int i = lane; i < splits; i += 32) {
+		const Stamped *at = partials + i * size + row;
+		Stamped score = peek(at), total = peek(at + 8);
+		weight[i] = number_of(score, at, stamp), weight[i + 8 * splits] = number_of(total, at + 8, stamp);
+		top = fmaxf(top, weight[i]);
+	}
+	top = warp_max(top);
+#pragma unroll 1
+	for (int i = lane; i < splits; i += 32) {
+		weight[i] = ex2(weight[i] - top);
+		sum += weight[i] * weight[i + 8 * splits];
+	}
+	sum = warp_sum(sum);
+	sum = sum > 0 ? __fdividef(1, sum) : 0;
+#pragma unroll 1
+	for (int i = lane; i < splits; i += 32) weight[i] *= sum;
+}
+
+// decode_gather is the share that a unit has of joining its set, which is behind
+// decode_attention by the same block: as many numbers as there are for each split,
+// of which all have left theirs or will. Threads share the splits of a number, of
+// which each has one or two. (All that is short, because it is cold code.)
+template <int DIM> DEVICE void decode_gather(const Decode &a, uint32_t launch, char *smem) {
+	const DecodeSums *unit = (const DecodeSums *)(smem + decode_slots);
+	const int split = unit->split, splits = unit->splits, rows = unit->rows, thread = threadIdx.x, size = decode_partial<DIM>();
+	const int each = (rows * DIM + splits - 1) / splits + 7 & ~7, end = min(split * each + each, rows * DIM), low = split * each / DIM;
+	const Stamped *partials = (const Stamped *)a.partials + unit->set * a.splits * size;
+	float *weight = (float *)smem, *sums = (float *)(smem + decode_slots) - DECODE_THREADS; // weight: (2, 8, splits)
+	const uint32_t stamp = launch * a.of + a.number;
+	bool weighted = false;
+	__syncthreads(); // the slots have been read
+#pragma unroll 1
+	for (int base = split * each; base < end; base += DECODE_THREADS) {
+		const int width = min(end - base, DECODE_THREADS), sharing = min(DECODE_THREADS / width, splits), share = thread / width, e = base + thread - share * width;
+		int i = share < sharing ? share : splits; // the thread's first
+		const Stamped *at = partials + 16 + e + i * size;
+		Stamped seen = {0, 0};
+		if (i < splits) seen = peek(at); // on its way while there are no weights
+		if (!weighted) {
+			int row = low + thread / 32;
+			if (row * DIM < end) gather_weights(weight + (row - low) * splits, partials, row, splits, size, stamp);
+			__syncthreads();
+			weighted = true;
+		}
+		const float *by = weight + (e / DIM - low) * splits;
+		float sum = 0;
+#pragma unroll 1
+		while (i < splits) {
+			sum += by[i] * number_of(seen, at, stamp);
+			if ((i += sharing) < splits) seen = peek(at += sharing * size);
+		}
+		sums[thread] = sum;
+		__syncthreads();
+		if (thread < width) {
+#pragma unroll 1
+			for (int i = 1; i < sharing; i++) sum += sums[thread + i * width];
+			leave<false, DIM>(a, unit->kv, unit->first + e / DIM, e % DIM, sum, launch);
+		}
+		__syncthreads();
 	}
 }
 
@@ -551,19 +640,33 @@ template <int DIM, int TYPE, bool MANY> DEVICE void decode_finish(unsigned threa
 		}
 	}
 
-	float *partial = a.partials + (int64_t)(set * a.splits + split) * decode_partial<DIM>();
+	const int64_t partial = (int64_t)(set * a.splits + split) * decode_partial<DIM>();
+	if constexpr (tagging) {
+		if (splits > 1) {
+			Stamped *to = (Stamped *)a.partials + partial;
+			const uint32_t stamp = launch * a.of + a.number;
+			if (thread < 8) stamp_to(to + thread, all, stamp), stamp_to(to + 8 + thread, total, stamp);
+#pragma unroll
+			for (int j = 0; j < results; j++) {
+				int e = thread + j * DECODE_THREADS;
+				if (e < rows * DIM) stamp_to(to + 16 + e, out[j], stamp);
+			}
+			return;
+		}
+	}
+	float *to = (float *)a.partials + partial;
 	float inverse = total > 0 ? __fdividef(1, total) : 0; // nothing was seen: zeros
 #pragma unroll
 	for (int j = 0; j < results; j++) {
 		unsigned e = thread + j * DECODE_THREADS, row = min(e / DIM, 7u);
 		float by = __shfl_sync(full_warp, inverse, row);
 		if (e >= rows * DIM) continue;
-		if (splits > 1) partial[16 + e] = out[j];
+		if (!tagging && splits > 1) to[16 + e] = out[j];
 		else leave<MANY, DIM>(a, kv, first + row, e - row * DIM, out[j] * by, launch);
 	}
-	if (splits == 1) return;
-	if (thread < 8) partial[thread] = all, partial[8 + thread] = total;
-	decode_join<DIM, MANY>(thread, a, partial - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, launch, smem);
+	if (tagging || splits == 1) return;
+	if (thread < 8) to[thread] = all, to[8 + thread] = total;
+	decode_join<DIM, MANY>(thread, a, to - (int64_t)split * decode_partial<DIM>(), kv, set, splits, first, rows, smem);
 }
 
 // read_job and do_job are what warps do before they score, a head each: of the
@@ -591,9 +694,9 @@ template <int DIM, int TYPE> DEVICE void do_job(unsigned thread, Head<DIM> &h, c
 // MANY allows n > 1; CROWD is one query of a Crowd, whose sequence has positions
 // up to `latest`. Where numbers are tagged, `known` is the position of the query. smem is
 // decode_shared bytes, 16-byte aligned; a block calls __syncthreads before the next
-// use of it.
+// use of it. It returns whether decode_gather has to follow.
 template <int DIM, int TYPE, bool MANY = false, bool CROWD = false>
-DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0, int known = -1, uint32_t launch = 0) {
+DEVICE bool decode_attention(const Decode &a, int unit, char *smem, int latest = 0, int64_t total_numbers = 0, int known = -1, uint32_t launch = 0) {
 	unsigned thread = thread_index(); // so that a kernel that calls this in a loop keeps no lane's numbers over the loop
 	typedef Team<DIM, TYPE> T;
 	const bool early = T::warps > 1 || DIM <= 80; // there are registers for values beside all else
@@ -619,10 +722,10 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 			__syncthreads();
 			for (int e = thread; e < rows * DIM; e += DECODE_THREADS) leave<MANY, DIM>(a, kv, first + e / DIM, e % DIM, 0, launch);
 		}
-		return;
+		return false;
 	}
 	int splits = splits_of(a, view.hi - view.lo, &each);
-	if (split >= splits) return;
+	if (split >= splits) return false;
 	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
 	int fresh = !CROWD && a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
 	Span span = {a.kv_heads * DIM, kv * DIM, a.rows, view.hi <= a.rows ? 0 : view.lo / a.rows * a.rows, max(fresh >= 0 ? end - 2 : end - 1, view.lo), total_numbers};
@@ -651,11 +754,9 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 	}
 	float sum[T::dims / 16][4] = {}, top = lowest, total = 0; // sums of rows 2t, 2t+1; the rest of row g
 	for (int i = 0; i == 0 || i * T::count < tiles; i++, position += T::count * T::keys) {
+		const int next = position + T::count * T::keys; // of which keys are on their way while values are used, and values while keys are
 		bool busy = position < end;
-		if (busy && i > 0) {
-			fetch_keys<DIM, TYPE, CROWD>(thread, k, a.k, span, position + octet * 8 + g, part);
-			fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
-		}
+		if (busy && i > 0 && !early) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, position, mate * T::dims);
 		float2 own[T::scored], s[T::keys / 8];
 		float factor = sums->factor[g];
 		if (busy) {
@@ -664,11 +765,12 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 				patch_values(thread, v, mate * T::dims, fresh - position, shared->fresh[1]);
 			}
 			score<DIM, TYPE>(thread, own, k, part, shared);
+			if (next < end) fetch_keys<DIM, TYPE, CROWD>(thread, k, a.k, span, next + octet * 8 + g, part);
 		}
 		auto *all = shared->score[i % 2]; // what all mates have scored
 		if constexpr (T::warps > 1) {
 			if (busy) all[warp][lane] = own[0];
-			__syncthreads();
+			sync_some(1 + team, 32 * T::warps);
 		}
 		if (!busy) continue;
 #pragma unroll
@@ -713,12 +815,14 @@ DEVICE void decode_attention(const Decode &a, int unit, char *smem, int latest =
 			}
 			add_values<DIM, TYPE>(sum, v, j, b);
 		}
+		if (early && next < end) fetch_values<DIM, TYPE, CROWD>(thread, v, a.v, span, next, mate * T::dims);
 	}
 	total += __shfl_xor_sync(full_warp, total, 1);
 	total += __shfl_xor_sync(full_warp, total, 2);
 	if (t == 0 && mate == 0) sums->team[team][g] = make_float2(top, total);
 	__syncthreads();
 	decode_finish<DIM, TYPE, MANY>(thread, a, sum, min(T::count, tiles), launch, smem);
+	return tagging && splits > 1;
 }
 
 // decode_crowd computes unit `block` of n·units. What a query gets depends on
@@ -738,7 +842,7 @@ template <int DIM, int TYPE> DEVICE void decode_crowd(const Crowd &c, int block,
 		if (!c.seq || c.seq[i] == s.number) latest = max(latest, c.one.pos[i]);
 	for (int i = 16; i > 0; i /= 2) latest = max(latest, __shfl_xor_sync(full_warp, latest, i));
 	a.k = cache_at<TYPE>(a.k, s.base * cols), a.v = cache_at<TYPE>(a.v, s.base * cols);
-	a.counters += query * a.sets, a.partials += (int64_t)query * c.units * decode_partial<DIM>();
+	a.counters += query * a.sets, a.partials += (int64_t)query * c.units * decode_partial<DIM>() * 4;
 	decode_attention<DIM, TYPE, false, true>(a, unit, smem, latest, scales_of(s, cols));
 }
 
@@ -748,3 +852,4 @@ using attention::Crowd;
 using attention::Decode;
 using attention::decode_attention;
 using attention::decode_crowd;
+using attention::decode_gather;

@@ -16,6 +16,7 @@ type decodeArgs struct {
 	splits, splitShift, rows, window, rope, neox int32
 	scale, softcap, eps, mscale                  float32
 	tags                                         decodeTags
+	number, of, _                                int32
 }
 
 // decodeTags are codes, where numbers are tagged.
@@ -79,7 +80,8 @@ func flashable(dim int, t tensor.DType) bool {
 // decodeArgs is op as decode.cuh computes it in sets·splits units, without
 // scratch memory and without what may come before the attention.
 //
-// There are as many splits as fill the card. How many of them have work
+// There are as many splits as fill the card, a unit an SM at most: one more takes
+// as long as all. How many of them have work
 // depends on the position, which the kernel reads: a split has 128 keys or
 // more (64 of large heads), because joining two takes as long as reading them.
 func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
@@ -94,7 +96,7 @@ func (d *Device) decodeArgs(op *tensor.Op) (decodeArgs, error) {
 	if dim > 128 {
 		shift = 6
 	}
-	splits := min(ceil(d.sms(), sets), ceil(rows, 1<<shift), maxSplits)
+	splits := max(1, min(d.sms()/sets, ceil(rows, 1<<shift), maxSplits))
 	if sets > decodeSets {
 		splits = 1
 	}

@@ -57,7 +57,6 @@ template <> struct emu_register_here<false> {
 
 #define EARLY_KERNEL KERNEL
 DEVICE void await_before() {}
-DEVICE void begin_next() {}
 
 // What the thread is.
 
@@ -445,6 +444,8 @@ DEVICE uint4 look4(const void *p) {
 	if ((size_t)p % 16) emu_fault(EMU_MISALIGNED, "load of 16 bytes at %p: not aligned", p);
 	return make_uint4(look(w), look(w + 1), look(w + 2), look(w + 3));
 }
+DEVICE uint64_t look8(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED); }
+DEVICE void put8(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED); }
 DEVICE void put_word(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, v, __ATOMIC_RELAXED); }
 
 // Both let the other threads of the block and other blocks run.
@@ -505,6 +506,7 @@ template <int n> DEVICE void cp_async_wait() { if (emu_asynchronous()) emu_async
 // Barriers and exchanges.
 
 DEVICE void __syncthreads() { emu_syncthreads(EMU_SYNC, 0); }
+DEVICE void sync_some(int, int) { __syncthreads(); } // the others of the block come to theirs
 DEVICE int __syncthreads_and(int p) { return emu_syncthreads(EMU_SYNC_AND, p); }
 DEVICE int __syncthreads_or(int p) { return emu_syncthreads(EMU_SYNC_OR, p); }
 DEVICE int __syncthreads_count(int p) { return emu_syncthreads(EMU_SYNC_COUNT, p); }

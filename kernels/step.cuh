@@ -76,9 +76,10 @@ DEVICE void pick(const Pick &k, uint32_t launch, Best *memory) {
 // attend_unit is a call, so that attention, which takes all registers, does not
 // have what surrounds it kept in local memory: that is slow where the ring has
 // left no cache (8B, H100: 326 tok/s inlined, 351 called).
-template <int DIM, int CACHE> DEVICE_CALL void attend_unit(const Decode &a, int position, uint32_t launch, int unit, char *memory) {
-	decode_attention<DIM, CACHE>(a, unit, memory, 0, 0, position, launch);
+template <int DIM, int CACHE> DEVICE_CALL bool attend_unit(const Decode &a, int position, uint32_t launch, int unit, char *memory) {
+	return decode_attention<DIM, CACHE>(a, unit, memory, 0, 0, position, launch);
 }
+template <int DIM> DEVICE_CALL void gather_unit(const Decode &a, uint32_t launch, char *memory) { decode_gather<DIM>(a, launch, memory); }
 
 template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_t all_adapted) {
 	SHARED Product products[2]; // the current one, and the next
@@ -129,7 +130,7 @@ template <int DIM, int CACHE, bool RING> DEVICE void step(const Step &a, uint64_
 		product<RING>(p, lots[i & 1], f, pending, x, factor, (float *)(memory + a.sums), a.room, launch, bests, adapters);
 		if (p.attend >= 0) { // weights come later: attention has all registers
 			for (int unit = gridDim.x - 1 - blockIdx.x; unit < a.units; unit += gridDim.x) {
-				attend_unit<DIM, CACHE>(attend, position, launch, unit, memory);
+				if (attend_unit<DIM, CACHE>(attend, position, launch, unit, memory)) gather_unit<DIM>(attend, launch, memory);
 				__syncthreads();
 			}
 		}

@@ -252,9 +252,9 @@ func (f *fusion) decodes() (all []decodeArgs, units int, err error) {
 		units = max(units, int(a.sets*a.splits))
 		all = append(all, a)
 	}
-	partials, counters := f.own(units*decodePartial(dim)), f.own(4*units)
+	partials := f.own(2 * units * decodePartial(dim)) // Stamped: each number with a stamp
 	for i := range all {
-		all[i].partials, all[i].counters = partials, counters
+		all[i].partials, all[i].number, all[i].of = partials, int32(i), int32(len(all))
 	}
 	return all, units, nil
 }

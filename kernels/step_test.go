@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -49,6 +50,7 @@ var toys = []toy{
 type net struct {
 	toy
 	texts int // that it has caches for
+	start int // position of the first token; what is before it in the caches is random
 	dev   tensor.Device
 	s     *tensor.Stream
 	rng   *rand.Rand
@@ -108,6 +110,7 @@ func (n *net) record() {
 	x, h, gate, up := n.new(f32, 1, n.dim), n.new(f32, 1, n.dim), n.new(f32, 1, n.ffn), n.new(f32, 1, n.ffn)
 	qv, att, k, v := n.new(f32, 1, q), n.new(f32, 1, q), n.new(f32, 1, kv), n.new(f32, 1, kv)
 	w := n.place()
+	n.fill(w)
 	if n.err != nil {
 		return
 	}
@@ -199,6 +202,32 @@ func (n *net) record() {
 		s.Convert(n.ids, n.best)
 		s.Add(n.pos, n.pos, one)
 	})
+}
+
+// fill makes caches as if there had been tokens before.
+func (n *net) fill(w toyWeights) {
+	if n.start == 0 || n.err != nil {
+		return
+	}
+	var positions []byte
+	for i := range n.start {
+		positions = binary.LittleEndian.AppendUint32(positions, uint32(i))
+	}
+	pos := n.new(tensor.I32, n.start)
+	if n.err == nil {
+		n.err = n.dev.Write(pos, positions)
+	}
+	for _, l := range w.layers {
+		for _, cache := range []*tensor.Tensor{l.kc, l.vc} {
+			x := n.weight(tensor.F32, n.start, cache.Cols())
+			if n.err != nil {
+				return
+			}
+			n.s.Scale(x, x, 4)
+			n.s.Store(cache, x, pos)
+		}
+	}
+	n.err = errors.Join(n.err, n.dev.Write(n.pos, binary.LittleEndian.AppendUint32(nil, uint32(n.start))))
 }
 
 // The weights of a toy, and its caches.
@@ -306,6 +335,37 @@ func TestStep(t *testing.T) {
 	}
 }
 
+// TestStepSplits: where blocks share the keys of a head, each joins a part of what
+// they have found. The number of splits changes between tokens.
+func TestStepSplits(t *testing.T) {
+	t.Setenv("EMU_CC", "8.0")
+	for _, c := range []struct {
+		name, blocks       string
+		ctx, start, window int
+		splits             int32 // most that there are
+	}{
+		{"llama", "4", 600, 382, 0, 2}, {"llama", "24", 600, 382, 0, 5}, {"qwen2", "24", 600, 126, 0, 5},
+		{"gemma3", "24", 600, 318, 0, 10}, {"gemma3", "24", 600, 500, 200, 10}, {"phi3", "24", 600, 382, 300, 5}, {"qwen3", "24", 2000, 1500, 0, 6},
+	} {
+		t.Run(fmt.Sprintf("%s,blocks=%s,start=%d", c.name, c.blocks, c.start), func(t *testing.T) {
+			t.Setenv("EMU_SMS", c.blocks)
+			toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == c.name })]
+			toy.ctx, toy.window = c.ctx, c.window
+			want, got := &net{toy: toy, dev: cpu.Default(), start: c.start}, &net{toy: toy, dev: emulated(t), start: c.start}
+			for _, n := range []*net{want, got} {
+				if n.record(); n.err != nil {
+					t.Fatal(n.err)
+				}
+				defer n.p.Free()
+			}
+			if s := got.p.(*graph).step; s == nil || s.args.units != c.splits*int32(toy.kv) {
+				t.Fatalf("step %+v, want units for %d splits", s, c.splits)
+			}
+			got.compare(t, want, 5)
+		})
+	}
+}
+
 // TestStepPosition: a position that cannot be is an error, for which no block
 // waits, also where most blocks have nothing of most products.
 func TestStepPosition(t *testing.T) {
@@ -360,7 +420,7 @@ func (n *net) compare(t *testing.T, want *net, tokens int) {
 		if id := n.int(n.best); int(id) != best {
 			t.Fatalf("token %d: chose %d, the largest is %d", token, id, best)
 		}
-		if id, pos := n.int(n.ids), n.int(n.pos); int(id) != best || int(pos) != token+1 {
+		if id, pos := n.int(n.ids), n.int(n.pos); int(id) != best || int(pos) != n.start+token+1 {
 			t.Fatalf("token %d: fed back %d at %d", token, id, pos)
 		}
 		if err := want.dev.Write(want.ids, binary.LittleEndian.AppendUint32(nil, uint32(best))); err != nil {
