@@ -174,7 +174,8 @@ func (f *fusion) product(ops []tensor.Op) (n int) {
 		p.fn, written = int32(op.Fn), [3]*tensor.Tensor{op.Dst}
 		unmade = append(unmade, other(op.Dst, muls[0].Dst, muls[1].Dst)...)
 		n++
-	case p.parts == 1 && op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, op.A) && same(op.B, muls[0].Dst):
+	case p.parts == 1 && op.Kind == tensor.OpBinary && op.Fn == tensor.Add && same(op.Dst, op.A) && same(op.B, muls[0].Dst) &&
+		(stream == nil || !overlap(op.A, stream)): // its own sum comes too late for that
 		p.mode, residual = productAdd, op.A
 		written[0] = op.Dst
 		unmade = append(unmade, muls[0].Dst)

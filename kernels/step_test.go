@@ -31,6 +31,7 @@ type toy struct {
 	rank                       int    // of adapters
 	adapted                    string // products that have them: some of "qkvogudh"
 	biased                     bool   // adapters have biases
+	short                      bool   // feeding forward is one product, but in the first layer
 }
 
 var toys = []toy{
@@ -184,6 +185,11 @@ func (n *net) record() {
 			}
 			s.Add(x, x, h)
 			s.RMSNorm(h, x, l.norm2, 1e-5)
+			if n.short && i > 0 {
+				mul(qv, l.wq, h)
+				s.Add(x, x, qv)
+				continue
+			}
 			mul(gate, l.gate, h)
 			mul(up, l.up, h)
 			s.GLU(gate, gate, up, n.fn)
@@ -364,6 +370,23 @@ func TestStepSplits(t *testing.T) {
 			got.compare(t, want, 5)
 		})
 	}
+}
+
+// TestStepShort: a product whose result is added to the sum that its own input is
+// the norm of, which no stage can do.
+func TestStepShort(t *testing.T) {
+	t.Setenv("EMU_CC", "8.0")
+	t.Setenv("EMU_SMS", "4")
+	toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == "llama" })]
+	toy.post, toy.short = true, true
+	want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: emulated(t)}
+	for _, n := range []*net{want, got} {
+		if n.record(); n.err != nil {
+			t.Fatal(n.err)
+		}
+		defer n.p.Free()
+	}
+	got.compare(t, want, 3)
 }
 
 // TestStepPosition: a position that cannot be is an error, for which no block
