@@ -65,6 +65,7 @@ type step struct {
 	kernel string
 	args   adaptedStepArgs // or their stepArgs alone
 	smem   int
+	scaled []attend // those whose RoPE has factors, one for each table
 	owned  []uint64
 }
 
@@ -144,6 +145,11 @@ func (f *fusion) build() (*step, error) {
 	a.attends = upload(f, decodes)
 	if f.adapting() {
 		a.adapted = upload(f, f.adapted())
+	}
+	for _, a := range f.attends {
+		if a.factors != nil && !slices.ContainsFunc(s.scaled, func(b attend) bool { return *b.rope == *a.rope && same(b.factors, a.factors) }) {
+			s.scaled = append(s.scaled, a)
+		}
 	}
 	s.owned = f.owned
 	return s, f.err
@@ -272,7 +278,17 @@ func upload[T any](f *fusion, list []T) uint64 {
 // fusing is off where LLCUDA_FUSE is 0: then every operation is a kernel.
 func fusing() bool { return os.Getenv("LLCUDA_FUSE") != "0" }
 
+// launch issues the stages; before them what makes the tables of RoPE whose factors
+// have been written since they were constants, for they may be again.
 func (s *step) launch() error {
+	for _, a := range s.scaled {
+		if err := s.dev.usable(&tensor.Op{Kind: tensor.OpRoPE, B: a.factors}); err != nil {
+			return err
+		}
+		if _, err := s.dev.ropeTable(a.rope, a.factors); err != nil {
+			return err
+		}
+	}
 	return s.dev.launchCooperative(s.kernel, s.dev.sms(), matvecThreads, s.smem, unsafe.Pointer(&s.args))
 }
 

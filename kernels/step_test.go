@@ -32,6 +32,7 @@ type toy struct {
 	adapted                    string // products that have them: some of "qkvogudh"
 	biased                     bool   // adapters have biases
 	short                      bool   // feeding forward is one product, but in the first layer
+	scaled                     bool   // RoPE has factors
 }
 
 var toys = []toy{
@@ -50,18 +51,19 @@ var toys = []toy{
 // A net is a toy on a device.
 type net struct {
 	toy
-	texts int // that it has caches for
-	start int // position of the first token; what is before it in the caches is random
-	dev   tensor.Device
-	s     *tensor.Stream
-	rng   *rand.Rand
-	ids   *tensor.Tensor
-	pos   *tensor.Tensor
-	seq   *tensor.Tensor
-	out   *tensor.Tensor
-	best  *tensor.Tensor
-	p     tensor.Program
-	err   error
+	texts   int // that it has caches for
+	start   int // position of the first token; what is before it in the caches is random
+	dev     tensor.Device
+	s       *tensor.Stream
+	rng     *rand.Rand
+	ids     *tensor.Tensor
+	pos     *tensor.Tensor
+	seq     *tensor.Tensor
+	out     *tensor.Tensor
+	best    *tensor.Tensor
+	factors *tensor.Tensor // of RoPE, or nil
+	p       tensor.Program
+	err     error
 }
 
 func (n *net) must(t *tensor.Tensor, err error) *tensor.Tensor {
@@ -157,6 +159,9 @@ func (n *net) record() {
 			s.Add(x, x, b)
 		}
 	}
+	if n.scaled {
+		n.factors = w.factors
+	}
 	n.p, n.err = s.Record(func() {
 		s.Rows(x, w.embed, n.ids)
 		s.Scale(x, x, 3)
@@ -174,8 +179,8 @@ func (n *net) record() {
 				s.RMSNorm(qh, qh, l.qn, 1e-5)
 				s.RMSNorm(kh, kh, l.kn, 1e-5)
 			}
-			s.RoPE(qh, qh, n.pos, nil, rope)
-			s.RoPE(kh, kh, n.pos, nil, rope)
+			s.RoPE(qh, qh, n.pos, n.factors, rope)
+			s.RoPE(kh, kh, n.pos, n.factors, rope)
 			s.Store(l.kc, k, n.pos)
 			s.Store(l.vc, v, n.pos)
 			s.Attention(att, qv, l.kc, l.vc, n.pos, attend)
@@ -335,7 +340,7 @@ func TestStep(t *testing.T) {
 				if g := got.p.(*graph); g.step != nil && strings.HasPrefix(g.step.kernel, "step_nf4") != (toy.weights == tensor.NF4) {
 					t.Errorf("kernel %s for %s", g.step.kernel, toy.weights)
 				}
-				got.compare(t, want, 8)
+				got.compare(t, want, 0, 8)
 			})
 		}
 	}
@@ -367,7 +372,7 @@ func TestStepSplits(t *testing.T) {
 			if s := got.p.(*graph).step; s == nil || s.args.units != c.splits*int32(toy.kv) {
 				t.Fatalf("step %+v, want units for %d splits", s, c.splits)
 			}
-			got.compare(t, want, 5)
+			got.compare(t, want, c.start, 5)
 		})
 	}
 }
@@ -386,7 +391,7 @@ func TestStepShort(t *testing.T) {
 		}
 		defer n.p.Free()
 	}
-	got.compare(t, want, 3)
+	got.compare(t, want, 0, 3)
 }
 
 // TestStepPosition: a position that cannot be is an error, for which no block
@@ -411,11 +416,42 @@ func TestStepPosition(t *testing.T) {
 	}
 }
 
+// TestStepFactorsChange writes the factors of RoPE when the step is recorded, which
+// took them for constants.
+func TestStepFactorsChange(t *testing.T) {
+	toy := toys[0]
+	toy.scaled = true
+	want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: emulated(t)}
+	for _, n := range []*net{want, got} {
+		if n.record(); n.err != nil {
+			t.Fatal(n.err)
+		}
+		defer n.p.Free()
+	}
+	if got.p.(*graph).step == nil {
+		t.Fatal("not fused")
+	}
+	got.compare(t, want, 0, 3)
+	for i := range 2 { // the second time they are no constants any more
+		factors, numbers := make([]byte, want.factors.Bytes()), make([]float32, want.factors.Len())
+		for j := range numbers {
+			numbers[j] = float32(2 + 3*i + j%2)
+		}
+		tensor.F32.Encode(factors, numbers)
+		for _, n := range []*net{want, got} {
+			if err := n.dev.Write(n.factors, factors); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got.compare(t, want, 3*(i+1), 3)
+	}
+}
+
 // compare runs n and want for so many tokens: their logits, the token that was
-// chosen, and that it was fed back.
-func (n *net) compare(t *testing.T, want *net, tokens int) {
+// chosen, and that it was fed back. So many were there before.
+func (n *net) compare(t *testing.T, want *net, before, tokens int) {
 	t.Helper()
-	for token := range tokens {
+	for token := before; token < before+tokens; token++ {
 		w, err := want.next()
 		if err != nil {
 			t.Fatal(err)
@@ -443,7 +479,7 @@ func (n *net) compare(t *testing.T, want *net, tokens int) {
 		if id := n.int(n.best); int(id) != best {
 			t.Fatalf("token %d: chose %d, the largest is %d", token, id, best)
 		}
-		if id, pos := n.int(n.ids), n.int(n.pos); int(id) != best || int(pos) != n.start+token+1 {
+		if id, pos := n.int(n.ids), n.int(n.pos); int(id) != best || int(pos) != token+1 {
 			t.Fatalf("token %d: fed back %d at %d", token, id, pos)
 		}
 		if err := want.dev.Write(want.ids, binary.LittleEndian.AppendUint32(nil, uint32(best))); err != nil {
@@ -493,7 +529,7 @@ func TestStepAdapted(t *testing.T) {
 				if !strings.HasPrefix(g.step.kernel, c.kernel+"_f16") {
 					t.Errorf("kernel %s, want %s", g.step.kernel, c.kernel)
 				}
-				got.compare(t, want, 4)
+				got.compare(t, want, 0, 4)
 			})
 		}
 	}
