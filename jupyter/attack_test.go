@@ -66,7 +66,7 @@ func (k *testKernel) files(t *testing.T) int {
 // dropped checks that the kernel closes the connection.
 func dropped(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	for buf := make([]byte, 64<<10); ; {
 		if _, err := c.Read(buf); err != nil {
 			if err, ok := err.(net.Error); ok && err.Timeout() {
@@ -398,8 +398,8 @@ var attacks = []struct {
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for start := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
-			t.Fatalf("waited 10 s for %s", what)
+		if time.Since(start) > patience {
+			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
 }

@@ -89,6 +89,10 @@ func startKernel(t testing.TB, transport string, env ...string) *testKernel {
 	return k
 }
 
+// patience is how long the kernel has for anything, on a machine with much else to
+// do: a fault of its own takes forever.
+const patience = time.Minute
+
 // connect dials one of the kernel's sockets, waiting for a kernel that starts.
 func (k *testKernel) connect(t testing.TB, name string) net.Conn {
 	t.Helper()
@@ -100,10 +104,10 @@ func (k *testKernel) connect(t testing.TB, name string) net.Conn {
 		c, err := net.Dial(network, addr)
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
-			c.SetDeadline(time.Now().Add(60 * time.Second))
+			c.SetDeadline(time.Now().Add(patience))
 			return c
 		}
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > 10*time.Second { // it will not
 			t.Fatal(err)
 		}
 	}
@@ -147,6 +151,7 @@ func (k *testKernel) peer(t testing.TB, name, socketType, identity string) *peer
 }
 
 func (p *peer) frame() (flags byte, body []byte, err error) {
+	p.SetReadDeadline(time.Now().Add(patience)) // for each: 90 MiB of them take long
 	var h [9]byte
 	if _, err := io.ReadFull(p.r, h[:2]); err != nil {
 		return 0, nil, err
@@ -254,6 +259,7 @@ func parseReply(t testing.TB, frames [][]byte) reply {
 func (p *peer) request(msgType string, content any) (id string) {
 	p.t.Helper()
 	frames, id := signed(msgType, content)
+	p.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := p.Write(wire(frames...)); err != nil {
 		p.t.Fatal(err)
 	}

@@ -215,7 +215,7 @@ func exits(t *testing.T, k *testKernel) {
 		if err != nil {
 			t.Errorf("the kernel ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the kernel is still there")
 	}
 }
