@@ -445,8 +445,11 @@ template <bool MANY> DEVICE bool see(unsigned thread, View &v, const Decode &a, 
 	return true;
 }
 
-// splits_of is how many splits so many keys make, and how many keys one has.
-DEVICE int splits_of(const Decode &a, int keys, int *each) {
+// splits_of is how many splits so many keys make, and how many keys one has: one,
+// where a block has a warp for all of them at once.
+template <int DIM, int TYPE> DEVICE int splits_of(const Decode &a, int keys, int *each) {
+	*each = Team<DIM, TYPE>::count * Team<DIM, TYPE>::keys;
+	if (keys <= *each) return 1;
 	*each = 1 << a.split_shift;
 	if (keys <= a.splits << a.split_shift) return max(1, (keys + *each - 1) >> a.split_shift);
 	*each = ((keys + a.splits - 1) / a.splits + 15) & ~15;
@@ -724,7 +727,7 @@ DEVICE bool decode_attention(const Decode &a, int unit, char *smem, int latest =
 		}
 		return false;
 	}
-	int splits = splits_of(a, view.hi - view.lo, &each);
+	int splits = splits_of<DIM, TYPE>(a, view.hi - view.lo, &each);
 	if (split >= splits) return false;
 	int begin = view.lo + split * each, end = min(begin + each, view.hi), tiles = (end - begin + T::keys - 1) / T::keys;
 	int fresh = !CROWD && a.k_new && end == view.hi ? end - 1 : -1; // the position of the new key, if it is in the split
