@@ -74,8 +74,9 @@ and each with -nf4. --write FILE writes it instead.
 (test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
 before, so that it comes from memory. --ops measures every operation alone, for
-one token and for -p of them; --type q8_0,q5_0 its products with weights of these types
-instead of the model's.`,
+one token and for -p of them: the time of one of many in a recorded step, whose products
+of one vector share launches (LLCUDA_FUSE=0: a launch for each). --type q8_0,q5_0
+measures products with weights of these types instead of the model's.`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if b.prompt < 0 || b.gen < 0 || b.depth < 0 || b.repeat < 1 || b.prompt+b.gen == 0 && !b.load && !b.ops {

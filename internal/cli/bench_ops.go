@@ -155,7 +155,8 @@ func (p *opBench) free() {
 
 // measure times what issue issues, for numbers from 0 on, alone and as a
 // recorded step, and keeps the faster: alone, short operations wait for the
-// host. bytes and flops are what one issue moves and computes; 0 is not shown.
+// host. bytes and flops are what one issue moves and computes; 0 is not shown. issue
+// has so many different operands, one after the other, and around again.
 func (p *opBench) measure(r opResult, bytes, flops float64, around int, issue func(i int)) {
 	const goal = 50 * time.Millisecond
 	defer p.free()
@@ -185,8 +186,10 @@ func (p *opBench) measure(r opResult, bytes, flops float64, around int, issue fu
 	if p.err != nil {
 		return
 	}
-	n := int(min(max(goal/max(once, time.Microsecond), 3), 200))
-	n = (n + around - 1) / around * around
+	n := min(max(int(goal/max(once, time.Microsecond)), 3), max(200, around))
+	if n > around {
+		n = (n + around - 1) / around * around
+	}
 	best := run(n, many(n))
 	if p.err == nil {
 		program, err := p.s.Record(many(n))
