@@ -15,9 +15,9 @@
 // warps: each scores 8 keys, and sums some dims of all keys of the team.
 //
 // Splits leave their largest scores, sums and values in `partials`, and are joined
-// in order, so that the result is the same every time: by the last to arrive; or,
-// where numbers are tagged, each joins a share of the numbers when all are there.
-// So no block may have two units then.
+// in an order that is the same every time: by the last to arrive; or, where numbers
+// are tagged, each joins a share of the numbers when all are there. So a block may
+// have two units there only where a unit is all of a set.
 #pragma once
 #include "attention.cuh"
 #include "rope.cuh"
@@ -504,7 +504,7 @@ DEVICE void decode_join(unsigned thread, const Decode &a, const float *partials,
 }
 
 // A Stamped is a number with what says when it was left, read and written at once:
-// of which attention since the beginning it is (modulo 2³²).
+// of which attention since the beginning it is (modulo 2³², the first not 0).
 struct Stamped {
 	float number;
 	uint32_t stamp;

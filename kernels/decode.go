@@ -42,7 +42,7 @@ const (
 	decodeShared  = 24 << 10 // decode_shared
 	decodeThreads = 512      // DECODE_THREADS
 	decodeRows    = 8        // of a unit
-	maxSplits     = 256      // decode_join has room for as many
+	maxSplits     = 256      // decode_join and decode_gather have room for as many
 	decodeSets    = 16384    // counters that there are
 )
 
