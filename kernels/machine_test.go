@@ -16,7 +16,6 @@ type machine struct {
 	places        map[uint64]int
 	start, memory []cell         // when the launch begins, and now
 	results       map[int]*value // that have to be there in the end
-	arrived       [2]int         // splits of a key head
 	launch        uint32
 	err           error
 }
@@ -63,7 +62,7 @@ func (l *list) try() error {
 // run does all events, the late one when nothing else can be done.
 func (m *machine) run(late int) error {
 	m.memory = append(m.memory[:0], m.start...)
-	m.arrived, m.err = [2]int{}, nil
+	m.err = nil
 	done := make([]bool, len(m.events))
 	for left := len(m.events); left > 0; {
 		before := left
@@ -275,34 +274,24 @@ func (m *machine) unit(block int, a *attend, h heads, kv, split int) {
 		}
 		return
 	}
-	partial := func(split int) int { return m.at(1, split*h.kv+kv) }
+	partial := func(split int) int { return m.at(1, kv*h.splits+split) }
 	mine := partial(split)
 	m.add(block, func() bool {
 		m.memory[mine] = m.number(a.dst)
 		return true
 	})
 	m.meet(block)
-	last := false
-	m.add(block, func() bool {
-		if m.arrived[kv]++; m.arrived[kv] == h.live {
-			last, m.arrived[kv] = true, 0
-		} else {
-			last = false
+	for i, write := range leave { // each joins a share, when all is there
+		if i*h.live/h.group != split {
+			continue
 		}
-		return true
-	})
-	m.meet(block)
-	m.add(block, func() bool { // who comes last joins all
-		for split := range h.live {
-			if last {
-				m.expect(a.dst, m.memory[partial(split)])
+		m.add(block, func() bool {
+			for split := range h.live {
+				if m.memory[partial(split)] != m.number(a.dst) { // its stamp
+					return false
+				}
 			}
-		}
-		for _, write := range leave {
-			if last {
-				write()
-			}
-		}
-		return true
-	})
+			return write()
+		})
+	}
 }

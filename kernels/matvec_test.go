@@ -62,6 +62,8 @@ func TestMatVecs(t *testing.T) {
 			{"all warps a unit", tensor.Q5_0, 4096, []int{40, 1, 90}, 1},
 			{"superblocks", tensor.Q4_K, 2048, []int{40, 16, 90, 33}, 1},
 			{"two types", tensor.Q6_K, 768, []int{40, 16, -30, -20, 50}, 3},
+			{"as many as a launch takes", tensor.Q4_0, 64, slices.Repeat([]int{20}, 125), 1},
+			{"one more, by itself", tensor.IQ4_XS, 256, slices.Repeat([]int{20}, 126), 2},
 			{"more than a launch takes", tensor.NF4, 128, slices.Repeat([]int{20}, 260), 3},
 		} {
 			t.Run("capability="+capability+","+c.name, func(t *testing.T) {
@@ -135,13 +137,11 @@ func TestMatVecsApart(t *testing.T) {
 	x, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
 	a, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
 	b, _ := random(t, d, r, tensor.F32, 1, true, 1, 64)
-	for _, all := range [][]*tensor.Tensor{{a, b, w, v, x}} {
-		defer func() {
-			for _, t := range all {
-				d.Free(t)
-			}
-		}()
-	}
+	defer func() {
+		for _, t := range []*tensor.Tensor{a, b, w, v, x} {
+			d.Free(t)
+		}
+	}()
 	half := b.Reshape(64).Slice(32, 64).Reshape(1, 32)
 	s := tensor.NewStream(d)
 	for _, c := range []struct {

@@ -145,10 +145,11 @@ func (l *list) product() {
 	var h heads
 	lens := make([]int, 1+l.rng.IntN(4)/2)
 	if l.rng.IntN(4) == 0 { // q, k and v
-		h = heads{kv: 1 + l.rng.IntN(2), group: 1, splits: 1 + l.rng.IntN(3)}
+		h = heads{kv: 1 + l.rng.IntN(4)/3, group: 1, splits: 1 + l.rng.IntN(6)/2}
 		if h.kv == 1 {
 			h.group += l.rng.IntN(3)
 		}
+		h.splits = min(h.splits, max(1, l.d.sms()/h.kv)) // as decodeArgs has it: no block has two of a set
 		h.live = 1 + l.rng.IntN(h.splits)
 		lens = []int{h.kv * h.group, h.kv, h.kv}
 	}
