@@ -14,12 +14,11 @@
 // Launch: one block of 512 threads an SM. Shared memory: activations, ring, sums.
 // Bound by reading W once.
 //
-// measured (one H200, 2026-11-28, of 4,620 GB/s that the card streams), many in a
-// launch: q4_k 14336 × 4096 4,110 GB/s, 4096 × 14336 3,970, 4096 × 4096 4,050, 1024 ×
-// 4096 3,900; q6_k 4,080, 3,940, 4,030, 3,890; q8_0 4,170, 4,080, 4,110, 4,070; q5_0
-// 4,240, 4,100, 4,180, 4,080. One launch after another that reads what the one before
-// wrote takes 2 to 3 µs with almost no weights, where 4096 × 4096 needs 2.1 µs of
-// reading: q4_k 14336 × 4096 3,366 GB/s (of 4,540), 4096 × 4096 2,346.
+// measured (one H200, 2026-11-28, in percent of the card's streaming read): 8 to
+// 125 independent products in a launch, of q4_k, q6_k, q8_0, q5_0: 14336 × 4096 90, 88,
+// 91, 93; 4096 × 14336 87, 86, 89, 89; 4096 × 4096 88, 87, 90, 92; 1024 × 4096 85, 84, 88,
+// 89. A launch for each: 73, 81, 86, 79; 66, 73, 78, 72; 49, 53, 66, 56; 20, 29, 39, 25:
+// one that reads what the one before wrote takes 2 to 3 µs with almost no weights.
 #include "tiles.cuh"
 #include "quantise.cuh"
 
