@@ -24,14 +24,15 @@ struct CrowdStep {
 };
 
 // unit_of finds unit t of those that have work, query after query, for a warp: the
-// splits of a query that begin among its keys; the first one in any case.
-template <int DIM, int TYPE> DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
+// splits of a query that begin among its keys; the first one in any case. (Where a
+// block has more keys at once than a split, the second finds nothing to do.)
+DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
 	const int lane = threadIdx.x % 32;
 	for (int from = 0; from < c.n; from += 32) {
 		int units = 0;
 		if (from + lane < c.n) {
-			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window), each;
-			units = c.one.sets * attention::splits_of<DIM, TYPE>(c.one, seen, &each);
+			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window);
+			units = c.one.sets * min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1);
 		}
 		int upto = units;
 		for (int i = 1; i < 32; i *= 2) {
@@ -107,7 +108,7 @@ template <int DIM, int TYPE> DEVICE void crowd_unit(const CrowdStep &a, int quer
 template <int DIM, int TYPE> DEVICE void crowd_step(const CrowdStep &a) {
 	if (!a.early) await_before();
 	int query, unit;
-	for (int t = blockIdx.x; unit_of<DIM, TYPE>(a.crowd, t, &query, &unit); t += gridDim.x) {
+	for (int t = blockIdx.x; unit_of(a.crowd, t, &query, &unit); t += gridDim.x) {
 		if (a.early) await_before();
 		crowd_unit<DIM, TYPE>(a, query, unit);
 		__syncthreads(); // the next one writes to shared memory
