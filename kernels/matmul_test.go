@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
@@ -47,13 +48,8 @@ func TestMatMul(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, want := c.run(t, d)
-			diff, square := 0.0, 0.0
-			for i := range want {
-				diff += (got[i] - want[i]) * (got[i] - want[i])
-				square += want[i] * want[i]
-			}
 			bound := map[tensor.DType]float64{f32: 1e-6, f16: 1e-6, bf16: 1e-5}[c.dst]
-			if e := diff / square; diff != 0 && !(e < bound) {
+			if e := errorOf(got, want); !slices.Equal(got, want) && !(e < bound) {
 				t.Errorf("error %.2g, want less than %.0g", e, bound)
 			}
 		})
@@ -70,12 +66,7 @@ func TestMatMulLevels(t *testing.T) {
 		bound float64
 	}{{tensor.NF4, 1, 2.6e-7}, {tensor.FP4, 1, 1e-8}, {tensor.NF4, 8, 3e-7}, {tensor.FP4, 8, 3e-7}} {
 		got, want := productCase{w: c.w, x: tensor.F32, dst: tensor.F32, n: c.n, m: 300, k: 2048, scale: 1}.run(t, d)
-		diff, square := 0.0, 0.0
-		for i := range want {
-			diff += (got[i] - want[i]) * (got[i] - want[i])
-			square += want[i] * want[i]
-		}
-		e := diff / square
+		e := errorOf(got, want)
 		t.Logf("%s, %d rows: %.3g", c.w, c.n, e)
 		if !(e < c.bound) {
 			t.Errorf("%s, %d rows: error %.2g, want less than %.1g", c.w, c.n, e, c.bound)

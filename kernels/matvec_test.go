@@ -30,12 +30,7 @@ func TestMatVec(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("capability=%s,%s,%d×%d", capability, c.dt, c.m, c.k), func(t *testing.T) {
 				got, want := productCase{w: c.dt, x: tensor.F32, dst: tensor.F32, n: 1, m: c.m, k: c.k, scale: 1}.run(t, d)
-				diff, square := 0.0, 0.0
-				for i := range want {
-					diff += (got[i] - want[i]) * (got[i] - want[i])
-					square += want[i] * want[i]
-				}
-				if e, bound := diff/square, map[bool]float64{true: 3e-7, false: 1e-8}[c.dt == tensor.NF4]; !(e < bound) {
+				if e, bound := errorOf(got, want), map[bool]float64{true: 3e-7, false: 1e-8}[c.dt == tensor.NF4]; !(e < bound) {
 					t.Errorf("error %.2g, want less than %.0g", e, bound)
 				}
 			})
@@ -114,12 +109,7 @@ func TestMatVecs(t *testing.T) {
 					}
 					got := make([]float32, y.Len())
 					tensor.F32.Decode(got, raw)
-					diff, square := 0.0, 0.0
-					for j, v := range want[i] {
-						diff += (float64(got[j]) - v) * (float64(got[j]) - v)
-						square += v * v
-					}
-					if e, bound := diff/square, map[bool]float64{true: 3e-6, false: 1e-7}[c.dt == tensor.NF4]; !(e < bound) {
+					if e, bound := errorOf(got, want[i]), map[bool]float64{true: 3e-6, false: 1e-7}[c.dt == tensor.NF4]; !(e < bound) {
 						t.Errorf("product %d: error %.2g, want less than %.0g", i, e, bound)
 					}
 				}

@@ -215,6 +215,16 @@ func (n *net) record() {
 	})
 }
 
+// recorded is n with its step.
+func recorded(t *testing.T, n *net) *net {
+	t.Helper()
+	if n.record(); n.err != nil {
+		t.Fatal(n.err)
+	}
+	t.Cleanup(n.p.Free)
+	return n
+}
+
 // fill makes caches as if there had been tokens before.
 func (n *net) fill(w toyWeights) {
 	if n.start == 0 || n.err != nil {
@@ -325,13 +335,7 @@ func TestStep(t *testing.T) {
 		for _, toy := range toys {
 			t.Run(fmt.Sprintf("%s,capability=%s,fuse=%s,blocks=%s", toy.name, v.capability, v.fuse, v.blocks), func(t *testing.T) {
 				t.Setenv("LLCUDA_FUSE", v.fuse)
-				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
-				for _, n := range []*net{want, got} {
-					if n.record(); n.err != nil {
-						t.Fatal(n.err)
-					}
-					defer n.p.Free()
-				}
+				want, got := recorded(t, &net{toy: toy, dev: cpu.Default()}), recorded(t, &net{toy: toy, dev: dev})
 				if g := got.p.(*graph); (g.step != nil) != (v.fuse == "1") {
 					t.Fatalf("fused: %v", g.step != nil)
 				} else if g.step != nil && (len(g.ops) != 2 || len(g.after) != 0) {
@@ -362,13 +366,7 @@ func TestStepSplits(t *testing.T) {
 			t.Setenv("EMU_SMS", c.blocks)
 			toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == c.name })]
 			toy.ctx, toy.window = c.ctx, c.window
-			want, got := &net{toy: toy, dev: cpu.Default(), start: c.start}, &net{toy: toy, dev: emulated(t), start: c.start}
-			for _, n := range []*net{want, got} {
-				if n.record(); n.err != nil {
-					t.Fatal(n.err)
-				}
-				defer n.p.Free()
-			}
+			want, got := recorded(t, &net{toy: toy, dev: cpu.Default(), start: c.start}), recorded(t, &net{toy: toy, dev: emulated(t), start: c.start})
 			if s := got.p.(*graph).step; s == nil || s.args.units != c.splits*int32(toy.kv) {
 				t.Fatalf("step %+v, want units for %d splits", s, c.splits)
 			}
@@ -384,13 +382,7 @@ func TestStepShort(t *testing.T) {
 	t.Setenv("EMU_SMS", "4")
 	toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == "llama" })]
 	toy.post, toy.short = true, true
-	want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: emulated(t)}
-	for _, n := range []*net{want, got} {
-		if n.record(); n.err != nil {
-			t.Fatal(n.err)
-		}
-		defer n.p.Free()
-	}
+	want, got := recorded(t, &net{toy: toy, dev: cpu.Default()}), recorded(t, &net{toy: toy, dev: emulated(t)})
 	got.compare(t, want, 0, 3)
 }
 
@@ -401,11 +393,7 @@ func TestStepPosition(t *testing.T) {
 	t.Setenv("EMU_SMS", "24")
 	for _, toy := range toys {
 		t.Run(toy.name, func(t *testing.T) {
-			n := &net{toy: toy, dev: emulated(t)}
-			if n.record(); n.err != nil {
-				t.Fatal(n.err)
-			}
-			defer n.p.Free()
+			n := recorded(t, &net{toy: toy, dev: emulated(t)})
 			if err := n.dev.Write(n.pos, []byte{255, 255, 255, 255}); err != nil {
 				t.Fatal(err)
 			}
@@ -421,13 +409,7 @@ func TestStepPosition(t *testing.T) {
 func TestStepFactorsChange(t *testing.T) {
 	toy := toys[0]
 	toy.scaled = true
-	want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: emulated(t)}
-	for _, n := range []*net{want, got} {
-		if n.record(); n.err != nil {
-			t.Fatal(n.err)
-		}
-		defer n.p.Free()
-	}
+	want, got := recorded(t, &net{toy: toy, dev: cpu.Default()}), recorded(t, &net{toy: toy, dev: emulated(t)})
 	if got.p.(*graph).step == nil {
 		t.Fatal("not fused")
 	}
@@ -460,11 +442,6 @@ func (n *net) compare(t *testing.T, want *net, before, tokens int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		diff, square := 0.0, 0.0
-		for i := range w {
-			diff += float64(g[i]-w[i]) * float64(g[i]-w[i])
-			square += float64(w[i]) * float64(w[i])
-		}
 		bound := 1e-6
 		if n.weights == tensor.NF4 { // of each product 2e-7 (levels.cuh)
 			bound = 5e-6
@@ -472,7 +449,7 @@ func (n *net) compare(t *testing.T, want *net, before, tokens int) {
 		if n.cache == tensor.Q8_0 { // a number near the middle is rounded up here and down there
 			bound = 3e-5
 		}
-		if e := diff / square; !(e < bound) {
+		if e := errorOf(g, w); !(e < bound) {
 			t.Fatalf("token %d: error %.3g of the logits, at most %.3g allowed", token, e, bound)
 		}
 		best := slices.Index(g, slices.Max(g))
@@ -515,13 +492,7 @@ func TestStepAdapted(t *testing.T) {
 			t.Run(fmt.Sprintf("%s,%s,rank=%d,capability=%s", c.base, c.adapted, c.rank, capability), func(t *testing.T) {
 				toy := toys[slices.IndexFunc(toys, func(t toy) bool { return t.name == c.base })]
 				toy.rank, toy.adapted, toy.biased, toy.joined = c.rank, c.adapted, c.biased, c.joined
-				want, got := &net{toy: toy, dev: cpu.Default()}, &net{toy: toy, dev: dev}
-				for _, n := range []*net{want, got} {
-					if n.record(); n.err != nil {
-						t.Fatal(n.err)
-					}
-					defer n.p.Free()
-				}
+				want, got := recorded(t, &net{toy: toy, dev: cpu.Default()}), recorded(t, &net{toy: toy, dev: dev})
 				g := got.p.(*graph)
 				if g.step == nil || len(g.ops) != 2 || len(g.after) != 0 {
 					t.Fatalf("not fused: step %v, %d operations before it, %d after", g.step, len(g.ops), len(g.after))

@@ -187,10 +187,11 @@ func TestTexts(t *testing.T) {
 }
 
 // errorOf is the normalised mean squared error.
-func errorOf(got, want []float32) float64 {
+func errorOf[G, W float32 | float64](got []G, want []W) float64 {
 	diff, square := 0.0, 0.0
 	for i, w := range want {
-		diff += float64(got[i]-w) * float64(got[i]-w)
+		by := float64(got[i]) - float64(w)
+		diff += by * by
 		square += float64(w) * float64(w)
 	}
 	return diff / square
