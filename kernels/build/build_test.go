@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -116,5 +117,31 @@ func TestWrongSource(t *testing.T) {
 	}
 	if text, err := exec.Command(program, "-dir", dir).CombinedOutput(); err != nil || len(files(t, filepath.Join(dir, "image"))) != 1 {
 		t.Errorf("without sources: %v\n%s", err, text)
+	}
+}
+
+// What a kernel's functions spill is the kernel's. (The remarks are those of ptxas 12.1.)
+func TestUsages(t *testing.T) {
+	o := &object{
+		ptx: []byte(".visible .entry step(\n\t.param .b64 a\n)\n.maxntid 512, 1, 1\n.minnctapersm 1\n{\n"),
+		log: `ptxas info    : Compiling entry function 'step' for 'sm_75'
+ptxas info    : Function properties for step
+ptxas         .     104 bytes stack frame, 260 bytes spill stores, 268 bytes spill loads
+ptxas info    : Used 128 registers, 1536 bytes smem, 448 bytes cmem[0], 80 bytes cmem[2]
+ptxas info    : Function properties for attend
+ptxas         .     0 bytes stack frame, 192 bytes spill stores, 180 bytes spill loads
+ptxas info    : Function properties for gather
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Compiling entry function 'fill' for 'sm_75'
+ptxas info    : Function properties for fill
+ptxas         .     8 bytes stack frame, 4 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 32 registers, 448 bytes cmem[0]
+`}
+	want := []usage{
+		{kernel: "step", threads: 512, blocks: 1, registers: 128, stack: 104, stored: 452, loaded: 448, shared: 1536, warps: 16},
+		{kernel: "fill", registers: 32, stack: 8, stored: 4},
+	}
+	if got := usages(o); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -85,7 +85,8 @@ func report(c *compiler, dir string, only []string, w io.Writer) error {
 	return nil
 }
 
-// usages reads the assembler's remarks.
+// usages reads the assembler's remarks. It has some for a kernel, and for each function that the kernel
+// calls behind them.
 func usages(o *object) []usage {
 	limits := map[string][2]int{}
 	for _, m := range bounds.FindAllStringSubmatch(string(o.ptx), -1) {
@@ -101,7 +102,7 @@ func usages(o *object) []usage {
 		}
 		u := &all[len(all)-1]
 		if frame.MatchString(line) {
-			u.stack, u.stored, u.loaded = number(frame, line, 1), number(frame, line, 2), number(frame, line, 3)
+			u.stack, u.stored, u.loaded = max(u.stack, number(frame, line, 1)), u.stored+number(frame, line, 2), u.loaded+number(frame, line, 3)
 		}
 		if used.MatchString(line) {
 			u.registers, u.shared = number(used, line, 1), number(static, line, 1)
