@@ -186,7 +186,7 @@ func (p *opBench) measure(r opResult, bytes, flops float64, around int, issue fu
 	if p.err != nil {
 		return
 	}
-	n := min(max(int(goal/max(once, time.Microsecond)), 3), max(200, around))
+	n := min(max(int(goal/max(once, time.Microsecond)), 3), max(2000, around)) // the start of a step is not the operation's
 	if n > around {
 		n = (n + around - 1) / around * around
 	}
