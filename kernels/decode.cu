@@ -7,8 +7,7 @@
 // once; a short context by the chain of loads, products and sums of one unit.
 //
 // cold: decode_many_f16_112 some 100 bytes of few queries with heads that few models have
-// cold: decode_crowd_f16_112 40 bytes, likewise
-// cold: decode_crowd_q8_0_96 32 bytes that are stored before and read after the loop over keys
+// cold: decode_crowd_f16_112 16 bytes, likewise
 #include "decode.cuh"
 #include "parts.cuh"
 
@@ -24,15 +23,14 @@ struct CrowdStep {
 };
 
 // unit_of finds unit t of those that have work, query after query, for a warp: the
-// splits of a query that begin among its keys; the first one in any case. (Where a
-// block has more keys at once than a split, the second finds nothing to do.)
-DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
+// splits that a query's keys make; the first one in any case.
+template <int DIM, int TYPE> DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
 	const int lane = threadIdx.x % 32;
 	for (int from = 0; from < c.n; from += 32) {
 		int units = 0;
 		if (from + lane < c.n) {
-			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window);
-			units = c.one.sets * min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1);
+			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window), each;
+			units = c.one.sets * attention::splits_of<DIM, TYPE>(c.one, seen, &each);
 		}
 		int upto = units;
 		for (int i = 1; i < 32; i *= 2) {
@@ -108,7 +106,7 @@ template <int DIM, int TYPE> DEVICE void crowd_unit(const CrowdStep &a, int quer
 template <int DIM, int TYPE> DEVICE void crowd_step(const CrowdStep &a) {
 	if (!a.early) await_before();
 	int query, unit;
-	for (int t = blockIdx.x; unit_of(a.crowd, t, &query, &unit); t += gridDim.x) {
+	for (int t = blockIdx.x; unit_of<DIM, TYPE>(a.crowd, t, &query, &unit); t += gridDim.x) {
 		if (a.early) await_before();
 		crowd_unit<DIM, TYPE>(a, query, unit);
 		__syncthreads(); // the next one writes to shared memory

@@ -119,23 +119,28 @@ template <int DIM> DEVICE void read_head(unsigned thread, Head<DIM> &h, const De
 	}
 }
 
-// await_head waits for the numbers of a head that read_head came too early for.
-template <int DIM> DEVICE void await_head(unsigned thread, Head<DIM> &h, const Decode &a, const float *x, Tag t) {
+// each_number calls f for what a lane has of a head: x[i][j] is number d.
+template <int DIM, class F> DEVICE void each_number(unsigned thread, const Decode &a, F f) {
 #pragma unroll
 	for (int i = 0; i < (DIM + 63) / 64; i++) {
 		int pair = thread % 32 + 32 * i;
 		if (pair >= DIM / 2) continue;
 		int2 at = pair_at(a, pair);
 #pragma unroll
-		for (int j = 0; j < 2; j++) {
-			uint32_t word = __float_as_uint(h.x[i][j]);
-			while (!has(word, t)) {
-				spin();
-				word = look(x + (j ? at.y : at.x));
-			}
-			h.x[i][j] = number_of(word, t);
-		}
+		for (int j = 0; j < 2; j++) f(i, j, j ? at.y : at.x);
 	}
+}
+
+// await_head waits for the numbers of a head that read_head came too early for.
+template <int DIM> DEVICE void await_head(unsigned thread, Head<DIM> &h, const Decode &a, const float *x, Tag t) {
+	each_number<DIM>(thread, a, [&](int i, int j, int d) {
+		uint32_t word = __float_as_uint(h.x[i][j]);
+		while (!has(word, t)) {
+			spin();
+			word = look(x + d);
+		}
+		h.x[i][j] = number_of(word, t);
+	});
 }
 
 // turn_to makes the turns of a head's pairs angles (cos, sin) at pos.
@@ -175,20 +180,13 @@ template <int DIM, int TYPE> DEVICE void put_query(unsigned thread, const Head<D
 	for (auto &x : h.x) top = fmaxf(top, fmaxf(fabsf(x[0]), fabsf(x[1])));
 	int exponent = min(max((int)(__float_as_uint(warp_max(top)) >> 23), 1), 253);
 	float up = __uint_as_float((254 - exponent) << 23), down = __uint_as_float(exponent << 23);
-#pragma unroll
-	for (int i = 0; i < (DIM + 63) / 64; i++) {
-		int pair = thread % 32 + 32 * i;
-		if (pair >= DIM / 2) continue;
-		int2 at = pair_at(a, pair);
-#pragma unroll
-		for (int j = 0; j < 2; j++) {
-			float x = h.x[i][j] * up;
-			uint16_t high = f2h(x);
-			int c = column<DIM>(j ? at.y : at.x);
-			s->q[row][c] = high;
-			s->q[row + 8][c] = f2h(x - h2f(high));
-		}
-	}
+	each_number<DIM>(thread, a, [&](int i, int j, int d) {
+		float x = h.x[i][j] * up;
+		uint16_t high = f2h(x);
+		int c = column<DIM>(d);
+		s->q[row][c] = high;
+		s->q[row + 8][c] = f2h(x - h2f(high));
+	});
 	if (thread % 32 == 0) sums->factor[row] = score_factor(down * a.scale, a.softcap);
 }
 
@@ -198,23 +196,15 @@ template <int DIM, int TYPE>
 DEVICE void put_new(unsigned thread, const Head<DIM> &h, const Decode &a, int which, DecodeShared<DIM, TYPE> *s, char *cache, int64_t to, int64_t total, bool keep) {
 	int lane = thread % 32;
 	char *fresh = s->fresh[which];
-#pragma unroll
-	for (int i = 0; i < (DIM + 63) / 64; i++) {
-		int pair = lane + 32 * i;
-		if (pair >= DIM / 2) continue;
-		int2 at = pair_at(a, pair);
-#pragma unroll
-		for (int j = 0; j < 2; j++) {
-			int d = j ? at.y : at.x;
-			if constexpr (TYPE == CACHE_Q8_0) {
-				s->plain[which][d] = h.x[i][j];
-			} else {
-				uint16_t x = f2h(h.x[i][j]);
-				((uint16_t *)fresh)[d] = x;
-				if (keep) *(uint16_t *)cache_at<TYPE>(cache, to + d) = x;
-			}
+	each_number<DIM>(thread, a, [&](int i, int j, int d) {
+		if constexpr (TYPE == CACHE_Q8_0) {
+			s->plain[which][d] = h.x[i][j];
+		} else {
+			uint16_t x = f2h(h.x[i][j]);
+			((uint16_t *)fresh)[d] = x;
+			if (keep) *(uint16_t *)cache_at<TYPE>(cache, to + d) = x;
 		}
-	}
+	});
 	if constexpr (TYPE == CACHE_Q8_0) {
 		__syncwarp();
 		for (int d = lane; d < DIM; d += 32) {
@@ -513,8 +503,8 @@ DEVICE Stamped peek(const Stamped *p) {
 	uint64_t word = look8(p);
 	return {__uint_as_float((uint32_t)word), (uint32_t)(word >> 32)};
 }
-// number_of waits for the number that was looked at, perhaps too early.
-DEVICE float number_of(Stamped seen, const Stamped *p, uint32_t stamp) {
+// arrived waits for the number that was looked at, perhaps too early.
+DEVICE float arrived(Stamped seen, const Stamped *p, uint32_t stamp) {
 	while (seen.stamp != stamp) spin(), seen = peek(p);
 	return seen.number;
 }
@@ -529,7 +519,7 @@ DEVICE void gather_weights(float *weight, const Stamped *partials, int row, int 
 	for (int i = lane; i < splits; i += 32) {
 		const Stamped *at = partials + i * size + row;
 		Stamped score = peek(at), total = peek(at + 8);
-		weight[i] = number_of(score, at, stamp), weight[i + 8 * splits] = number_of(total, at + 8, stamp);
+		weight[i] = arrived(score, at, stamp), weight[i + 8 * splits] = arrived(total, at + 8, stamp);
 		top = fmaxf(top, weight[i]);
 	}
 	top = warp_max(top);
@@ -574,7 +564,7 @@ template <int DIM> DEVICE void decode_gather(const Decode &a, uint32_t launch, c
 		float sum = 0;
 #pragma unroll 1
 		while (i < splits) {
-			sum += by[i] * number_of(seen, at, stamp);
+			sum += by[i] * arrived(seen, at, stamp);
 			if ((i += sharing) < splits) seen = peek(at += sharing * size);
 		}
 		sums[thread] = sum;
@@ -735,11 +725,11 @@ DEVICE bool decode_attention(const Decode &a, int unit, char *smem, int latest =
 
 	if (thread == 0) sums->kv = kv, sums->set = set, sums->split = split, sums->splits = splits, sums->first = first, sums->rows = rows;
 
-	Keys<DIM, TYPE> k;
-	Values<DIM, TYPE> v;
+	Keys<DIM, TYPE> k = {}; // never undefined: step.cuh says why
+	Values<DIM, TYPE> v = {};
 	int position = begin + team * T::keys; // of the tile
 	{
-		Head<DIM> head;
+		Head<DIM> head = {};
 		int job = decode_warps - 1 - warp, jobs = fresh >= 0 ? rows + 2 : rows; // the last warps have no keys when there are few
 		if (job < jobs) read_job<DIM, MANY>(thread, head, a, job, first, rows, kv);     // all first loads before the first wait
 		if (position < end) {

@@ -4,6 +4,8 @@
 // dense_c 444, where cuBLAS makes 772 (H200, 2026-11-23). With weights of zeros
 // 684, 485 and 492; tried there: 256×128×64 in four stages, 488, and 192×256 of
 // three warpgroups, 679.
+//
+// cold: dense_c runs on no card of sm_75: they have no 96 KB of shared memory for it
 #define HOPPER
 #include "dense.cuh"
 

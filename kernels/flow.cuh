@@ -92,9 +92,11 @@ DEVICE int tile_of(const Product &p, const Lot &lot, Unit u) { return lot.tile[u
 // It goes round a ring of three slots in shared memory, or where there is none one
 // ahead into registers.
 //
-// Three slots, as small as the types allow: what the ring leaves of an SM's memory
-// is L1 cache. Llama 3.2 1B and 3.1 8B, one H200: 1,937 and 525 tok/s; with slots
-// of 2176 bytes 1,920 and 523, with 5 slots 1,809 and 502, with 6 1,778 and 491.
+// Three slots, of which one is filled before the product's input is there (fill):
+// what more is on its way then stands in the way of the input. Llama 3.2 1B and 3.1 8B,
+// one H200, 2026-11-28: 2,019 and 570 tok/s; two tiles before the input 1,975 and
+// 558, none 1,884 and 544; one of four slots 2,007 and 570, of five 1,975 and 565; all
+// but one of four slots 1,936 and 550, of six 1,875 and 545, of eight 1,808 and 456.
 const int RING_SLOTS = 3;
 const int SLOT_BYTES = TYPES == 2 ? 1792 : 2176; // q6_k's tile is the larger of two; q8_0's of all
 
@@ -112,7 +114,7 @@ struct Flow {
 // start_flow is a flow whose ring begins `rings` bytes behind dynamic_shared.
 DEVICE Flow start_flow(int rings) {
 	Flow f = {};
-	f.ring = f.to = rings + (threadIdx.x >> 5) * RING_SLOTS * SLOT_BYTES;
+	f.ring = f.to = f.from = rings + (threadIdx.x >> 5) * RING_SLOTS * SLOT_BYTES;
 	return f;
 }
 
@@ -175,16 +177,22 @@ DEVICE void fetch_any(Flow &f, Loaded *v, const Product &p, const Lot &lot) {
 	if (f.left > 0) FOR_TYPE(f.type, fetch_loaded, f, v, p)
 }
 
-// fill begins with a product: what is on its way is of it.
-template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product &p, const Lot &lot) {
-	f.unit = first_of(p) - at_once(p), f.left = 0, f.from = f.to;
+// fill begins with a product: its first tile is on its way.
+template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product &p, const Lot &lot, int rings) {
+	f = start_flow(rings);
+	f.unit = first_of(p) - at_once(p);
 	if (RING) {
-#pragma unroll 1
-		for (int i = 0; i < RING_SLOTS - 1; i++) fetch(f, p, lot);
+		fetch(f, p, lot);
 	} else {
-		f.ready = false;
+		pending[0] = pending[1] = {};
 		fetch_any(f, pending, p, lot);
 	}
+}
+
+// fill_up fills the ring but for a slot.
+template <bool RING> DEVICE void fill_up(Flow &f, const Product &p, const Lot &lot) {
+#pragma unroll 1
+	for (int i = 1; RING && i < RING_SLOTS - 1; i++) fetch(f, p, lot);
 }
 
 // next takes the tile that was fetched first, and fetches another.
@@ -197,10 +205,9 @@ template <int type, bool RING> DEVICE void next(Flow &f, Loaded *v, Loaded *pend
 		fetch(f, p, lot);
 		take<type>(v, slot);
 	} else {
-		if (!f.ready) fetch_any(f, pending, p, lot);
 		v[0] = pending[0], v[1] = pending[1];
 		f.ready = false;
 		if (f.left == 0 && (f.unit += at_once(p)) < lot.units) aim<false>(f, p, lot);
-		if (f.left > 0 && f.type == type) fetch_loaded<type>(f, pending, p); // others when they are needed
+		if (f.left > 0 && f.type == type) fetch_loaded<type>(f, pending, p); // another when its unit begins
 	}
 }

@@ -227,6 +227,7 @@ DEVICE void run(float &y0, float &y1, Flow &f, Loaded *pending, const Product &p
 	int b0 = x.b0 + rank * x.by, b1 = x.b1 + rank * x.by, meta = x.meta + rank * 64;
 	const char *memory = dynamic_shared();
 	const Tables table = tables<type>(p.zero);
+	if (!RING && !f.ready) fetch_loaded<type>(f, pending, p);
 #pragma unroll 1
 	for (int n = items(p); n > 0; n--) {
 		Loaded v[2];
