@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -143,5 +144,17 @@ ptxas info    : Used 32 registers, 448 bytes cmem[0]
 	}
 	if got := usages(o); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A kernel that spills is an error, but for those that the source excuses.
+func TestSpills(t *testing.T) {
+	m := module{source: "// one is used.\n//\n// cold: one never runs there\n"}
+	used := []usage{{kernel: "one", stored: 4}, {kernel: "two", loaded: 8}, {kernel: "three", stack: 16}}
+	if err := m.spills(used); err == nil || !strings.HasSuffix(err.Error(), "by two") {
+		t.Error(err)
+	}
+	if err := m.spills(used[2:]); err != nil {
+		t.Error(err)
 	}
 }

@@ -107,15 +107,32 @@ func code(text string) string {
 	return b.String()
 }
 
+// object compiles a module for one architecture, with the assembler's remarks in
+// the log. Warnings are errors.
+func (m *module) object(c *compiler, machine string) (*object, error) {
+	o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--ptxas-options=-v", "--gpu-architecture=" + m.target(machine)})...)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(o.log) {
+		if !strings.HasPrefix(line, "ptxas info") && !strings.HasPrefix(line, "ptxas  ") && strings.TrimSpace(line) != "" {
+			return nil, fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, o.log)
+		}
+	}
+	return o, nil
+}
+
 // compile writes a module's images for one architecture into a folder. They
 // are packed: see pack.
 func (m *module) compile(c *compiler, machine, dir string) error {
-	o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=" + m.target(machine)})...)
+	o, err := m.object(c, machine)
 	if err != nil {
 		return err
 	}
-	if o.log != "" {
-		return fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, o.log)
+	if machine == reported {
+		if err := m.spills(usages(o)); err != nil {
+			return err
+		}
 	}
 	for _, name := range m.files() {
 		switch {

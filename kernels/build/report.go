@@ -46,8 +46,10 @@ var (
 	cold     = regexp.MustCompile(`(?m)^// cold: (\w+)`)
 )
 
-// report prints what the kernels of all modules, or of some, take, and fails if one spills registers that
-// its source does not excuse by a line "// cold: KERNEL why".
+// reported is the architecture whose kernels have to do without local memory: it has the least of all.
+const reported = "sm_75"
+
+// report prints what the kernels of all modules, or of some, take of a multiprocessor, and fails if one spills.
 func report(c *compiler, dir string, only []string, w io.Writer) error {
 	all, err := modules(dir)
 	if err != nil {
@@ -55,34 +57,41 @@ func report(c *compiler, dir string, only []string, w io.Writer) error {
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "threads\tregisters\tstack\tspills\tshared\toccupancy\t  kernel")
-	var spilled []string
+	var wrong error
 	for _, m := range all {
 		if len(only) > 0 && !slices.Contains(only, m.name) {
 			continue
 		}
-		excused := map[string]bool{}
-		for _, match := range cold.FindAllStringSubmatch(m.source, -1) {
-			excused[match[1]] = true
-		}
-		o, err := c.compile(m.name+".cu", m.source, m.headers, slices.Concat(options, quiet, []string{"--gpu-architecture=sm_75", "--ptxas-options=-v"})...)
+		o, err := m.object(c, reported)
 		if err != nil {
 			return err
 		}
-		for _, u := range usages(o) {
+		used := usages(o)
+		for _, u := range used {
 			fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%d\t%d %%\t  %s\n", u.threads, u.registers, u.stack, u.stored+u.loaded, u.shared,
 				100*u.warps/maxWarps, u.kernel)
-			if u.stored+u.loaded > 0 && !excused[u.kernel] {
-				spilled = append(spilled, u.kernel)
-			}
+		}
+		wrong = errors.Join(wrong, m.spills(used))
+	}
+	return errors.Join(out.Flush(), wrong)
+}
+
+// spills is an error if a kernel spills registers and the source does not excuse it by a line "// cold: KERNEL why".
+func (m *module) spills(used []usage) error {
+	excused := map[string]bool{}
+	for _, match := range cold.FindAllStringSubmatch(m.source, -1) {
+		excused[match[1]] = true
+	}
+	var names []string
+	for _, u := range used {
+		if u.stored+u.loaded > 0 && !excused[u.kernel] {
+			names = append(names, u.kernel)
 		}
 	}
-	if err := out.Flush(); err != nil {
-		return err
+	if names == nil {
+		return nil
 	}
-	if len(spilled) > 0 {
-		return fmt.Errorf("registers are spilled by %s", strings.Join(spilled, ", "))
-	}
-	return nil
+	return fmt.Errorf("registers are spilled on %s by %s", reported, strings.Join(names, ", "))
 }
 
 // usages reads the assembler's remarks. It has some for a kernel, and for each function that the kernel
