@@ -2,12 +2,14 @@ package kernels
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/llcuda/llcuda/tensor"
+	"github.com/llcuda/llcuda/tensor/cpu"
 )
 
 // TestAttentionPositions: queries in any order, some at one position, and with
@@ -79,5 +81,58 @@ func (c newToken) anywhere(t *testing.T, d *Device, n int, size float32) {
 	}
 	if !(diff <= 1e-6*square) {
 		t.Errorf("error %.3g", diff/square)
+	}
+}
+
+// TestCrowdTurned: queries of one sequence whose cache has turned. The first ones see fewer keys than their
+// positions say, which make more splits than more keys would (1,281 keys, as 144 each, make 9, 1,280 make 10).
+func TestCrowdTurned(t *testing.T) {
+	const dim, heads, n = 64, 4, 10
+	t.Setenv("EMU_SMS", "20")
+	for _, c := range []struct{ rows, past, window int }{{1284, 1000, 0}, {1284, 1400, 0}, {1300, 1400, 1290}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			run := func(dev tensor.Device) (out []float32) {
+				rng, s := rand.New(rand.NewPCG(1, 2)), tensor.NewStream(dev)
+				given := func(dt tensor.DType, b []byte, shape ...int) *tensor.Tensor {
+					x, err := dev.New(dt, shape...)
+					if err == nil && b != nil {
+						err = dev.Write(x, b)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					return x
+				}
+				random := func(rows, cols int) *tensor.Tensor { return given(tensor.F32, floatBytes(normal(rng, rows*cols)), rows, cols) }
+				positions := func(from, n int) *tensor.Tensor {
+					var b []byte
+					for i := range n {
+						b = binary.LittleEndian.AppendUint32(b, uint32(from+i))
+					}
+					return given(tensor.I32, b, n)
+				}
+				k, v := given(tensor.F16, nil, c.rows, dim), given(tensor.F16, nil, c.rows, dim)
+				for at := 0; at < c.past+n; at += n {
+					s.Store(k, random(n, dim), positions(at, n))
+					s.Store(v, random(n, dim), positions(at, n))
+				}
+				q, y := random(n, heads*dim), given(tensor.F32, nil, n, heads*dim)
+				s.Sequences(given(tensor.I32, make([]byte, 4*n), n), 1)
+				s.Alike(tensor.AlikeFew)
+				for range 2 { // the second finds the first one's counters
+					s.Attention(y, q, k, v, positions(c.past, n), tensor.Attend{Heads: heads, KVHeads: 1, Scale: 0.125, Window: c.window})
+				}
+				b := make([]byte, y.Bytes())
+				if err := errors.Join(s.Sync(), dev.Read(b, y)); err != nil {
+					t.Fatal(err)
+				}
+				out = make([]float32, y.Len())
+				tensor.F32.Decode(out, b)
+				return out
+			}
+			if e := errorOf(run(emulated(t)), run(cpu.Default())); e > 1e-5 {
+				t.Errorf("error %g", e)
+			}
+		})
 	}
 }

@@ -6,7 +6,7 @@
 // Launch: a block a unit, of crowds a block an SM, decode_shared bytes. Bound by reading keys and values
 // once; a short context by the chain of loads, products and sums of one unit.
 //
-// cold: decode_many_f16_112 some 100 bytes of few queries with heads that few models have
+// cold: decode_many_f16_112 328 bytes of few queries with heads that few models have
 // cold: decode_crowd_f16_112 16 bytes, likewise
 #include "decode.cuh"
 #include "parts.cuh"
@@ -23,14 +23,16 @@ struct CrowdStep {
 };
 
 // unit_of finds unit t of those that have work, query after query, for a warp: the
-// splits that a query's keys make; the first one in any case.
+// splits that a query's keys make; the first one in any case. Where a cache has
+// turned, a query may see fewer keys than here, which may make more splits: all that
+// begin among the keys count.
 template <int DIM, int TYPE> DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
 	const int lane = threadIdx.x % 32;
 	for (int from = 0; from < c.n; from += 32) {
 		int units = 0;
 		if (from + lane < c.n) {
-			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window), each;
-			units = c.one.sets * attention::splits_of<DIM, TYPE>(c.one, seen, &each);
+			int pos = c.one.pos[from + lane], seen = min(max(pos, 0) + 1, c.one.window), each;
+			units = c.one.sets * (pos < c.one.rows ? attention::splits_of<DIM, TYPE>(c.one, seen, &each) : min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1));
 		}
 		int upto = units;
 		for (int i = 1; i < 32; i *= 2) {

@@ -436,7 +436,8 @@ template <bool MANY> DEVICE bool see(unsigned thread, View &v, const Decode &a, 
 }
 
 // splits_of is how many splits so many keys make, and how many keys one has: one,
-// where a block has a warp for all of them at once.
+// where a block has a warp for all of them at once. (More keys may make fewer: what
+// one has is rounded up to 16.)
 template <int DIM, int TYPE> DEVICE int splits_of(const Decode &a, int keys, int *each) {
 	*each = Team<DIM, TYPE>::count * Team<DIM, TYPE>::keys;
 	if (keys <= *each) return 1;

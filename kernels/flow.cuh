@@ -93,10 +93,12 @@ DEVICE int tile_of(const Product &p, const Lot &lot, Unit u) { return lot.tile[u
 // ahead into registers.
 //
 // Three slots, of which one is filled before the product's input is there (fill):
-// what more is on its way then stands in the way of the input. Llama 3.2 1B and 3.1 8B,
-// one H200, 2026-11-28: 2,019 and 570 tok/s; two tiles before the input 1,975 and
-// 558, none 1,884 and 544; one of four slots 2,007 and 570, of five 1,975 and 565; all
-// but one of four slots 1,936 and 550, of six 1,875 and 545, of eight 1,808 and 456.
+// what more is on its way then stands in the way of the input. Llama 3.2 1B and 3.1
+// 8B, one H200, 2026-11-28, tok/s:
+//   three slots, one tile before the input      2,019  570
+//   three slots, two tiles or none              1,975  558; 1,884  544
+//   four or five slots, one tile                2,007  570; 1,975  565
+//   four, six or eight slots, all but one full  1,936  550; 1,875  545; 1,808  456
 const int RING_SLOTS = 3;
 const int SLOT_BYTES = TYPES == 2 ? 1792 : 2176; // q6_k's tile is the larger of two; q8_0's of all
 
@@ -110,13 +112,6 @@ struct Flow {
 	int type, part, tile; // without a ring
 	bool ready;           // a tile is in registers
 };
-
-// start_flow is a flow whose ring begins `rings` bytes behind dynamic_shared.
-DEVICE Flow start_flow(int rings) {
-	Flow f = {};
-	f.ring = f.to = f.from = rings + (threadIdx.x >> 5) * RING_SLOTS * SLOT_BYTES;
-	return f;
-}
 
 DEVICE int following(const Flow &f, int slot) {
 	slot += SLOT_BYTES;
@@ -172,20 +167,19 @@ template <int type> DEVICE void fetch_loaded(Flow &f, Loaded *v, const Product &
 	fetch_direct<type>(v, p.part[f.part].w, f.tile);
 	f.tile += sharing(p), f.left--, f.ready = true;
 }
-DEVICE void fetch_any(Flow &f, Loaded *v, const Product &p, const Lot &lot) {
-	if (f.left == 0 && (f.unit += at_once(p)) < lot.units) aim<false>(f, p, lot);
-	if (f.left > 0) FOR_TYPE(f.type, fetch_loaded, f, v, p)
-}
 
-// fill begins with a product: its first tile is on its way.
+// fill begins with a product: its first tile is on its way. The ring begins `rings`
+// bytes behind dynamic_shared.
 template <bool RING> DEVICE void fill(Flow &f, Loaded *pending, const Product &p, const Lot &lot, int rings) {
-	f = start_flow(rings);
+	f = {};
+	f.ring = f.to = f.from = rings + (threadIdx.x >> 5) * RING_SLOTS * SLOT_BYTES;
 	f.unit = first_of(p) - at_once(p);
 	if (RING) {
 		fetch(f, p, lot);
 	} else {
 		pending[0] = pending[1] = {};
-		fetch_any(f, pending, p, lot);
+		if ((f.unit += at_once(p)) < lot.units) aim<false>(f, p, lot);
+		if (f.left > 0) FOR_TYPE(f.type, fetch_loaded, f, pending, p)
 	}
 }
 

@@ -78,13 +78,16 @@ DEVICE void pick(const Pick &k, uint32_t launch, Best *memory) {
 // the zeros in decode_attention and fill): what is might be from the turn before, so
 // that ptxas keeps it over the loop here, in local memory, and the ring has left no
 // cache for that. One H200, 2026-11-28, tok/s of Llama 3.1 8B, 3.2 1B and Gemma 3
-// 1B: 537, 1,905, 1,041 with undefined keys, values and tiles, 560, 1,972, 1,195 without.
+// 1B: 537, 1,905, 1,041 with undefined keys, values and tiles, 560, 1,972, 1,195 without
+// (and with two tiles before the input: flow.cuh).
 template <int DIM, int CACHE> DEVICE_CALL bool attend_unit(const Decode &a, int position, uint32_t launch, int unit, char *memory) {
 	return decode_attention<DIM, CACHE>(a, unit, memory, 0, 0, position, launch);
 }
 template <int DIM> DEVICE_CALL void gather_unit(const Decode &a, uint32_t launch, char *memory) { decode_gather<DIM>(a, launch, memory); }
 
-// A Board is what a block has in shared memory beside dynamic_shared.
+// A Board is what a block has in shared memory beside dynamic_shared. It is no
+// function's, because step and multiply share it; the arguments are in it, because a
+// call has no parameters of the kernel.
 struct Board {
 	Product products[2]; // the current one, and the next
 	Lot lots[2];
@@ -100,9 +103,11 @@ struct Board {
 	uint64_t all_adapted;
 #endif
 };
+static_assert(sizeof(Board) <= (adapting ? 13 : 5) << 10, "product.go's sharedOfStep, adapted.go's lowBytes");
 SHARED Board board;
 
-// multiply computes product i.
+// multiply computes product i, which is on the board with its lot. Behind it the next
+// product is there, and the attention that follows; dynamic_shared is free but for the ring.
 template <bool RING> DEVICE_CALL void multiply(int i, uint32_t launch) {
 	const Step &a = board.step;
 	const Product &p = board.products[i & 1];
@@ -112,7 +117,7 @@ template <bool RING> DEVICE_CALL void multiply(int i, uint32_t launch) {
 #ifdef ADAPTED
 	const Lowering own = {&board.adapted[i & 1], launch, (float *)board.low, board.low_sums, (char *)board.b};
 	adapters = &own;
-	if (i > 0) fetch_low(board.adapted[i & 1], p.cols);
+	if (i > 0) fetch_low(board.adapted[i & 1], p.cols); // the first waits for nobody
 #endif
 	Flow f;
 	Loaded pending[2];

@@ -130,7 +130,7 @@ ptxas info    : Function properties for step
 ptxas         .     104 bytes stack frame, 260 bytes spill stores, 268 bytes spill loads
 ptxas info    : Used 128 registers, 1536 bytes smem, 448 bytes cmem[0], 80 bytes cmem[2]
 ptxas info    : Function properties for attend
-ptxas         .     0 bytes stack frame, 192 bytes spill stores, 180 bytes spill loads
+ptxas         .     16 bytes stack frame, 192 bytes spill stores, 180 bytes spill loads
 ptxas info    : Function properties for gather
 ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Compiling entry function 'fill' for 'sm_75'
@@ -139,7 +139,7 @@ ptxas         .     8 bytes stack frame, 4 bytes spill stores, 0 bytes spill loa
 ptxas info    : Used 32 registers, 448 bytes cmem[0]
 `}
 	want := []usage{
-		{kernel: "step", threads: 512, blocks: 1, registers: 128, stack: 104, stored: 452, loaded: 448, shared: 1536, warps: 16},
+		{kernel: "step", threads: 512, blocks: 1, registers: 128, stack: 120, stored: 452, loaded: 448, shared: 1536, warps: 16},
 		{kernel: "fill", registers: 32, stack: 8, stored: 4},
 	}
 	if got := usages(o); !slices.Equal(got, want) {

@@ -7,8 +7,8 @@
 //
 //	build          compile what has changed
 //	build -force   compile everything
-//	build -report  registers, spills, shared memory and occupancy on sm_75, of
-//	               all modules or of those named
+//	build -report  registers, spills, shared memory and a T4's occupancy, of all
+//	               modules or of those named
 //	build -sass K  the machine code of kernel K
 package main
 
@@ -29,7 +29,7 @@ func main() {
 	force := flag.Bool("force", false, "compile what has not changed, too")
 	show := flag.Bool("report", false, "report what the kernels take of a multiprocessor")
 	sass := flag.String("sass", "", "show the machine code of a `kernel`")
-	arch := flag.String("arch", "sm_75", "for -sass and -only: the `architecture`")
+	arch := flag.String("arch", "sm_75", "for -sass, -only and -report: the `architecture`")
 	only := flag.String("only", "", "compile one `module` for one architecture, into -out")
 	flag.Parse()
 	if *out == "" {
@@ -51,7 +51,7 @@ func run(dir, out, only, arch, sass string, force, show bool) error {
 		return err
 	}
 	if show {
-		return report(c, dir, flag.Args(), os.Stdout)
+		return report(c, dir, arch, flag.Args(), os.Stdout)
 	}
 	if only != "" {
 		all, err := modules(dir)

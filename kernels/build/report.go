@@ -46,11 +46,8 @@ var (
 	cold     = regexp.MustCompile(`(?m)^// cold: (\w+)`)
 )
 
-// reported is the architecture whose kernels have to do without local memory: it has the least of all.
-const reported = "sm_75"
-
 // report prints what the kernels of all modules, or of some, take of a multiprocessor, and fails if one spills.
-func report(c *compiler, dir string, only []string, w io.Writer) error {
+func report(c *compiler, dir, machine string, only []string, w io.Writer) error {
 	all, err := modules(dir)
 	if err != nil {
 		return err
@@ -62,7 +59,7 @@ func report(c *compiler, dir string, only []string, w io.Writer) error {
 		if len(only) > 0 && !slices.Contains(only, m.name) {
 			continue
 		}
-		o, err := m.object(c, reported)
+		o, err := m.object(c, machine)
 		if err != nil {
 			return err
 		}
@@ -91,11 +88,11 @@ func (m *module) spills(used []usage) error {
 	if names == nil {
 		return nil
 	}
-	return fmt.Errorf("registers are spilled on %s by %s", reported, strings.Join(names, ", "))
+	return fmt.Errorf("registers are spilled by %s", strings.Join(names, ", "))
 }
 
 // usages reads the assembler's remarks. It has some for a kernel, and for each function that the kernel
-// calls behind them.
+// calls behind them, whose stack lies on the kernel's.
 func usages(o *object) []usage {
 	limits := map[string][2]int{}
 	for _, m := range bounds.FindAllStringSubmatch(string(o.ptx), -1) {
@@ -111,7 +108,7 @@ func usages(o *object) []usage {
 		}
 		u := &all[len(all)-1]
 		if frame.MatchString(line) {
-			u.stack, u.stored, u.loaded = max(u.stack, number(frame, line, 1)), u.stored+number(frame, line, 2), u.loaded+number(frame, line, 3)
+			u.stack, u.stored, u.loaded = u.stack+number(frame, line, 1), u.stored+number(frame, line, 2), u.loaded+number(frame, line, 3)
 		}
 		if used.MatchString(line) {
 			u.registers, u.shared = number(used, line, 1), number(static, line, 1)
