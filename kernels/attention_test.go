@@ -103,7 +103,9 @@ func TestCrowdTurned(t *testing.T) {
 					}
 					return x
 				}
-				random := func(rows, cols int) *tensor.Tensor { return given(tensor.F32, floatBytes(normal(rng, rows*cols)), rows, cols) }
+				random := func(rows, cols int) *tensor.Tensor {
+					return given(tensor.F32, floatBytes(normal(rng, rows*cols)), rows, cols)
+				}
 				positions := func(from, n int) *tensor.Tensor {
 					var b []byte
 					for i := range n {
