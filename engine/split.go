@@ -28,11 +28,12 @@ type DeviceUse struct {
 // Bytes is the sum.
 func (u DeviceUse) Bytes() int64 { return u.Weights + u.Cache + u.Scratch }
 
-// A sizer is a device that says what it takes beside tensors, where products
-// have inputs of so many rows and columns, and for a weight, in bytes.
+// A sizer is a device that says what it takes, in bytes: beside tensors, where
+// products have inputs of so many rows and columns; for a weight; for a tensor.
 type sizer interface {
 	Overhead(rows, cols int) int64
 	Placed(d tensor.DType, shape []int) int64
+	Taken(bytes int64) int64
 }
 
 // A room is a device and what it has free.
@@ -67,7 +68,7 @@ type costs struct {
 	batch   int
 	texts   int      // of a Batcher; 0: one session
 	weights sizes    // of the layers before i, of weights that one layer has alone
-	caches  []int64  // [i]: bytes of the layers before i
+	caches  sizes    // of the layers before i
 	shared  []sharer // weights that several layers have, or the two ends
 }
 
@@ -76,7 +77,7 @@ type sharer struct {
 	bytes  size
 }
 
-// A size is what a weight takes on the host and on a card.
+// A size is what a weight or a cache takes on the host and on a card.
 type size [2]int64
 
 const (
@@ -87,14 +88,12 @@ const (
 // sizes[i] is the sum of the layers before i.
 type sizes []size
 
-func (w *weight) size(cards []room) size {
+func (w *weight) size(card sizer) size {
 	n := int64(w.bytes())
-	if len(cards) > 0 {
-		if s, ok := cards[0].dev.(sizer); ok {
-			return size{n, s.Placed(w.dtype, w.shape)}
-		}
+	if card == nil {
+		return size{n, n}
 	}
-	return size{n, n}
+	return size{n, card.Placed(w.dtype, w.shape)}
 }
 
 // home is the layer that a weight belongs to: the embedding to the first one,
@@ -111,7 +110,11 @@ func (n *network) home(dst **tensor.Tensor) int {
 }
 
 func newCosts(n *network, weights []weight, cards []room, context, batch, texts int, cacheType tensor.DType) *costs {
-	c := &costs{n: n, batch: max(min(batch, context), stepRows(texts)), texts: texts, weights: make(sizes, len(n.layers)+1), caches: make([]int64, len(n.layers)+1)}
+	c := &costs{n: n, batch: max(min(batch, context), stepRows(texts)), texts: texts, weights: make(sizes, len(n.layers)+1), caches: make(sizes, len(n.layers)+1)}
+	var card sizer
+	if len(cards) > 0 {
+		card, _ = cards[0].dev.(sizer)
+	}
 	for _, w := range weights {
 		var layers []int
 		for _, dst := range w.dst {
@@ -119,7 +122,7 @@ func newCosts(n *network, weights []weight, cards []room, context, batch, texts 
 		}
 		slices.Sort(layers)
 		layers = slices.Compact(layers)
-		bytes := w.size(cards)
+		bytes := w.size(card)
 		if len(layers) > 1 {
 			c.shared = append(c.shared, sharer{layers, bytes})
 			continue
@@ -129,11 +132,15 @@ func newCosts(n *network, weights []weight, cards []room, context, batch, texts 
 		}
 	}
 	for i := range n.layers {
-		rows := int64(cacheRows(&n.layers[i], context, c.batch))
-		for where := range c.weights[i] {
-			c.weights[i+1][where] += c.weights[i][where]
+		bytes := int64(max(1, texts)*cacheRows(&n.layers[i], context, c.batch)) * int64(cacheType.Bytes(n.kvDim()))
+		cache := size{bytes, bytes}
+		if card != nil {
+			cache[onCard] = card.Taken(bytes)
 		}
-		c.caches[i+1] = c.caches[i] + 2*int64(max(1, texts))*rows*int64(cacheType.Bytes(n.kvDim()))
+		for where := range cache {
+			c.weights[i+1][where] += c.weights[i][where]
+			c.caches[i+1][where] = c.caches[i][where] + 2*cache[where] // keys and values
+		}
 	}
 	return c
 }
@@ -145,9 +152,9 @@ func (c *costs) of(where, lo, hi int) DeviceUse {
 	if lo == hi {
 		return DeviceUse{}
 	}
-	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi][where] - c.weights[lo][where], Cache: c.caches[hi] - c.caches[lo]}
+	u := DeviceUse{Layers: hi - lo, Weights: c.weights[hi][where] - c.weights[lo][where], Cache: c.caches[hi][where] - c.caches[lo][where]}
 	if n.encoder { // one cache for all layers
-		u.Cache = c.caches[1]
+		u.Cache = c.caches[1][where]
 	}
 	for _, s := range c.shared {
 		if i, _ := slices.BinarySearch(s.layers, lo); i < len(s.layers) && s.layers[i] < hi {

@@ -14,8 +14,8 @@
 // it: it would slow others.
 //
 // measured: rank 16 in all products of the layers, one H200, 2026-11-28, tok/s of
-// Llama 3.2 1B, Llama 3.1 8B and Gemma 3 1B: 1,680, 473, 935; without adapters
-// 1,915, 536, 1,059. While there was a barrier between two stages: 1,430, 417, 832
+// Llama 3.2 1B, Llama 3.1 8B and Gemma 3 1B: 1,737, 531, 1,084; without adapters
+// 2,011, 571, 1,181. While there was a barrier between two stages: 1,430, 417, 832
 // and 1,583, 445, 869; tried, and slower there:
 //   blocks that look for their rows of A in each barrier, four a block: 1,284, 380;
 //     with all work of adapters left out, still 1,394, 405

@@ -458,3 +458,13 @@ func TestTruncatedFile(t *testing.T) {
 		t.Errorf("%d bytes free, %d before", now, free)
 	}
 }
+
+// TestTaken: an H200 gave 64 caches of 8,257·1024 numbers of two bytes 18 MiB each, and caches of 1 MiB no more than that.
+func TestTaken(t *testing.T) {
+	d := emulated(t)
+	for bytes, want := range map[int64]int64{100: 100, 1 << 20: 1 << 20, 1<<20 + 1: 2 << 20, 2 * 8257 * 1024: 18 << 20, 18 << 20: 18 << 20} {
+		if got := d.Taken(bytes); got != want {
+			t.Errorf("%d bytes take %d, want %d", bytes, got, want)
+		}
+	}
+}

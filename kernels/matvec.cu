@@ -16,8 +16,8 @@
 //
 // measured (one H200, 2026-11-28, in percent of the card's streaming read): 8 to
 // 125 independent products in a launch, of q4_k, q6_k, q8_0, q5_0: 14336 × 4096 90, 88,
-// 91, 93; 4096 × 14336 87, 86, 89, 89; 4096 × 4096 88, 87, 90, 92; 1024 × 4096 85, 84, 88,
-// 89. A launch for each: 73, 81, 86, 79; 66, 73, 78, 72; 49, 53, 66, 56; 20, 29, 39, 25:
+// 91, 92; 4096 × 14336 86, 86, 89, 89; 4096 × 4096 89, 88, 90, 92; 1024 × 4096 88, 87, 90,
+// 92. A launch for each: 74, 83, 91, 80; 67, 75, 80, 74; 49, 54, 68, 57; 20, 30, 40, 26:
 // one that reads what the one before wrote takes 2 to 3 µs with almost no weights.
 #include "tiles.cuh"
 #include "quantise.cuh"

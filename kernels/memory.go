@@ -203,20 +203,25 @@ func (d *Device) Overhead(rows, cols int) (bytes int64) {
 	return max(bytes, usual+bytes-d.Scratch())
 }
 
-// Placed is how much memory Place takes for a weight. The driver gives memory in
-// pieces of 2 MiB, of which only what is smaller than half shares one (seen on
-// an H200, driver 580).
+// Placed is how much memory Place takes for a weight.
 func (d *Device) Placed(dt tensor.DType, shape []int) int64 {
-	const piece = 2 << 20
 	t := &tensor.Tensor{DType: dt, Shape: shape}
 	n := packedBytes(dt, t.Rows(), t.Cols())
 	if n == 0 {
 		n = t.Bytes()
 	}
-	if n > piece/2 {
-		n = ceil(n, piece) * piece
+	return d.Taken(int64(n))
+}
+
+// Taken is how much memory a tensor of so many bytes takes. The driver gives
+// memory in pieces of 2 MiB, of which only what is smaller than half shares one
+// (seen on an H200, driver 580: 64 caches of 16.1 MiB are 18 MiB each).
+func (d *Device) Taken(bytes int64) int64 {
+	const piece = 2 << 20
+	if bytes > piece/2 {
+		bytes = (bytes + piece - 1) / piece * piece
 	}
-	return int64(n)
+	return bytes
 }
 
 // Write copies host bytes into t.

