@@ -105,4 +105,4 @@ lint: ## formatting, vet, and builds without cgo and for other systems
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null .
 
 clean: ## what the targets above made
-	rm -rf llcuda dist .venv .models .peers .cuda
+	rm -rf llcuda dist .venv .models .peers .cuda kernels/.build-*

@@ -1,7 +1,7 @@
 // step_lora_all_{dim}_f16: one token through a model with adapters and weights of
 // all types that are packed; see step.cuh and adapted.cuh.
 //
-// cold: step_lora_all_64_f16 the number of a product, in memory while that is computed
+// cold: step_lora_all_64_f16 24 bytes once a product: its number, in memory while it is computed
 // cold: step_lora_all_128_f16 likewise
 // cold: step_lora_all_256_f16 likewise
 #define ADAPTED

@@ -114,12 +114,23 @@ func (m *module) object(c *compiler, machine string) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for line := range strings.Lines(o.log) {
-		if !strings.HasPrefix(line, "ptxas info") && !strings.HasPrefix(line, "ptxas  ") && strings.TrimSpace(line) != "" {
-			return nil, fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, o.log)
-		}
+	if w := warnings(o.log); w != "" {
+		return nil, fmt.Errorf("%s for %s: warnings are errors here:\n%s", m.name, machine, w)
 	}
 	return o, nil
+}
+
+var remark = regexp.MustCompile(`^ptxas (info    : (\d+ bytes gmem|Compiling entry function|Function properties for|Used \d+ registers)|        \. +\d+ bytes stack frame)`)
+
+// warnings is a log without the remarks on what functions take.
+func warnings(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if !remark.MatchString(line) && strings.TrimSpace(line) != "" {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // compile writes a module's images for one architecture into a folder. They
@@ -130,8 +141,12 @@ func (m *module) compile(c *compiler, machine, dir string) error {
 		return err
 	}
 	if machine == "sm_75" { // the one with the fewest registers to spare
-		if err := m.spills(usages(o)); err != nil {
-			return err
+		used, err := usages(o)
+		if err == nil {
+			err = m.spills(used)
+		}
+		if err != nil {
+			return fmt.Errorf("%s for %s: %w", m.name, machine, err)
 		}
 	}
 	for _, name := range m.files() {

@@ -19,7 +19,7 @@ import (
 // A usage is what one kernel takes of a multiprocessor.
 type usage struct {
 	kernel                string
-	threads, blocks       int // launch bounds
+	threads               int // launch bound
 	registers             int // of a thread
 	stack, stored, loaded int // bytes: local arrays, spills
 	shared                int // bytes of a block, static
@@ -42,8 +42,7 @@ var (
 	static   = regexp.MustCompile(`(\d+) bytes smem`)
 	bounds   = regexp.MustCompile(`(?s)\.visible \.entry (\w+)\(.*?\)\s*(.*?)\{`)
 	maxntid  = regexp.MustCompile(`\.maxntid (\d+)`)
-	minnctas = regexp.MustCompile(`\.minnctapersm (\d+)`)
-	cold     = regexp.MustCompile(`(?m)^// cold: (\w+)`)
+	cold     = regexp.MustCompile(`(?m)^// cold: (\w+) \S`)
 )
 
 // report prints what the kernels of all modules, or of some, take of a multiprocessor, and fails if one spills.
@@ -54,6 +53,11 @@ func report(c *compiler, dir, machine string, only []string, w io.Writer) error 
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "threads\tregisters\tstack\tspills\tshared\toccupancy\t  kernel")
+	for _, name := range only {
+		if !slices.ContainsFunc(all, func(m module) bool { return m.name == name }) {
+			return fmt.Errorf("no module %s in %s", name, dir)
+		}
+	}
 	var wrong error
 	for _, m := range all {
 		if len(only) > 0 && !slices.Contains(only, m.name) {
@@ -63,12 +67,17 @@ func report(c *compiler, dir, machine string, only []string, w io.Writer) error 
 		if err != nil {
 			return err
 		}
-		used := usages(o)
+		used, err := usages(o)
+		if err != nil {
+			return fmt.Errorf("%s for %s: %w", m.name, machine, err)
+		}
 		for _, u := range used {
 			fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%d\t%d %%\t  %s\n", u.threads, u.registers, u.stack, u.stored+u.loaded, u.shared,
 				100*u.warps/maxWarps, u.kernel)
 		}
-		wrong = errors.Join(wrong, m.spills(used))
+		if err := m.spills(used); err != nil {
+			wrong = errors.Join(wrong, fmt.Errorf("%s for %s: %w", m.name, machine, err))
+		}
 	}
 	return errors.Join(out.Flush(), wrong)
 }
@@ -85,23 +94,28 @@ func (m *module) spills(used []usage) error {
 			names = append(names, u.kernel)
 		}
 	}
+	for name := range excused {
+		if !slices.ContainsFunc(used, func(u usage) bool { return u.kernel == name }) {
+			return fmt.Errorf("no kernel %s, which a line // cold: excuses", name)
+		}
+	}
 	if names == nil {
 		return nil
 	}
-	return fmt.Errorf("registers are spilled by %s", strings.Join(names, ", "))
+	return fmt.Errorf("registers are spilled by %s; a line // cold: KERNEL WHY would excuse one", strings.Join(names, ", "))
 }
 
 // usages reads the assembler's remarks. It has some for a kernel, and for each function that the kernel
 // calls behind them, whose stack lies on the kernel's.
-func usages(o *object) []usage {
-	limits := map[string][2]int{}
+func usages(o *object) ([]usage, error) {
+	threads := map[string]int{}
 	for _, m := range bounds.FindAllStringSubmatch(string(o.ptx), -1) {
-		limits[m[1]] = [2]int{number(maxntid, m[2], 1), number(minnctas, m[2], 1)}
+		threads[m[1]] = number(maxntid, m[2], 1)
 	}
 	var all []usage
 	for line := range strings.Lines(o.log) {
 		if m := function.FindStringSubmatch(line); m != nil {
-			all = append(all, usage{kernel: m[1], threads: limits[m[1]][0], blocks: limits[m[1]][1]})
+			all = append(all, usage{kernel: m[1], threads: threads[m[1]]})
 		}
 		if len(all) == 0 {
 			continue
@@ -115,7 +129,10 @@ func usages(o *object) []usage {
 			u.warps = u.resident()
 		}
 	}
-	return all
+	if len(all) != len(threads) || slices.ContainsFunc(all, func(u usage) bool { return u.registers == 0 }) {
+		return nil, fmt.Errorf("the assembler has remarks on %d of %d kernels", len(all), len(threads))
+	}
+	return all, nil
 }
 
 // number is what a group of an expression matches, 0 for nothing.
