@@ -6,8 +6,9 @@ import "github.com/llcuda/llcuda/tensor"
 func (o *BatcherOptions) use(n *network, p *part, cacheType tensor.DType) DeviceUse {
 	u := DeviceUse{Device: p.dev.Name(), Layers: p.hi - p.lo}
 	rows, texts := max(o.Batch, stepRows(o.Texts)), stepRows(o.Texts)
+	card, _ := p.dev.(sizer)
 	for i := p.lo; i < p.hi; i++ {
-		u.Cache += 2 * int64(o.Texts) * int64(cacheRows(&n.layers[i], o.Context, rows)) * int64(cacheType.Bytes(n.kvDim()))
+		u.Cache += n.cacheBytes(card, o.Texts*cacheRows(&n.layers[i], o.Context, rows), cacheType)
 	}
 	u.Scratch = batchBytes(n, rows) + 4*int64(rows)
 	if p.hi == len(n.layers) {

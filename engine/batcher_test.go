@@ -493,6 +493,36 @@ func TestBatcherTooBig(t *testing.T) {
 	}
 }
 
+// A coarse device gives memory in pieces of 1,000 bytes.
+type coarse struct{ tensor.Device }
+
+func (coarse) Overhead(rows, cols int) int64            { return 0 }
+func (coarse) Placed(d tensor.DType, shape []int) int64 { return 0 }
+func (coarse) Taken(bytes int64) int64                  { return (bytes + 999) / 1000 * 1000 }
+
+// TestCachesInPieces: each of a layer's two caches takes whole pieces of a card's memory, for a session and for a batcher.
+func TestCachesInPieces(t *testing.T) {
+	g := readGolden(t, "llama")
+	m := g.load(t, Options{})
+	n, c := m.net, coarse{m.parts[0].dev}
+	const context, texts = 60, 3
+	layers := int64(len(n.layers))
+	each := int64(context * texts * tensor.F16.Bytes(n.kvDim()))
+	if each%1000 == 0 {
+		t.Fatal("caches are whole pieces")
+	}
+	use := (&BatcherOptions{Texts: texts, Context: context, Batch: 8}).use(n, &part{dev: c, hi: len(n.layers)}, tensor.F16)
+	if want := layers * 2 * c.Taken(each); use.Cache != want {
+		t.Errorf("a batcher's caches take %d, want %d", use.Cache, want)
+	}
+	costs := newCosts(n, nil, []room{{dev: c}}, context, 8, texts, tensor.F16)
+	for where, want := range []int64{onHost: layers * 2 * each, onCard: use.Cache} {
+		if got := costs.of(where, 0, len(n.layers)).Cache; got != want {
+			t.Errorf("caches take %d, want %d", got, want)
+		}
+	}
+}
+
 // TestBatcherReal is TestBatcherCompany on a real model.
 func TestBatcherReal(t *testing.T) {
 	m, err := Load(t.Context(), realModel(t, "smollm2-135m-q4_1"), Options{Context: 256})

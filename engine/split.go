@@ -132,17 +132,22 @@ func newCosts(n *network, weights []weight, cards []room, context, batch, texts 
 		}
 	}
 	for i := range n.layers {
-		bytes := int64(max(1, texts)*cacheRows(&n.layers[i], context, c.batch)) * int64(cacheType.Bytes(n.kvDim()))
-		cache := size{bytes, bytes}
-		if card != nil {
-			cache[onCard] = card.Taken(bytes)
-		}
-		for where := range cache {
+		rows := max(1, texts) * cacheRows(&n.layers[i], context, c.batch)
+		for where, s := range []sizer{onHost: nil, onCard: card} {
 			c.weights[i+1][where] += c.weights[i][where]
-			c.caches[i+1][where] = c.caches[i][where] + 2*cache[where] // keys and values
+			c.caches[i+1][where] = c.caches[i][where] + n.cacheBytes(s, rows, cacheType)
 		}
 	}
 	return c
+}
+
+// cacheBytes is what a layer's keys and values of so many tokens take.
+func (n *network) cacheBytes(s sizer, rows int, t tensor.DType) int64 {
+	bytes := int64(rows) * int64(t.Bytes(n.kvDim()))
+	if s != nil {
+		bytes = s.Taken(bytes)
+	}
+	return 2 * bytes
 }
 
 // of is what the layers from lo to hi take. Logits are counted twice: as long
