@@ -20,6 +20,7 @@ trap end EXIT
 serve() {
 	local name=$1
 	shift
+	: >"$dir/$name" # it is there before the server is
 	./llcuda serve "$@" --port 0 >"$dir/$name" 2>"$dir/$name.log" &
 	servers+=($!)
 	for _ in $(seq 600); do
