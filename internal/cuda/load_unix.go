@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/ebitengine/purego"
@@ -12,12 +13,23 @@ import (
 // libraries are the names of the driver's library, most usual first.
 var libraries = []string{"libcuda.so.1", "libcuda.so"}
 
-var loading sync.Mutex // dlopen and dlerror are two calls
+var loading sync.Mutex
+
+// own takes the loader for a goroutine, and until the function that it returns
+// is called, its thread: dlopen and dlerror are two calls, and dlerror knows the
+// failures of its own thread alone.
+func own() (give func()) {
+	loading.Lock()
+	runtime.LockOSThread()
+	return func() {
+		runtime.UnlockOSThread()
+		loading.Unlock()
+	}
+}
 
 // open loads the first library that is there.
 func open(names ...string) (lib uintptr, name string, err error) {
-	loading.Lock()
-	defer loading.Unlock()
+	defer own()()
 	for _, name := range names {
 		if h, e := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL); e == nil {
 			return h, name, nil
@@ -30,8 +42,7 @@ func open(names ...string) (lib uintptr, name string, err error) {
 
 // symbol is the address of a function of a library.
 func symbol(lib uintptr, name string) (uintptr, error) {
-	loading.Lock()
-	defer loading.Unlock()
+	defer own()()
 	fn, err := purego.Dlsym(lib, name)
 	if err != nil {
 		return 0, fmt.Errorf("no function %s", name)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/ebitengine/purego"
 )
@@ -40,7 +41,9 @@ func open(wheels string) (*compiler, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w; run make kernels, which fetches it", err)
 	}
+	runtime.LockOSThread() // dlerror, a second call, knows the failures of its thread
 	lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	runtime.UnlockOSThread()
 	if err != nil {
 		return nil, err
 	}
