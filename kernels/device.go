@@ -101,6 +101,9 @@ func Open(ordinal int) (*Device, error) {
 
 // OpenOn is Open for a driver that is loaded.
 func OpenOn(drv *cuda.Driver, ordinal int) (*Device, error) {
+	if _, err := index(); err != nil {
+		return nil, err
+	}
 	info, err := drv.Info(ordinal)
 	if err != nil {
 		return nil, err

@@ -421,6 +421,27 @@ func TestImages(t *testing.T) {
 	}
 }
 
+// TestNoImages: where no image runs, the reason and the variable are told.
+func TestNoImages(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	if _, err := readIndex(os.DirFS(dir), dir); err == nil || !strings.Contains(err.Error(), "LLCUDA_IMAGES="+dir) {
+		t.Errorf("a folder without images: %v", err)
+	}
+	names := []string{"norm.sm_75.cubin.zst", "norm.compute_80.ptx.zst"}
+	for _, c := range []struct{ image, images, want string }{
+		{"", "", "none for its compute capability, 7.2"},
+		{"sm_75", "", "LLCUDA_IMAGE=sm_75 is not for compute capability 7.2"},
+		{"compute_75", "", "the binary has no such images; unset it, or name a folder that has them in LLCUDA_IMAGES"},
+		{"compute_75", "/some", "LLCUDA_IMAGES=/some has no such images"},
+	} {
+		t.Setenv("LLCUDA_IMAGE", c.image)
+		t.Setenv("LLCUDA_IMAGES", c.images)
+		if got := whyNone(names, cuda.DeviceInfo{Major: 7, Minor: 2}); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q lacks %q", c.image, got, c.want)
+		}
+	}
+}
+
 // TestTruncatedFile: a file that is cut while it is mapped is an error of
 // Place and of Write, and the device works on.
 func TestTruncatedFile(t *testing.T) {

@@ -39,10 +39,16 @@ var imageFiles = sync.OnceValue(func() fs.FS {
 })
 
 // An index says which module has a kernel.
-var index = sync.OnceValue(func() map[string]string {
-	text, err := fs.ReadFile(imageFiles(), "index.txt")
-	if err != nil {
+var index = sync.OnceValues(func() (map[string]string, error) { return readIndex(imageFiles(), os.Getenv("LLCUDA_IMAGES")) })
+
+// readIndex reads the index of files, those of a folder or, "", of the binary.
+func readIndex(files fs.FS, dir string) (map[string]string, error) {
+	text, err := fs.ReadFile(files, "index.txt")
+	if err != nil && dir == "" {
 		panic("kernels: no index of the images: run make kernels")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("LLCUDA_IMAGES=%s: no images there: %w; unset it, or name a folder that make kernels has filled", dir, err)
 	}
 	modules := map[string]string{}
 	for line := range strings.Lines(string(text)) {
@@ -50,8 +56,8 @@ var index = sync.OnceValue(func() map[string]string {
 			modules[kernel] = module
 		}
 	}
-	return modules
-})
+	return modules, nil
+}
 
 // An image is one compiled form of a module.
 type image struct {
@@ -149,7 +155,11 @@ type kernel struct {
 func (d *Device) kernel(name string, smem int) (*kernel, error) {
 	k := d.images.kernels[name]
 	if k == nil {
-		m, err := d.module(index()[name])
+		modules, err := index()
+		if err != nil {
+			return nil, err
+		}
+		m, err := d.module(modules[name])
 		if err != nil {
 			return nil, fmt.Errorf("kernel %s: %w", name, err)
 		}
@@ -211,25 +221,44 @@ func (d *Device) module(name string) (cuda.Module, error) {
 		return m, nil
 	}
 	if all[0].file == "" {
-		return 0, fmt.Errorf("no image runs on %s (compute capability %s); run make kernels", d.info.Name, d.info.Capability())
+		return 0, fmt.Errorf("no image runs on %s: %s", d.info.Name, whyNone(imageNames(), d.info))
 	}
 	return 0, refusals
 }
 
-// Image is the form of the kernels that the card runs: "sm_75 machine code" or
-// "compute_80 PTX".
+// whyNone says why none of these images runs on a card.
+func whyNone(names []string, i cuda.DeviceInfo) string {
+	only := os.Getenv("LLCUDA_IMAGE")
+	of := func(name string) bool { return strings.Contains(name, "."+only+".") }
+	switch {
+	case only == "":
+		return fmt.Sprintf("there are none for its compute capability, %s; update llcuda", i.Capability())
+	case slices.ContainsFunc(names, of):
+		return fmt.Sprintf("LLCUDA_IMAGE=%s is not for compute capability %s; unset it", only, i.Capability())
+	case os.Getenv("LLCUDA_IMAGES") == "":
+		return fmt.Sprintf("LLCUDA_IMAGE=%s, and the binary has no such images; unset it, or name a folder that has them in LLCUDA_IMAGES", only)
+	}
+	return fmt.Sprintf("LLCUDA_IMAGE=%s, and LLCUDA_IMAGES=%s has no such images; unset it, or name a folder that has them", only, os.Getenv("LLCUDA_IMAGES"))
+}
+
+// Image is the form of the kernels that the card runs, "sm_75 machine code" or
+// "compute_80 PTX", or "none" and why.
 func (d *Device) Image() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.images.used != "" {
 		return d.images.used
 	}
-	for _, module := range index() {
+	modules, err := index()
+	if err != nil {
+		return fmt.Sprintf("none: %v", err)
+	}
+	for _, module := range modules {
 		if all := forms(imageNames(), module, d.info.Major, d.info.Minor); len(all) > 0 {
 			return all[0].String()
 		}
 	}
-	return "none"
+	return "none: " + whyNone(imageNames(), d.info)
 }
 
 func (i *images) unload(drv *cuda.Driver) error {

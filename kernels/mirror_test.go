@@ -31,7 +31,11 @@ func TestMirrors(t *testing.T) {
 			sizes[m[1]] = size
 		}
 	}
-	for kernel := range index() {
+	modules, err := index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kernel := range modules {
 		if _, ok := sizes[kernel]; !ok {
 			t.Errorf("kernel %s is in the index, but in no PTX", kernel)
 		}
