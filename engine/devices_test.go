@@ -319,6 +319,22 @@ func TestLoadFails(t *testing.T) {
 	}
 }
 
+// TestSessionFails: a smaller context is the advice for want of memory alone.
+func TestSessionFails(t *testing.T) {
+	g := readGolden(t, "llama")
+	c := newCard(t, "cuda:0", 1<<30)
+	m := g.load(t, Options{GPUs: []tensor.Device{c}})
+	c.broken.Store(true)
+	if _, err := m.NewSession(); !errors.Is(err, errBroken) || strings.Contains(err.Error(), "smaller context") {
+		t.Errorf("a card that has failed: %v", err)
+	}
+	c.broken.Store(false)
+	c.size = c.used
+	if _, err := m.NewSession(); !errors.Is(err, tensor.ErrNoMemory) || !strings.HasSuffix(err.Error(), "; take a smaller context") {
+		t.Errorf("a full card: %v", err)
+	}
+}
+
 // TestProposal: what a refusal proposes works, and one layer or a 64th of the
 // context more does not.
 func TestProposal(t *testing.T) {

@@ -79,7 +79,11 @@ func (m *Model) newSession() (*Session, error) {
 	s.readLogits = func() error { return s.fetch(allLogits) }
 	if err := s.allocate(); err != nil {
 		s.free()
-		return nil, fmt.Errorf("engine: new session of %s: %w; take a smaller context", m.info.Name, err)
+		err = fmt.Errorf("engine: new session of %s: %w", m.info.Name, err)
+		if errors.Is(err, tensor.ErrNoMemory) {
+			err = fmt.Errorf("%w; take a smaller context", err)
+		}
+		return nil, err
 	}
 	for _, st := range s.stages {
 		for i := st.lo; i < st.hi; i++ {
