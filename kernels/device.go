@@ -150,6 +150,13 @@ func (d *Device) Name() string { return d.name }
 // Info is what the driver says about the card.
 func (d *Device) Info() cuda.DeviceInfo { return d.info }
 
+// Failed says why the device does not work any more, nil as long as it does.
+func (d *Device) Failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed
+}
+
 func (d *Device) sms() int { return d.info.SMs }
 
 var errClosed = errors.New("the device is closed")

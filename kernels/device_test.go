@@ -231,7 +231,7 @@ func TestDead(t *testing.T) {
 	_, place := d.Place("w", tensor.F32, []int{4}, make([]byte, 16))
 	_, compile := d.Compile(nil)
 	for name, err := range map[string]error{
-		"sync": d.Sync(), "read": d.Read(make([]byte, 16), x), "write": d.Write(x, make([]byte, 16)), "place": place, "compile": compile,
+		"failed": d.Failed(), "sync": d.Sync(), "read": d.Read(make([]byte, 16), x), "write": d.Write(x, make([]byte, 16)), "place": place, "compile": compile,
 		"scale": d.Do(&tensor.Op{Kind: tensor.OpScale, Dst: x, A: x}),
 	} {
 		if !errors.Is(err, &cuda.Error{Code: cuda.LaunchTimeout}) || !strings.Contains(err.Error(), "%gpu reset") {

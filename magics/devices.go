@@ -104,6 +104,24 @@ func (d *devices) use(name string) error {
 	return nil
 }
 
+// failure says why a device that was opened does not work any more.
+func failure(d tensor.Device) error {
+	if f, ok := d.(interface{ Failed() error }); ok {
+		return f.Failed()
+	}
+	return nil
+}
+
+// failures are those of devices: "cuda:0 has failed: … %gpu reset …".
+func failures(devices []tensor.Device) (all []string) {
+	for _, x := range devices {
+		if err := failure(x); err != nil {
+			all = append(all, fmt.Sprintf("%s has failed: %v", x.Name(), err))
+		}
+	}
+	return all
+}
+
 // gpus are the cards that a model may use: those of a name of --device, or the
 // targets. None is the host.
 func (d *devices) gpus(name string) ([]tensor.Device, error) {

@@ -148,6 +148,37 @@ func TestWhyCPU(t *testing.T) {
 	}
 }
 
+// A broken card is one that has failed.
+type broken struct{ *named }
+
+var errBroken = errors.New("the launch timed out; %gpu reset opens it anew")
+
+func (broken) Memory() (int64, int64) { return 0, 0 }
+func (broken) Failed() error          { return errBroken }
+
+// TestFailedCard: what a card has failed of is told wherever it is not used.
+func TestFailedCard(t *testing.T) {
+	in := newTestInterpreter(t)
+	in.devices.open = func() ([]tensor.Device, error) {
+		return []tensor.Device{broken{&named{slow{cpu.Default()}, "cuda:0"}}}, nil
+	}
+	in.o.GPU = func() ([]nvml.Card, error) {
+		return []nvml.Card{{Device: "cuda:0", Kernels: "sm_80 machine code"}}, nil
+	}
+	const reason = "failed: the launch timed out; %gpu reset opens it anew"
+	for _, c := range []struct{ code, want string }{
+		{"%load demo", "on cpu, in"},
+		{"%load demo", "\ncuda:0 has " + reason},
+		{"%load demo --gpu-layers 2", "error: ModelError: cuda:0 has " + reason},
+		{"%gpu", "\ncuda:0 is not used: it has " + reason},
+		{"%gpu use auto", "go to cuda:0; cuda:0 has failed: %gpu reset"},
+	} {
+		if got := run(in, c.code); !strings.Contains(got, c.want) || strings.Contains(got, "free, too little") {
+			t.Errorf("%s: %q lacks %q", c.code, got, c.want)
+		}
+	}
+}
+
 // TestWatch: one display, updated until the time is over or an interrupt.
 func TestWatch(t *testing.T) {
 	in := newTestInterpreter(t)

@@ -68,12 +68,25 @@ func gpu(ctx context.Context, c *Call) error {
 	if err := c.atMost(0); err != nil {
 		return err
 	}
-	cards, err := c.o.GPU()
+	cards, err := c.cards()
 	if asJSON {
 		return printJSON(c, GPUReport(cards, err))
 	}
 	c.Display.Show(gpuBundle(cards, err))
 	return nil
+}
+
+// cards are the machine's, with the failures of those that are open.
+func (in *Interpreter) cards() ([]nvml.Card, error) {
+	cards, err := in.o.GPU()
+	for i := range cards {
+		for _, d := range in.devices.known() {
+			if failed := failure(d); failed != nil && d.Name() == cards[i].Device {
+				cards[i].Problem = fmt.Sprintf("it has failed: %v", failed)
+			}
+		}
+	}
+	return cards, err
 }
 
 // useDevice makes a device the one for new tensors and models.
@@ -90,6 +103,11 @@ func useDevice(c *Call) error {
 	}
 	c.env.Devices = c.devices.all()
 	why := ""
+	for _, d := range c.devices.targets() {
+		if failure(d) != nil {
+			why += fmt.Sprintf("; %s has failed: %%gpu reset opens it anew, without its models and tensors", d.Name())
+		}
+	}
 	if err := c.devices.why(); err != nil && name == "auto" {
 		why = ": there is no GPU here (%gpu says why)"
 	}
@@ -150,7 +168,7 @@ func watchGPU(ctx context.Context, c *Call) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var cards live
-	cards.show(c.Display, gpuBundle(c.o.GPU()))
+	cards.show(c.Display, gpuBundle(c.cards()))
 	for c.Display.Interactive() {
 		select {
 		case <-ctx.Done(): // the usual end of a watch, but the cell's interrupt all the same
@@ -158,7 +176,7 @@ func watchGPU(ctx context.Context, c *Call) error {
 		case <-over:
 			return nil
 		case <-tick.C:
-			cards.show(c.Display, gpuBundle(c.o.GPU()))
+			cards.show(c.Display, gpuBundle(c.cards()))
 		}
 	}
 	return nil

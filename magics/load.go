@@ -95,6 +95,9 @@ func load(ctx context.Context, c *Call) error {
 			return c.usage("--device: %v", err)
 		}
 	}
+	if failed := failures(o.GPUs); len(failed) > 0 && o.GPULayers > 0 {
+		return modelError("%s", strings.Join(failed, "; "))
+	}
 	mix, err := c.mix()
 	if err != nil {
 		return err
@@ -158,7 +161,11 @@ func load(ctx context.Context, c *Call) error {
 		if e := (*engine.TooBigError)(nil); errors.As(err, &e) && e.Device != "cpu" {
 			others = c.models.onCards()
 		}
-		err = loadError(ctx, c.Args[0], err, others)
+		if failed := failures(o.GPUs); len(failed) > 0 && ctx.Err() == nil {
+			err = modelError("%s: %v", c.Args[0], err)
+		} else {
+			err = loadError(ctx, c.Args[0], err, others)
+		}
 		if e := (*jupyter.Error)(nil); errors.As(err, &e) {
 			e.Value += freed
 		}
@@ -289,12 +296,18 @@ func (c *Call) whyCPU(i engine.Info, o engine.Options) (why string) {
 	if i.Device != "cpu" || o.GPULayers == 0 {
 		return ""
 	}
+	for _, failed := range failures(o.GPUs) {
+		why += "\n" + failed
+	}
 	for _, d := range o.GPUs {
+		if failure(d) != nil {
+			continue
+		}
 		free, _ := d.Memory()
 		why += fmt.Sprintf("\n%s has %s free, too little for a layer: %%gpu shows what fills it", d.Name(), bytesText(free))
 	}
 	if c.devices.why() != nil {
-		cards, _ := c.o.GPU()
+		cards, _ := c.cards()
 		for _, g := range cards {
 			if g.Problem != "" {
 				why += fmt.Sprintf("\n%s is not used: %s", known(g.Device), g.Problem)
