@@ -382,6 +382,28 @@ func TestProposal(t *testing.T) {
 	}
 }
 
+// A greedy card takes memory beside tensors.
+type greedy struct{ *card }
+
+func (greedy) Overhead(rows, cols int) int64            { return 30 << 20 }
+func (greedy) Placed(d tensor.DType, shape []int) int64 { return int64(d.Bytes(tensor.Count(shape))) }
+func (greedy) Taken(bytes int64) int64                  { return bytes }
+
+// TestRefusalCounts: a refusal says what the card has free, and what a load
+// that succeeds announces.
+func TestRefusalCounts(t *testing.T) {
+	g := readGolden(t, "llama")
+	o := Options{GPULayers: 2, Context: 256, GPUs: []tensor.Device{greedy{newCard(t, "cuda:0", 1<<30)}}}
+	need := g.load(t, o).Info().Devices[0].Bytes()
+	for _, free := range []int64{0, 1 << 20, 30 << 20, need - 1} {
+		o.GPUs[0] = greedy{newCard(t, "cuda:0", free)}
+		_, err := LoadFile(t.Context(), g.file, o)
+		if e := (*TooBigError)(nil); !errors.As(err, &e) || e.Free != free || e.Need() != need {
+			t.Errorf("%d bytes free, %d needed: %v, %+v", free, need, err, e)
+		}
+	}
+}
+
 // An idle card computes nothing.
 type idle struct{ *card }
 

@@ -53,7 +53,8 @@ func (m *Model) arrange(o *Options, weights []weight) error {
 }
 
 // tooBig says what so many layers on cards need, or the others on the host if
-// it is they that do not fit.
+// it is they that do not fit. What is free is the devices' own count, and what
+// they take beside tensors is scratch, as DeviceUse has it.
 func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	last := len(c.n.layers)
 	u, where := c.of(onHost, 0, last-layers), []room{host}
@@ -67,7 +68,8 @@ func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	var names []string
 	for _, r := range where {
 		names = append(names, r.dev.Name())
-		e.Free += r.free
+		e.Scratch += r.beside
+		e.Free += r.free + r.beside
 	}
 	e.Device = strings.Join(names, " and ")
 	return e

@@ -36,17 +36,20 @@ type sizer interface {
 	Taken(bytes int64) int64
 }
 
-// A room is a device and what it has free.
+// A room is a device and what it has free for tensors: less than nothing where
+// all that it has free is less than what it takes beside them.
 type room struct {
-	dev  tensor.Device
-	free int64
+	dev    tensor.Device
+	free   int64
+	beside int64
 }
 
 func rooms(n *network, batch, texts int, devices ...tensor.Device) []room {
 	var all []room
 	for _, d := range devices {
 		free, _ := d.Memory()
-		all = append(all, room{d, free - n.overhead(d, batch, texts)})
+		beside := n.overhead(d, batch, texts)
+		all = append(all, room{d, free - beside, beside})
 	}
 	return all
 }
