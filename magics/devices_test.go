@@ -89,6 +89,10 @@ func TestUse(t *testing.T) {
 		{"%gpu use auto", "go to cuda:0 and cuda:1"},
 		{"%load demo", ", on cuda:0, in"},
 		{"%gpu use", "UsageError"},
+		{"%gpu use -1", "%gpu: -1: no number below 0"},
+		{"%gpu use 1,2", "use 1,2: want auto, cpu, or a GPU's number"},
+		{"%gpu use 1 2", "want use and one of"},
+		{"%gpu use cuda:1", "go to cuda:1"},
 	} {
 		if got := run(in, c.code); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q lacks %q", c.code, got, c.want)
@@ -108,6 +112,7 @@ func TestNoCards(t *testing.T) {
 		{"%tensor ones(2).device", "cpu"},
 		{"%load demo", ", on cpu, in"},
 		{"%gpu use 0", "no device cuda:0: the driver is too old"},
+		{"%gpu use foo", "use foo: want auto, cpu, or a GPU's number"},
 		{"%load demo --gpu-layers 4", "no GPU"},
 	} {
 		if got := run(in, c.code); !strings.Contains(got, c.want) {

@@ -95,8 +95,12 @@ func useDevice(c *Call) error {
 		return c.usage("want use and one of auto, cpu, or a GPU's number")
 	}
 	name := c.Args[1]
-	if _, err := strconv.Atoi(name); err == nil {
-		name = "cuda:" + name
+	if name != "auto" && name != "cpu" {
+		n, err := strconv.ParseUint(strings.TrimPrefix(name, "cuda:"), 10, 16)
+		if err != nil {
+			return c.usage("use %s: want auto, cpu, or a GPU's number", name)
+		}
+		name = fmt.Sprintf("cuda:%d", n)
 	}
 	if err := c.devices.use(name); err != nil {
 		return &jupyter.Error{Name: "DeviceError", Value: err.Error()}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -141,6 +142,12 @@ func FlagError(f *pflag.FlagSet, err error) string {
 			want = errors.Unwrap(invalid).Error()
 		}
 		return fmt.Sprintf("--%s %s: %s", flag.Name, invalid.GetValue(), want)
+	}
+	if _, word, ok := strings.Cut(err.Error(), "unknown shorthand flag: "); ok { // '1' in -1
+		_, word, _ = strings.Cut(word, " in ")
+		if _, err := strconv.ParseFloat(word, 64); err == nil {
+			return word + ": no number below 0 is wanted here"
+		}
 	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
