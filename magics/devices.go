@@ -140,5 +140,7 @@ func (d *devices) gpus(name string) ([]tensor.Device, error) {
 			targets = append(targets, d.known()[i])
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(targets), func(x tensor.Device) bool { return !strings.HasPrefix(x.Name(), "cuda") }), nil
+	return slices.DeleteFunc(slices.Clone(targets), func(x tensor.Device) bool { return !isCard(x) }), nil
 }
+
+func isCard(x tensor.Device) bool { return strings.HasPrefix(x.Name(), "cuda") }

@@ -82,7 +82,9 @@ func TestUse(t *testing.T) {
 		{"%tensor ones(2).device", "cuda:1"},
 		{"%tensor A + ones(2)", "bring them together with .to('cuda:0')"},
 		{"%load demo", ", on cuda:1, in"},
+		{"%load demo --device cpu --gpu-layers 9", "leave one of them out"},
 		{"%gpu use cpu", "go to cpu"},
+		{"%load demo --gpu-layers 9", "demo: 9 layers on a GPU: %gpu use cpu has put models on the CPU; %gpu use auto takes the GPUs again"},
 		{"%tensor ones(2).device", "cpu"},
 		{"%load demo", ", on cpu, in"},
 		{"%gpu use 5", "no device cuda:5 here, only cuda:0, cuda:1, cpu"},
@@ -113,7 +115,7 @@ func TestNoCards(t *testing.T) {
 		{"%load demo", ", on cpu, in"},
 		{"%gpu use 0", "no device cuda:0: the driver is too old"},
 		{"%gpu use foo", "use foo: want auto, cpu, or a GPU's number"},
-		{"%load demo --gpu-layers 4", "no GPU"},
+		{"%load demo --gpu-layers 4", "no GPU is in use; load without GPU layers to run on the CPU; %gpu says what is missing"},
 	} {
 		if got := run(in, c.code); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q lacks %q", c.code, got, c.want)

@@ -291,7 +291,7 @@ func TestInferMistakes(t *testing.T) {
 		{"%load demo --ctx -1", "--ctx -1: want at least 1"},
 		{"%load demo --batch 0", "--batch 0: want at least 1"},
 		{"%load demo --cache-type q4_k", "--cache-type q4_k: want f16, bf16, q8_0 or f32"},
-		{"%load demo --gpu-layers 3", "leave --gpu-layers out to use the CPU"},
+		{"%load demo --gpu-layers 3", "load without GPU layers to run on the CPU; %gpu says what is missing"},
 	} {
 		if got := run(in, c.code); !strings.Contains(got, c.want) || !strings.Contains(got, "error: ") {
 			t.Errorf("%.60s: got %q, want %q", c.code, got, c.want)

@@ -95,6 +95,13 @@ func load(ctx context.Context, c *Call) error {
 			return c.usage("--device: %v", err)
 		}
 	}
+	switch {
+	case o.GPULayers <= 0 || len(o.GPUs) > 0:
+	case device == "cpu":
+		return c.usage("--gpu-layers %d and --device cpu exclude each other; leave one of them out", o.GPULayers)
+	case slices.ContainsFunc(c.devices.known(), isCard):
+		return modelError("%s: %d layers on a GPU: %%gpu use cpu has put models on the CPU; %%gpu use auto takes the GPUs again", c.Args[0], o.GPULayers)
+	}
 	if failed := failures(o.GPUs); len(failed) > 0 && o.GPULayers > 0 {
 		return modelError("%s", strings.Join(failed, "; "))
 	}
@@ -266,7 +273,7 @@ func loadError(ctx context.Context, name string, err error, others []string) err
 	case errors.Is(err, tensor.ErrNoMemory):
 		return modelError("%s: %v; something else fills the card: %%gpu shows what", name, err)
 	case errors.Is(err, engine.ErrNoGPU):
-		return modelError("%s: %v; leave --gpu-layers out to use the CPU; %%gpu says what is missing", name, err)
+		return modelError("%s: %v; %%gpu says what is missing", name, err)
 	case errors.Is(err, engine.ErrArch):
 		return modelError("%s: %v; take another model: %%models lists those here", name, err)
 	case errors.As(err, &refused): // says so itself
