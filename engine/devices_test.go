@@ -401,6 +401,9 @@ func TestRefusalCounts(t *testing.T) {
 		if e := (*TooBigError)(nil); !errors.As(err, &e) || e.Free != free || e.Need() != need {
 			t.Errorf("%d bytes free, %d needed: %v, %+v", free, need, err, e)
 		}
+		if little := "but cuda:0 has a little less free"; free == need-1 && !strings.Contains(err.Error(), little) {
+			t.Errorf("%v: want %q", err, little)
+		}
 	}
 }
 

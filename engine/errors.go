@@ -74,8 +74,12 @@ func (e *TooBigError) Error() string {
 	if strings.Contains(e.Device, " and ") {
 		have = "have"
 	}
+	free := mib(e.Free)
+	if free == mib(e.Need()) {
+		free = "a little less"
+	}
 	return fmt.Sprintf("engine: %s needs %s (weights %s, cache %s, scratch %s), but %s %s %s free; take %s",
-		what, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, have, mib(e.Free), strings.Join(way, " or "))
+		what, mib(e.Need()), mib(e.Weights), mib(e.Cache), mib(e.Scratch), e.Device, have, free, strings.Join(way, " or "))
 }
 
 func (e *TooBigError) Unwrap() error { return ErrTooBig }
