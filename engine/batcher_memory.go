@@ -35,7 +35,8 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 		for i := range m.parts {
 			u := o.use(m.net, &m.parts[i], m.cacheType)
 			if r := rooms(m.net, o.Batch, o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.free {
-				return u, r.free, false
+				u.Scratch += r.beside
+				return u, r.free + r.beside, false
 			}
 		}
 		return DeviceUse{}, 0, true
