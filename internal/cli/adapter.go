@@ -66,12 +66,8 @@ func (af *adapterFlags) load(cmd *cobra.Command, name string, o engine.Options) 
 		}
 		all = nil
 	}
-	if mix != nil {
-		q, err := quantize.File(f, quantize.Options{Mix: *mix})
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		f = q
+	if f, err = quantized(f, mix); err != nil {
+		return nil, err
 	}
 	m, err := engine.LoadOwned(cmd.Context(), f, o)
 	if err != nil {
@@ -90,6 +86,19 @@ func (af *adapterFlags) mix() (*quantize.Mix, error) {
 	}
 	m, err := quantize.ParseMix(af.quantize)
 	return &m, err
+}
+
+// quantized is a model in the types of mix, which is nil where it keeps its own.
+// After an error f is closed.
+func quantized(f *gguf.File, mix *quantize.Mix) (*gguf.File, error) {
+	if mix == nil {
+		return f, nil
+	}
+	q, err := quantize.File(f, quantize.Options{Mix: *mix})
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return q, nil
 }
 
 // find opens a model's file, and says which adapters are to go with it.

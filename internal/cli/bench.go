@@ -73,10 +73,11 @@ and each with -nf4. --write FILE writes it instead.
 --parallel 1,8,32 measures so many texts at once, each of -n tokens after a prompt of 16
 (test tg × N): the tokens of all together.
 --load measures the time from an open device to the first token; the file is read once
-before, so that it comes from memory. --ops measures every operation alone, for
-one token and for -p of them: the time of one of many in a recorded step, whose products
-of one vector share launches (LLCUDA_FUSE=0: a launch for each). --type q8_0,q5_0
-measures products with weights of these types instead of the model's.`,
+before, so that it comes from memory. With --quantize, making the new types counts.
+--ops measures every operation alone, for one token and for -p of them: the
+time of one of many in a recorded step, whose products of one vector share launches
+(LLCUDA_FUSE=0: a launch for each). --type q8_0,q5_0 measures products with weights of
+these types instead of the model's.`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if b.prompt < 0 || b.gen < 0 || b.depth < 0 || b.repeat < 1 || b.prompt+b.gen == 0 && !b.load && !b.ops {
@@ -152,11 +153,6 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 		return b.runOps(cmd, f, o)
 	}
 	var results []benchResult
-	if b.load {
-		if err := readOnce(f); err != nil {
-			return err
-		}
-	}
 	b.cards, b.before = o.GPUs, freeBytes(o.GPUs)
 	start := time.Now()
 	m, err := engine.LoadFile(cmd.Context(), f, o)
@@ -190,17 +186,30 @@ func (b *bench) run(cmd *cobra.Command, name string) error {
 	return printBench(cmd.OutOrStdout(), results)
 }
 
-// file opens the model, fetched if it is not here, or makes the one of --shape.
+// file opens the model, fetched if it is not here and read where its loading is
+// measured, in the types of --quantize, or makes the one of --shape.
 func (b *bench) file(cmd *cobra.Command, name string, o engine.Options) (*gguf.File, error) {
-	switch {
-	case b.shape == "":
-		return openModel(cmd, query(name, o), catalog.FromEnv().Find)
+	if b.shape != "" {
+		f, err := synth.New(b.shape, len(o.GPUs) > 0 && b.gpuLayers < 0 || b.ops)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return f, nil
 	}
-	f, err := synth.New(b.shape, len(o.GPUs) > 0 && b.gpuLayers < 0 || b.ops)
+	mix, err := b.mix()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return f, nil
+	f, err := openModel(cmd, query(name, o), catalog.FromEnv().Find)
+	if err != nil {
+		return nil, err
+	}
+	if b.load {
+		if err := readOnce(f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return quantized(f, mix)
 }
 
 // adapt attaches the adapters that were asked for, or a random one.

@@ -364,7 +364,7 @@ func (p *opBench) small() {
 		pos, cache := p.positions(0, n), p.new(tensor.F16, max(512, n), kv*headDim)
 		each("store", "f16", kv*headDim, func(x, _, _ *tensor.Tensor) { p.s.Store(cache, x, pos) })
 		if embed != nil && len(embed.Shape) == 2 && p.err == nil {
-			table, ids := p.keep(p.dev.Place("w", embed.DType, embed.Shape, embed.Data)), p.positions(0, n)
+			table, ids := p.table(embed), p.positions(0, n)
 			each("rows", embed.DType.String(), dim, func(_, y, _ *tensor.Tensor) { p.s.Rows(y, table, ids) })
 		}
 	}
@@ -373,6 +373,15 @@ func (p *opBench) small() {
 	p.measure(opResult{Op: "arg_max", Type: "f32", Shape: fmt.Sprintf("1×%d", p.vocab())}, 0, 0, 1, func(int) { p.s.ArgMax(best, x) })
 	x, vals, ids := p.random(1, p.vocab()), p.new(tensor.F32, 64), p.new(tensor.I32, 64)
 	p.measure(opResult{Op: "top_k", Type: "f32", Shape: fmt.Sprintf("64 of 1×%d", p.vocab())}, 0, 0, 1, func(int) { p.s.TopK(vals, ids, x) })
+}
+
+// table places all numbers of a tensor, made where --quantize changes its type.
+func (p *opBench) table(t *gguf.Tensor) *tensor.Tensor {
+	data, err := t.Numbers()
+	if err != nil {
+		return p.keep(nil, err)
+	}
+	return p.keep(p.dev.Place("w", t.DType, t.Shape, data))
 }
 
 // square measures f16 products of large square matrices, with the device's own

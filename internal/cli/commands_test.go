@@ -296,6 +296,35 @@ func TestBenchLoad(t *testing.T) {
 	}
 }
 
+// TestBenchQuantize: what is measured has the types and the size of the file
+// that quantize writes.
+func TestBenchQuantize(t *testing.T) {
+	small := filepath.Join(t.TempDir(), "small.gguf")
+	output(t, "", "quantize", "demo", small, "--type", "q5_0")
+	file := outputJSON[struct{ Tensors []struct{ Bytes int64 } }](t, "gguf", "show", small, "--json")
+	size := int64(0)
+	for _, tensor := range file.Tensors {
+		size += tensor.Bytes
+	}
+	rows := outputJSON[[]benchResult](t, "bench", "demo", "--quantize", "q5_0", "--load", "--parallel", "2", "-p", "0", "-n", "2", "-r", "1", "--json")
+	if len(rows) != 3 {
+		t.Fatalf("%+v, want load, tg2 and tg2 × 2", rows)
+	}
+	for _, r := range rows {
+		if !strings.HasSuffix(r.Model, " Q5_0") || r.Size != size {
+			t.Errorf("%s: %s of %d bytes, want Q5_0 of %d", r.Test, r.Model, r.Size, size)
+		}
+	}
+	ops := outputJSON[struct{ Ops []opResult }](t, "bench", "demo", "--quantize", "q5_0", "--device", "cpu", "--ops", "--op", "matmul,rows", "-p", "1", "--json")
+	seen := map[string]bool{}
+	for _, r := range ops.Ops {
+		seen[r.Op+" "+r.Type] = true
+	}
+	if !seen["matmul q5_0"] || !seen["rows q6_k"] || len(seen) != 3 { // the embedding is the output, too
+		t.Errorf("operations %v, want matmul q5_0, matmul q6_k and rows q6_k", seen)
+	}
+}
+
 type inferred struct {
 	Text       string
 	Tokens     []int32
@@ -375,6 +404,7 @@ func TestUsage(t *testing.T) {
 		"--type wants --ops":                     {"bench", "demo", "--type", "q8_0"},
 		"--type: ":                               {"bench", "demo", "--ops", "--type", "q9"},
 		"--quantize wants a model":               {"bench", "--shape", "llama-3.2-1b", "--quantize", "q8_0"},
+		`no type "foo"; there are q2_k_s`:        {"bench", "demo", "--quantize", "foo"},
 		"--parallel 65: want 1 to 64 texts":      {"bench", "demo", "--parallel", "1,65"},
 		"--parallel wants tokens to generate":    {"bench", "demo", "--parallel", "2", "-n", "0"},
 		"--write wants --shape":                  {"bench", "demo", "--write", "x"},
