@@ -410,6 +410,7 @@ func TestUsage(t *testing.T) {
 		"--write wants --shape":                  {"bench", "demo", "--write", "x"},
 		`no shape "llama-9"; there are gemma`:    {"bench", "--shape", "llama-9"},
 		`--device "gpu": want auto, cpu`:         {"infer", "demo", "x", "--device", "gpu"},
+		`"cuda:0,cuda" names cuda:0 twice`:       {"infer", "demo", "x", "--device", "cuda:0,cuda"},
 		`--op "matmal": want one of matmul`:      {"selftest", "--op", "matmal"},
 		"[prefix user] were all set":             {"install", "--prefix", "p", "--user"},
 		`--env "x": want NAME=VALUE`:             {"install", "--env", "x"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,7 +86,7 @@ func (d deviceFlag) cards(cmd *cobra.Command) ([]tensor.Device, error) {
 		}
 		return all, nil
 	}
-	var some []tensor.Device
+	var names []string
 	for name := range strings.SplitSeq(string(d), ",") {
 		number, ok := strings.CutPrefix(name, "cuda")
 		i, err := strconv.Atoi(strings.TrimPrefix(number, ":"))
@@ -95,11 +96,18 @@ func (d deviceFlag) cards(cmd *cobra.Command) ([]tensor.Device, error) {
 		if !ok || err != nil || i < 0 {
 			return nil, usageError{fmt.Errorf("--device %q: want auto, cpu, cuda:0, or several as cuda:0,cuda:1", string(d))}
 		}
+		if name = fmt.Sprintf("cuda:%d", i); slices.Contains(names, name) { // its memory would count twice
+			return nil, usageError{fmt.Errorf("--device %q names %s twice", string(d), name)}
+		}
+		names = append(names, name)
+	}
+	var some []tensor.Device
+	for _, name := range names {
 		all, err := cards()
 		if err != nil {
 			return nil, fmt.Errorf("--device %s: %w", name, err)
 		}
-		at := findCard(all, fmt.Sprintf("cuda:%d", i))
+		at := findCard(all, name)
 		if at == nil {
 			return nil, fmt.Errorf("--device %s: there is no such card; llcuda gpu lists them", name)
 		}
