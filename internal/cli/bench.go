@@ -7,7 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +18,7 @@ import (
 	"github.com/llcuda/llcuda/engine/synth"
 	"github.com/llcuda/llcuda/gguf"
 	"github.com/llcuda/llcuda/internal/catalog"
+	"github.com/llcuda/llcuda/internal/export"
 	"github.com/llcuda/llcuda/tensor"
 )
 
@@ -49,7 +50,7 @@ type bench struct {
 	rank                       int      // of a random adapter; 0: none
 	only, types                []string // operations, and types of weights
 	parallel                   []int    // texts at once
-	ops, load, asJSON          bool
+	ops, load, force, asJSON   bool
 
 	cards  []tensor.Device
 	before int64 // bytes that they had free
@@ -103,6 +104,9 @@ these types instead of the model's.`,
 			if b.write != "" && b.shape == "" {
 				return usageError{fmt.Errorf("bench: --write wants --shape")}
 			}
+			if b.force && b.write == "" {
+				return usageError{fmt.Errorf("bench: --force wants --write")}
+			}
 			if err := b.checkParallel(); err != nil {
 				return err
 			}
@@ -112,7 +116,8 @@ these types instead of the model's.`,
 	b.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&b.shape, "shape", "", "a model of random numbers like `NAME`")
-	f.StringVar(&b.write, "write", "", "write the model of --shape to this file")
+	f.StringVar(&b.write, "write", "", "write the model of --shape to this `file`, which ends in .gguf")
+	f.BoolVar(&b.force, "force", false, "with --write, over a file that is there")
 	f.IntVarP(&b.prompt, "n-prompt", "p", 512, "tokens of the prompt; 0 leaves the test out")
 	f.IntVarP(&b.gen, "n-gen", "n", 128, "tokens to generate; 0 leaves the test out")
 	f.IntVarP(&b.depth, "depth", "d", 0, "tokens in the context before the test")
@@ -130,7 +135,7 @@ these types instead of the model's.`,
 
 func (b *bench) run(cmd *cobra.Command, name string) error {
 	if b.write != "" {
-		return writeShape(cmd, b.shape, b.write)
+		return b.writeShape(cmd)
 	}
 	// Context for what is computed and for the token after it.
 	b.context = max(b.context, b.depth+max(b.prompt, b.gen+1, 2))
@@ -242,23 +247,20 @@ func freeBytes(devices []tensor.Device) (free int64) {
 	return free
 }
 
-func writeShape(cmd *cobra.Command, shape, path string) error {
-	f, err := synth.New(shape, true)
+// writeShape writes the model of --shape as export writes one: complete or not
+// at all, and over a file only with --force.
+func (b *bench) writeShape(cmd *cobra.Command) error {
+	f, err := synth.New(b.shape, true)
 	if err != nil {
 		return usageError{err}
 	}
-	out, err := os.Create(path)
+	p := &progress{w: cmd.ErrOrStderr(), what: filepath.Base(b.write), live: isTerminal(cmd.ErrOrStderr())}
+	_, err = export.File(cmd.Context(), f, b.write, export.Options{Force: b.force, Progress: p.update})
+	p.end()
 	if err != nil {
 		return err
 	}
-	defer out.Close()
-	if err := f.Write(out); err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: random numbers in the shape of %s\n", path, shape)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: random numbers in the shape of %s\n", b.write, b.shape)
 	return err
 }
 

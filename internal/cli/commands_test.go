@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -325,6 +326,35 @@ func TestBenchQuantize(t *testing.T) {
 	}
 }
 
+// TestBenchWrite: a file that is there stays as it is, and an interrupt leaves
+// none behind.
+func TestBenchWrite(t *testing.T) {
+	args := []string{"bench", "--shape", "gemma-3-1b", "--write"}
+	there := write(t, "there.gguf", "mine")
+	if _, _, err := command(t, "", append(args, there)...); err == nil || !strings.Contains(err.Error(), "is there already; --force") {
+		t.Errorf("over a file: %v", err)
+	}
+	if b, err := os.ReadFile(there); string(b) != "mine" {
+		t.Errorf("the file that was there has %d bytes now, %v", len(b), err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	root := newRoot()
+	root.SetErr(writerFunc(func(b []byte) (int, error) { interrupt(); return len(b), nil })) // its progress, after the first bytes
+	root.SetArgs(append(args, there, "--force"))
+	if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	left, err := os.ReadDir(filepath.Dir(there))
+	if b, _ := os.ReadFile(there); len(left) != 1 || string(b) != "mine" {
+		t.Errorf("an interrupt leaves %v, %v and a file of %d bytes, want the one that was there", left, err, len(b))
+	}
+}
+
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
 type inferred struct {
 	Text       string
 	Tokens     []int32
@@ -408,6 +438,7 @@ func TestUsage(t *testing.T) {
 		"--parallel 65: want 1 to 64 texts":      {"bench", "demo", "--parallel", "1,65"},
 		"--parallel wants tokens to generate":    {"bench", "demo", "--parallel", "2", "-n", "0"},
 		"--write wants --shape":                  {"bench", "demo", "--write", "x"},
+		"--force wants --write":                  {"bench", "--shape", "gemma-3-1b", "--force"},
 		`no shape "llama-9"; there are gemma`:    {"bench", "--shape", "llama-9"},
 		`--device "gpu": want auto, cpu`:         {"infer", "demo", "x", "--device", "gpu"},
 		`"cuda:0,cuda" names cuda:0 twice`:       {"infer", "demo", "x", "--device", "cuda:0,cuda"},
