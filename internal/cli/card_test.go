@@ -92,6 +92,9 @@ func TestCards(t *testing.T) {
 	if out, err = run("gpu"); err != nil || !strings.Contains(out, "1 Emulated GPU  8.0, 4 SMs") || !strings.Contains(out, "cuda:1 runs sm_80 machine code") {
 		t.Errorf("gpu: %v\n%s", err, out)
 	}
+	if out, err = run("gpu", "--watch", "1.1"); err != nil || strings.Count(out, "1 Emulated GPU  8.0") != 2 || strings.Contains(out, "\x1b") {
+		t.Errorf("gpu --watch into a pipe: %v\n%q", err, out)
+	}
 	if out, err = run("doctor"); !strings.Contains(out, "cuda:0: Emulated GPU") {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}

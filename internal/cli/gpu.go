@@ -27,23 +27,23 @@ func newGPU() *cobra.Command {
 		Short: "The NVIDIA cards and their state, or why there are none",
 		Long: `GPU shows the cards: memory, clocks, temperature, power, processes, and whether and
 with which form of the kernels llcuda runs on them. --watch shows them anew every
-second until it is interrupted, or for so many SECONDS.`,
+second until it is interrupted, or for so many SECONDS; once where there are none.`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			show := func() (string, error) {
-				all, err := gpuCards()
+			show := func() (string, bool, error) {
+				all, none := gpuCards()
 				if asJSON {
 					var b strings.Builder
-					err := encodeJSON(&b, magics.GPUReport(all, err))
-					return b.String(), err
+					err := encodeJSON(&b, magics.GPUReport(all, none))
+					return b.String(), none == nil, err
 				}
-				return strings.TrimRight(magics.GPUText(all, err), "\n") + "\n", nil
+				return strings.TrimRight(magics.GPUText(all, none), "\n") + "\n", none == nil, nil
 			}
 			if !watch {
 				if len(args) > 0 {
 					return usageError{fmt.Errorf("gpu: %q: seconds belong to --watch", args[0])}
 				}
-				text, err := show()
+				text, _, err := show()
 				if err == nil {
 					_, err = io.WriteString(cmd.OutOrStdout(), text)
 				}
@@ -57,7 +57,7 @@ second until it is interrupted, or for so many SECONDS.`,
 				}
 				seconds = time.Duration(n * float64(time.Second))
 			}
-			return watchGPU(cmd.Context(), cmd.OutOrStdout(), seconds, asJSON, show)
+			return watchGPU(cmd.Context(), cmd.OutOrStdout(), seconds, asJSON || !isTerminal(cmd.OutOrStdout()), show)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -65,9 +65,10 @@ second until it is interrupted, or for so many SECONDS.`,
 	return cmd
 }
 
-// watchGPU writes what show returns every second, over what it wrote before.
-// An interrupt is its usual end.
-func watchGPU(ctx context.Context, w io.Writer, seconds time.Duration, lines bool, show func() (string, error)) error {
+// watchGPU writes what show returns every second, over what it wrote before or,
+// where below is true, below that: in files and pipes. An interrupt is its usual
+// end; show's false, that there are no cards, is another.
+func watchGPU(ctx context.Context, w io.Writer, seconds time.Duration, below bool, show func() (text string, cards bool, err error)) error {
 	if seconds > 0 {
 		var cancel func()
 		ctx, cancel = context.WithTimeout(ctx, seconds)
@@ -76,14 +77,14 @@ func watchGPU(ctx context.Context, w io.Writer, seconds time.Duration, lines boo
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for above := 0; ; {
-		text, err := show()
+		text, cards, err := show()
 		if err != nil {
 			return err
 		}
-		if above > 0 && !lines {
+		if above > 0 && !below {
 			fmt.Fprintf(w, "\x1b[%dA\x1b[J", above) // up, and clear to the end (ECMA-48, CUU and ED)
 		}
-		if _, err := io.WriteString(w, text); err != nil {
+		if _, err := io.WriteString(w, text); err != nil || !cards {
 			return err
 		}
 		above = strings.Count(text, "\n")

@@ -12,9 +12,10 @@ import (
 )
 
 // TestWatchGPU: what was shown is written over, until the time is over or an
-// interrupt; JSON comes line by line.
+// interrupt; JSON comes line by line. Where there are no cards, it is said once.
 func TestWatchGPU(t *testing.T) {
-	show := func() (string, error) { return "one\ntwo\n", nil }
+	t.Setenv("CUDA_VISIBLE_DEVICES", "")
+	show := func() (string, bool, error) { return "one\ntwo\n", true, nil }
 	var out strings.Builder
 	if err := watchGPU(t.Context(), &out, 1100*time.Millisecond, false, show); err != nil || out.String() != "one\ntwo\n\x1b[2A\x1b[Jone\ntwo\n" {
 		t.Errorf("%v, %q", err, out.String())
@@ -24,6 +25,12 @@ func TestWatchGPU(t *testing.T) {
 	out.Reset()
 	if err := watchGPU(ctx, &out, 0, true, show); err != nil || out.String() != "one\ntwo\n" {
 		t.Errorf("interrupted: %v, %q", err, out.String())
+	}
+	for _, args := range [][]string{{"gpu"}, {"gpu", "--json"}} {
+		once := output(t, "", args...)
+		if out := output(t, "", append(args, "--watch", "1.1")...); out != once {
+			t.Errorf("%v --watch without a card: %q, want %q", args, out, once)
+		}
 	}
 	for _, args := range [][]string{{"gpu", "5"}, {"gpu", "--watch", "soon"}, {"gpu", "--watch", "-1"}} {
 		if _, _, err := command(t, "", args...); err == nil {
