@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,11 +15,17 @@ import (
 // benchPrompts are the tokens before those that texts generate together.
 const benchPrompts = 16
 
-// checkParallel refuses numbers of texts that no batcher has.
+// checkParallel refuses numbers of texts that no batcher has, and leaves each
+// number once.
 func (b *bench) checkParallel() error {
-	for _, n := range b.parallel {
+	all := b.parallel
+	b.parallel = nil
+	for _, n := range all {
 		if n < 1 || n > engine.MaxTexts {
 			return usageError{fmt.Errorf("bench: --parallel %d: want 1 to %d texts", n, engine.MaxTexts)}
+		}
+		if !slices.Contains(b.parallel, n) {
+			b.parallel = append(b.parallel, n)
 		}
 	}
 	if len(b.parallel) > 0 && (b.gen == 0 || b.depth > 0) {

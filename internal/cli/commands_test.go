@@ -244,14 +244,14 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// TestBenchParallel: a row for each number of texts.
+// TestBenchParallel: a row for each number of texts, once.
 func TestBenchParallel(t *testing.T) {
 	rows := outputJSON[[]struct {
 		Test            string
 		Texts           int
 		TokensPerSecond float64 `json:"tokens_per_second"`
 		Samples         []float64
-	}](t, "bench", "demo", "--parallel", "1,3", "-p", "0", "-n", "4", "-r", "2", "--json")
+	}](t, "bench", "demo", "--parallel", "1,1,3,1", "-p", "0", "-n", "4", "-r", "2", "--json")
 	if len(rows) != 3 || rows[1].Test != "tg4 × 1" || rows[2].Test != "tg4 × 3" || rows[2].Texts != 3 {
 		t.Fatalf("%+v, want tg4 alone, × 1 and × 3", rows)
 	}
