@@ -98,6 +98,9 @@ these types instead of the model's.`,
 			if len(b.types) > 0 && !b.ops {
 				return usageError{fmt.Errorf("bench: --type wants --ops")}
 			}
+			if b.ops && (b.load || len(b.parallel) > 0) {
+				return usageError{fmt.Errorf("bench: --ops measures operations alone: leave --load and --parallel out")}
+			}
 			if b.quantize != "" && b.shape != "" {
 				return usageError{fmt.Errorf("bench: --quantize wants a model; a --shape has its types")}
 			}

@@ -435,6 +435,8 @@ func TestUsage(t *testing.T) {
 		"--type: ":                               {"bench", "demo", "--ops", "--type", "q9"},
 		"--quantize wants a model":               {"bench", "--shape", "llama-3.2-1b", "--quantize", "q8_0"},
 		`no type "foo"; there are q2_k_s`:        {"bench", "demo", "--quantize", "foo"},
+		"--ops measures operations alone: leave": {"bench", "demo", "--ops", "--parallel", "2"},
+		"leave --load and --parallel out":        {"bench", "demo", "--ops", "--load"},
 		"--parallel 65: want 1 to 64 texts":      {"bench", "demo", "--parallel", "1,65"},
 		"--parallel wants tokens to generate":    {"bench", "demo", "--parallel", "2", "-n", "0"},
 		"--write wants --shape":                  {"bench", "demo", "--write", "x"},
