@@ -228,6 +228,8 @@ func (b *bench) adapt(cmd *cobra.Command, m *engine.Model) error {
 		return usageError{err}
 	case b.merge || b.rank < 0:
 		return usageError{errors.New("bench: adapters are measured beside the weights; leave --merge out, and take a rank of 1 or more")}
+	case b.rank > m.Info().EmbeddingLength: // more is a change that has no such rank
+		return usageError{fmt.Errorf("bench: --adapter-rank %d: want at most %d, the width of the model", b.rank, m.Info().EmbeddingLength)}
 	case b.rank == 0:
 		return attach(cmd, m, all)
 	}

@@ -437,6 +437,7 @@ func TestUsage(t *testing.T) {
 		`no type "foo"; there are q2_k_s`:        {"bench", "demo", "--quantize", "foo"},
 		"--ops measures operations alone: leave": {"bench", "demo", "--ops", "--parallel", "2"},
 		"leave --load and --parallel out":        {"bench", "demo", "--ops", "--load"},
+		"--adapter-rank 257: want at most 256":   {"bench", "demo", "--adapter-rank", "257"},
 		"--parallel 65: want 1 to 64 texts":      {"bench", "demo", "--parallel", "1,65"},
 		"--parallel wants tokens to generate":    {"bench", "demo", "--parallel", "2", "-n", "0"},
 		"--write wants --shape":                  {"bench", "demo", "--write", "x"},
