@@ -137,7 +137,11 @@ func (d *devices) gpus(name string) ([]tensor.Device, error) {
 			if i < 0 {
 				return nil, fmt.Errorf("no device %s here; %%gpu says why", part)
 			}
-			targets = append(targets, d.known()[i])
+			x := d.known()[i]
+			if slices.Contains(targets, x) { // its memory would count twice
+				return nil, fmt.Errorf("%s is named twice", x.Name())
+			}
+			targets = append(targets, x)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(targets), func(x tensor.Device) bool { return !isCard(x) }), nil

@@ -78,6 +78,7 @@ func TestUse(t *testing.T) {
 		{"%load demo --gpu-layers 0", ", on cpu, in"},
 		{"%load demo --device cpu", ", on cpu, in"},
 		{"%load demo --device cuda:7", "no device cuda:7 here"},
+		{"%load demo --device cuda:1,1", "cuda:1 is named twice"},
 		{"%gpu use 1", "new tensors and models go to cuda:1"},
 		{"%tensor ones(2).device", "cuda:1"},
 		{"%tensor A + ones(2)", "bring them together with .to('cuda:0')"},
