@@ -34,9 +34,9 @@ func (m *Model) roomFor(o *BatcherOptions) error {
 		o.Batch = min(o.Batch, o.Context)
 		for i := range m.parts {
 			u := o.use(m.net, &m.parts[i], m.cacheType)
-			if r := rooms(m.net, o.Batch, o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.free {
+			if r := rooms(m.net, o.Batch, o.Texts, m.parts[i].dev)[0]; u.Bytes() > r.left() {
 				u.Scratch += r.beside
-				return u, r.free + r.beside, false
+				return u, r.free, false
 			}
 		}
 		return DeviceUse{}, 0, true

@@ -58,7 +58,7 @@ func (m *Model) arrange(o *Options, weights []weight) error {
 func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	last := len(c.n.layers)
 	u, where := c.of(onHost, 0, last-layers), []room{host}
-	if u.Bytes() <= host.free && len(cards) > 0 {
+	if u.Bytes() <= host.left() && len(cards) > 0 {
 		u, where = c.of(onCard, last-layers, last), cards
 		for range min(len(cards), layers) - 1 { // each card has its own
 			u.Scratch += c.of(onCard, last-layers, last-layers+1).Scratch
@@ -69,7 +69,7 @@ func (c *costs) tooBig(host room, cards []room, layers int) *TooBigError {
 	for _, r := range where {
 		names = append(names, r.dev.Name())
 		e.Scratch += r.beside
-		e.Free += r.free + r.beside
+		e.Free += r.free
 	}
 	e.Device = strings.Join(names, " and ")
 	return e

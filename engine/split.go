@@ -36,20 +36,20 @@ type sizer interface {
 	Taken(bytes int64) int64
 }
 
-// A room is a device and what it has free for tensors: less than nothing where
-// all that it has free is less than what it takes beside them.
+// A room is a device, what it has free, and what it takes of that beside tensors.
 type room struct {
-	dev    tensor.Device
-	free   int64
-	beside int64
+	dev          tensor.Device
+	free, beside int64
 }
+
+// left is what there is for tensors; it may be less than nothing.
+func (r room) left() int64 { return r.free - r.beside }
 
 func rooms(n *network, batch, texts int, devices ...tensor.Device) []room {
 	var all []room
 	for _, d := range devices {
 		free, _ := d.Memory()
-		beside := n.overhead(d, batch, texts)
-		all = append(all, room{d, free - beside, beside})
+		all = append(all, room{d, free, n.overhead(d, batch, texts)})
 	}
 	return all
 }
@@ -187,7 +187,7 @@ func (c *costs) of(where, lo, hi int) DeviceUse {
 func (c *costs) split(host room, cards []room, layers int) []part {
 	last := len(c.n.layers)
 	lo := last - layers
-	if c.of(onHost, 0, lo).Bytes() > host.free {
+	if c.of(onHost, 0, lo).Bytes() > host.left() {
 		return nil
 	}
 	parts := []part{c.part(onHost, host.dev, 0, lo)}
@@ -213,7 +213,7 @@ func (c *costs) part(where int, dev tensor.Device, lo, hi int) part {
 func (c *costs) spread(cards []room, lo int) []part {
 	last := len(c.n.layers)
 	for _, r := range cards {
-		if c.of(onCard, lo, last).Bytes() <= r.free {
+		if c.of(onCard, lo, last).Bytes() <= r.left() {
 			return []part{c.part(onCard, r.dev, lo, last)}
 		}
 	}
@@ -234,7 +234,7 @@ func (c *costs) fill(cards []room, lo int, share float64) (parts []part) {
 	last := len(c.n.layers)
 	for _, r := range cards {
 		hi := lo
-		for hi < last && float64(c.of(onCard, lo, hi+1).Bytes()) <= share*float64(r.free) {
+		for hi < last && float64(c.of(onCard, lo, hi+1).Bytes()) <= share*float64(r.left()) {
 			hi++
 		}
 		if hi > lo {
