@@ -23,16 +23,16 @@ struct CrowdStep {
 };
 
 // unit_of finds unit t of those that have work, query after query, for a warp: the
-// splits that a query's keys make; the first one in any case. Where a cache has
-// turned, a query may see fewer keys than here, which may make more splits: all that
-// begin among the keys count.
+// most splits that its keys, or fewer, make (splits_of), for where a cache has turned a
+// query sees fewer than its position says; the first one in any case.
 template <int DIM, int TYPE> DEVICE bool unit_of(const Crowd &c, int t, int *query, int *unit) {
+	typedef attention::Team<DIM, TYPE> Team;
 	const int lane = threadIdx.x % 32;
 	for (int from = 0; from < c.n; from += 32) {
 		int units = 0;
 		if (from + lane < c.n) {
-			int pos = c.one.pos[from + lane], seen = min(max(pos, 0) + 1, c.one.window), each;
-			units = c.one.sets * (pos < c.one.rows ? attention::splits_of<DIM, TYPE>(c.one, seen, &each) : min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1));
+			int seen = min(max(c.one.pos[from + lane], 0) + 1, c.one.window);
+			units = c.one.sets * (seen <= Team::count * Team::keys ? 1 : min(c.one.splits, (seen - 1 >> c.one.split_shift) + 1));
 		}
 		int upto = units;
 		for (int i = 1; i < 32; i *= 2) {
